@@ -1,0 +1,64 @@
+"""The same training on several processes (``torchrun``): tasks are sharded, meta-gradients summed.
+
+On one process all of this does nothing, so the outer loop has no second path.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from quickstudy.errors import UsageError
+from quickstudy.tasks.batch import Batch
+
+B = TypeVar("B", bound=Batch)
+
+
+def start(device: torch.device) -> None:
+    """Join the process group that ``torchrun`` announces in the environment, if it does."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def rank() -> int:
+    """This process's number, 0 on one process."""
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def shard(batch: B) -> B:
+    """This process's part of a batch that every process drew alike.
+
+    Raises:
+        UsageError: fewer tasks than processes.
+    """
+    if len(batch) < world():
+        raise UsageError(f"{len(batch)} tasks cannot be shared by {world()} processes; raise meta_batch.")
+    return batch[len(batch) * rank() // world() : len(batch) * (rank() + 1) // world()]
+
+
+def sum_(tensors: Iterable[Tensor]) -> None:
+    """Replace every tensor by its sum over the processes (one collective for all of them)."""
+    tensors = list(tensors)
+    if world() == 1 or not tensors:
+        return
+    flat = torch.cat([t.reshape(-1).to(torch.float64) if t.device.type == "cpu" else t.reshape(-1) for t in tensors])
+    dist.all_reduce(flat)
+    for t, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        t.copy_(part.view_as(t))
+
+
+def weigh_gradients(module: nn.Module, weight: float) -> list[Tensor]:
+    """The module's gradients, scaled in place by this process's share of the tasks."""
+    grads = [p.grad for p in module.parameters() if p.grad is not None]
+    if world() > 1:
+        for g in grads:
+            g.mul_(weight)
+    return grads

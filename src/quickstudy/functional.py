@@ -1,0 +1,160 @@
+"""Any ``nn.Module`` as a pure function of a batch of tasks: ``forward(parameters, x) -> predictions``.
+
+Parameters are dicts of tensors with a leading task axis. The module itself is never changed, patched or copied:
+its tensors are replaced for the length of one call (``torch.func.functional_call``), its buffers by copies that are
+thrown away, so that nothing leaks between tasks.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from quickstudy import batchnorm
+from quickstudy.errors import UsageError
+
+Params: TypeAlias = dict[str, Tensor]
+"""Parameters by name, each ``[tasks, ...]``."""
+Execution: TypeAlias = Literal["auto", "loop", "vmap"]
+
+# Layers that are slower under vmap on a CPU (convolutions), or that vmap cannot take (recurrent cells).
+_NOT_FOR_CPU_VMAP = (nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._BatchNorm)
+
+
+class TaskModel:
+    """``model`` for a batch of tasks at once.
+
+    Args:
+        model: any module that maps ``[n, ...]`` to ``[n, ...]``.
+        bn: BatchNorm's mode, see ``quickstudy.batchnorm``.
+        execution: ``loop`` (one forward per task), ``vmap`` (all tasks in one set of operations), or ``auto``:
+            vmap on GPUs and for models without convolutions, recurrent cells and BatchNorm, else the loop. All give
+            the same numbers to rounding. A model that vmap cannot take falls back to the loop with one warning.
+
+    Raises:
+        UsageError: an unknown mode, or a model without trainable parameters.
+    """
+
+    def __init__(self, model: nn.Module, bn: batchnorm.Mode, execution: Execution = "auto") -> None:
+        if execution not in get_args(Execution):
+            raise UsageError(f"execution must be one of {', '.join(get_args(Execution))}, got {execution!r}.")
+        batchnorm.check_mode(bn, model)
+        if not any(p.requires_grad for p in model.parameters()):
+            raise UsageError("the model has no parameter with requires_grad=True: there is nothing to adapt.")
+        self.model = model
+        self.bn: batchnorm.Mode = bn
+        self.execution = execution
+        self._vmap_failed = False
+        self._cpu_vmap = not any(isinstance(m, _NOT_FOR_CPU_VMAP) for m in model.modules())
+
+    @property
+    def tasks_at_once(self) -> int | None:
+        """The pieces in which a batch runs best: task by task in the loop (it stays in cache), else all at once."""
+        device = next(self.model.parameters()).device
+        return None if self._use_vmap(device) else 1
+
+    def start(self, tasks: int) -> Params:
+        """The model's trainable parameters, shared by all tasks (views, attached to the graph)."""
+        return {
+            name: p.unsqueeze(0).expand(tasks, *p.shape) for name, p in self.model.named_parameters() if p.requires_grad
+        }
+
+    def forward(
+        self,
+        params: Mapping[str, Tensor],
+        x: Shaped[Tensor, "tasks n ..."],
+        statistics: batchnorm.Statistics | None = None,
+    ) -> Shaped[Tensor, "tasks n ..."]:
+        """Predictions ``[tasks, n, ...]`` of each task's parameters for its own examples.
+
+        Args:
+            statistics: BatchNorm statistics to use, each ``[tasks, channels]`` (from ``statistics``).
+        """
+        return self._run(params, x, statistics, record=False)[0]
+
+    def statistics(
+        self, params: Mapping[str, Tensor], x: Shaped[Tensor, "tasks n ..."]
+    ) -> batchnorm.Statistics | None:
+        """What queries are normalised by after adapting on ``x``: the support's statistics, or None (see the mode)."""
+        if self.bn != "support" or batchnorm.describe(self.bn, self.model) == "none":
+            return None
+        return self._run(params, x, None, record=True)[1]
+
+    def _run(
+        self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, *, record: bool
+    ) -> tuple[Tensor, batchnorm.Statistics]:
+        if self._use_vmap(x.device):
+            try:
+                one_task = partial(self._one_task, record=record, written_out=True)
+                axes = (0, 0, None if statistics is None else 0)
+                return vmap(one_task, in_dims=axes, randomness="different")(dict(params), x, statistics)
+            except Exception as error:  # vmap refuses in many types; a fault of the model's own comes again in the loop
+                result = self._loop(params, x, statistics, record)
+                self._vmap_failed = True
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                warnings.warn(f"vmap cannot run this model ({reason}); looping over the tasks instead.", stacklevel=3)
+                return result
+        return self._loop(params, x, statistics, record)
+
+    def _use_vmap(self, device: torch.device) -> bool:
+        if self.execution == "auto":
+            return not self._vmap_failed and (self._cpu_vmap or device.type == "cuda")
+        return self.execution == "vmap" and not self._vmap_failed
+
+    def _loop(
+        self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, record: bool
+    ) -> tuple[Tensor, batchnorm.Statistics]:
+        per_task = {name: p.unbind(0) for name, p in params.items()}
+        outputs, seen = [], []
+        for t in range(len(x)):
+            fixed = None if statistics is None else tuple((mean[t], var[t]) for mean, var in statistics)
+            one = {name: p[t] for name, p in per_task.items()}
+            output, stats = self._one_task(one, x[t], fixed, record=record, written_out=False)
+            outputs.append(output)
+            seen.append(stats)
+        stacked = tuple(
+            (torch.stack([mean for mean, _ in layer]), torch.stack([var for _, var in layer]))
+            for layer in zip(*seen, strict=True)
+        )
+        return torch.stack(outputs), stacked
+
+    def _one_task(
+        self,
+        params: Mapping[str, Tensor],
+        x: Tensor,
+        fixed: batchnorm.Statistics | None,
+        *,
+        record: bool,
+        written_out: bool,
+    ) -> tuple[Tensor, batchnorm.Statistics]:
+        buffers = {name: b.clone() for name, b in self.model.named_buffers()}
+        mode = batchnorm.BatchNormAs(running=self.bn == "running", fixed=fixed, record=record, written_out=written_out)
+        with mode:
+            output = functional_call(self.model, {**params, **buffers}, (x,))
+        return output, tuple(mode.seen)
+
+
+@dataclass(frozen=True)
+class AdaptedModel:
+    """A solver: ``net`` under each task's own parameters, its queries normalised by ``statistics`` where given."""
+
+    net: TaskModel
+    params: Params
+    statistics: batchnorm.Statistics | None
+
+    def __call__(self, x: Shaped[Tensor, "tasks n ..."]) -> Shaped[Tensor, "tasks n ..."]:
+        """Predictions ``[tasks, n, ...]`` for ``x [tasks, n, ...]``.
+
+        Raises:
+            UsageError: ``x`` holds another number of tasks than the solver was adapted to.
+        """
+        tasks = len(next(iter(self.params.values())))
+        if x.ndim < 2 or len(x) != tasks:
+            raise UsageError(f"this solver was adapted to {tasks} tasks: x must be [{tasks}, n, ...], got {[*x.shape]}.")
+        return self.net.forward(self.params, x, self.statistics)

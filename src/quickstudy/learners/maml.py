@@ -1,0 +1,95 @@
+"""MAML: learn a start from which a few gradient steps solve a new task.
+
+Equations (Finn et al. 2017, algorithm 2), for task i with support loss L_i and query loss L'_i:
+
+    phi_i = theta - alpha * grad L_i(theta)                     inner step, ``inner_steps`` times
+    theta <- theta - beta * grad_theta mean_i L'_i(phi_i)       outer step, through the inner ones
+
+``order=1`` takes the inner gradients as constants (first-order MAML): the outer gradient is then that of L'_i at
+phi_i. The outer step itself is any ``torch.optim`` optimizer (the paper: Adam).
+
+Where it differs from the paper: the mean over tasks stands for the sum; BatchNorm's mode is an option.
+
+Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017.
+"""
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from quickstudy.batchnorm import Mode
+from quickstudy.errors import UsageError
+from quickstudy.functional import AdaptedModel, Execution, TaskModel
+from quickstudy.learners.base import LossLearner, Metrics
+from quickstudy.learners.inner import InnerLoop
+from quickstudy.losses import TaskLoss
+from quickstudy.rules import SGD
+from quickstudy.tasks.batch import Examples, TaskBatch
+
+
+class MAML(LossLearner):
+    """Model-agnostic meta-learning, for any differentiable ``nn.Module``.
+
+    Args:
+        model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
+        inner_lr: step size alpha of the inner gradient steps, > 0.
+        inner_steps: gradient steps per task, >= 0.
+        order: 2 differentiates through the inner gradients, 1 takes them as constants.
+        loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        execution: how a batch of tasks runs: ``auto``, ``loop`` or ``vmap`` (see ``quickstudy.functional``).
+        chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
+
+    Raises:
+        UsageError: an option out of its range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        inner_lr: float = 0.01,
+        inner_steps: int = 1,
+        order: int = 2,
+        loss: str | TaskLoss = "cross_entropy",
+        bn: Mode = "transductive",
+        execution: Execution = "auto",
+        chunk: int | None = None,
+    ) -> None:
+        super().__init__()
+        if order not in (1, 2) or inner_steps < 0:
+            raise UsageError(f"MAML needs order 1 or 2 and inner_steps >= 0, got {order} and {inner_steps}.")
+        self.model = model
+        self.inner_lr = inner_lr
+        self.inner_steps = inner_steps
+        self.order = order
+        self.loss = loss
+        self.bn: Mode = bn
+        self.execution: Execution = execution
+        self.chunk = chunk
+        self.inner = InnerLoop(TaskModel(model, bn, execution), SGD(lr=inner_lr), loss)
+
+    def adapt(self, support: Examples) -> AdaptedModel:
+        return self.inner.adapt(support, steps=self.inner_steps, order=self.order)
+
+    def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
+        return self.inner.path(support, steps=steps, order=self.order)
+
+    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Metrics]:
+        return self.inner.judge(self.adapt(batch.support), batch.query)
+
+    @property
+    def adapt_steps(self) -> int:
+        return self.inner_steps
+
+    @property
+    def tasks_at_once(self) -> int | None:
+        return self.chunk or self.inner.net.tasks_at_once
+
+    @property
+    def bn_mode(self) -> str:
+        return self.inner.bn_mode
+
+    @property
+    def judged_by(self) -> str | TaskLoss:
+        return self.loss

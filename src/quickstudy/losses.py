@@ -1,0 +1,73 @@
+"""Losses and scores of a batch of tasks: one number per task."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from quickstudy.errors import UsageError
+
+TaskLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""``loss(predictions [n, ...], targets [n, ...]) -> scalar`` of ONE task, as ``F.cross_entropy`` and ``F.mse_loss``."""
+
+NAMED = ("cross_entropy", "mse")
+
+
+def check_loss(loss: str | TaskLoss) -> None:
+    """Raise ``UsageError`` for a loss that is neither a known name nor a callable."""
+    if not callable(loss) and loss not in NAMED:
+        raise UsageError(f"loss must be one of {', '.join(NAMED)} or a callable of one task, got {loss!r}.")
+
+
+def task_losses(
+    loss: str | TaskLoss, predictions: Shaped[Tensor, "tasks n ..."], y: Shaped[Tensor, "tasks n ..."]
+) -> Float[Tensor, " tasks"]:
+    """The mean loss over each task's examples, ``[tasks]``.
+
+    Raises:
+        UsageError: predictions whose shape does not fit the targets (a head smaller than the way, say).
+    """
+    if loss == "cross_entropy":
+        _check_logits(predictions, y)
+        return F.cross_entropy(predictions.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).mean(1)
+    if loss == "mse":
+        if predictions.shape != y.shape:
+            raise UsageError(f"mse needs predictions shaped as y {list(y.shape)}, got {list(predictions.shape)}.")
+        return F.mse_loss(predictions, y, reduction="none").flatten(1).mean(1)
+    assert callable(loss), "check_loss lets no other loss pass"
+    return torch.stack([loss(p, t) for p, t in zip(predictions, y, strict=True)])
+
+
+def task_scores(
+    loss: str | TaskLoss, predictions: Shaped[Tensor, "tasks n ..."], y: Shaped[Tensor, "tasks n ..."]
+) -> Float[Tensor, " tasks"]:
+    """What is reported beside the loss, ``[tasks]``: accuracy for labels, else the loss itself."""
+    if score_name(loss, y) == "accuracy":
+        return (predictions.argmax(-1) == y).float().mean(1)
+    return task_losses(loss, predictions, y)
+
+
+def score_name(loss: str | TaskLoss, y: Tensor) -> str:
+    """``accuracy`` for integer labels ``[tasks, n]``, else the loss's own name."""
+    if y.ndim == 2 and not y.is_floating_point():
+        return "accuracy"
+    return loss if isinstance(loss, str) else "loss"
+
+
+def _check_logits(predictions: Tensor, y: Tensor) -> None:
+    if predictions.ndim != 3 or predictions.shape[:2] != y.shape:
+        raise UsageError(
+            f"cross_entropy needs predictions [tasks, n, classes] for labels {list(y.shape)}, got "
+            f"{list(predictions.shape)}; the model must map [n, ...] to [n, classes]."
+        )
+    if y.is_floating_point():
+        raise UsageError(f"cross_entropy needs integer labels, got {y.dtype}; for regression set loss='mse'.")
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= predictions.shape[-1]:
+        raise UsageError(
+            f"labels run from {low} to {high}, but the model gives {predictions.shape[-1]} outputs; build it with "
+            f"out_features = way (at least {high + 1}), or sample tasks of a smaller way."
+        )

@@ -1,0 +1,37 @@
+"""MLP: linear layers with ReLU between; the sinusoid network of MAML is ``MLP(in_features=1, out_features=1)``."""
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from quickstudy.errors import UsageError
+
+
+class MLP(nn.Module):
+    """A multi-layer perceptron on flattened examples.
+
+    Args:
+        in_features: numbers per example (images are flattened: channels * height * width).
+        out_features: outputs.
+        hidden: width of each hidden layer.
+    """
+
+    def __init__(self, *, in_features: int = 1, out_features: int = 1, hidden: tuple[int, ...] = (40, 40)) -> None:
+        super().__init__()
+        if min(in_features, out_features, *hidden) < 1:
+            raise UsageError(f"MLP needs widths >= 1, got {in_features}, {hidden}, {out_features}.")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.hidden = tuple(hidden)
+        widths = (in_features, *hidden, out_features)
+        layers: list[nn.Module] = []
+        for width, following in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(width, following), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n out"]:
+        """Outputs ``[n, out_features]`` of examples ``[n, ...]``."""
+        if math.prod(x.shape[1:]) != self.in_features:
+            raise UsageError(f"this MLP takes {self.in_features} numbers per example, got x {[*x.shape]}.")
+        return self.layers(x.flatten(1))

@@ -1,0 +1,96 @@
+"""Names for everything that can be chosen by name: one line each. Nothing is imported until it is asked for.
+
+Third parties add theirs the same way: ``quickstudy.registry.LEARNERS["mine"] = "my_package.mine:Mine"``.
+"""
+
+import importlib
+import inspect
+from typing import Any
+
+from quickstudy.errors import UsageError
+
+LEARNERS = {
+    "maml": "quickstudy.learners.maml:MAML",
+    "reptile": "quickstudy.learners.reptile:Reptile",
+}
+TASKS = {
+    "omniglot": "quickstudy.tasks.omniglot:Omniglot",
+    "glyphs": "quickstudy.tasks.glyphs:Glyphs",
+    "sinusoids": "quickstudy.tasks.sinusoids:Sinusoids",
+    "folder": "quickstudy.tasks.image_folder:ImageFolder",
+}
+NETS = {
+    "conv4": "quickstudy.nets.conv4:Conv4",
+    "mlp": "quickstudy.nets.mlp:MLP",
+}
+RULES = {
+    "sgd": "quickstudy.rules.sgd:SGD",
+    "adam": "quickstudy.rules.adam:Adam",
+}
+KINDS: dict[str, dict[str, str]] = {"learners": LEARNERS, "tasks": TASKS, "nets": NETS, "rules": RULES}
+
+
+def load(kind: str, name: str) -> type[Any]:
+    """The class registered as ``name`` among ``learners``, ``tasks``, ``nets`` or ``rules``.
+
+    Raises:
+        UsageError: no such name; the message lists those there are.
+    """
+    try:
+        module, _, attribute = KINDS[kind][name].partition(":")
+    except KeyError:
+        raise UsageError(f"there is no {name!r} among the {kind}: {', '.join(sorted(KINDS[kind]))}.") from None
+    return getattr(importlib.import_module(module), attribute)
+
+
+def name_of(cls: type) -> tuple[str, str] | None:
+    """The kind and name under which a class is registered, or None."""
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    return next(((k, name) for k, names in KINDS.items() for name, known in names.items() if known == path), None)
+
+
+def summary(cls: type) -> str:
+    """The first line of a class's docstring."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def describe(thing: Any) -> Any:
+    """What a run writes down of an object, as JSON: its registered name and its constructor's arguments.
+
+    Every registered class keeps each constructor argument in an attribute of the same name (scikit-learn's
+    convention). What cannot be rebuilt from JSON (a user's own module, an array) becomes ``{"opaque": type}``.
+
+    >>> from quickstudy.rules import SGD
+    >>> describe(SGD(lr=0.4))
+    {'rules': 'sgd', 'options': {'lr': 0.4, 'momentum': 0.0}}
+    """
+    if thing is None or isinstance(thing, bool | int | float | str):
+        return thing
+    if isinstance(thing, list | tuple):
+        return [describe(part) for part in thing]
+    known = name_of(type(thing))
+    if known is None:
+        return {"opaque": f"{type(thing).__module__}.{type(thing).__qualname__}"}
+    kind, name = known
+    arguments = inspect.signature(type(thing)).parameters
+    return {kind: name, "options": {a: describe(getattr(thing, a)) for a in arguments}}
+
+
+def build(description: Any, **changes: Any) -> Any:
+    """The object that ``describe`` described, with some of its options changed.
+
+    Raises:
+        UsageError: the description holds an object that only the program that made the run can build.
+    """
+    if isinstance(description, list):
+        return tuple(build(part) for part in description)
+    if not isinstance(description, dict):
+        return description
+    if "opaque" in description:
+        raise UsageError(
+            f"this run was made with an object of the user's own ({description['opaque']}); build it in Python and "
+            f"pass it: quickstudy.Run.open(RUN).load_into(learner)."
+        )
+    kind = next(k for k in description if k in KINDS)
+    options = {name: build(value) for name, value in description["options"].items()}
+    return load(kind, description[kind])(**{**options, **changes})

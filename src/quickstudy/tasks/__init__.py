@@ -1,0 +1,27 @@
+"""What is to be learned: distributions of tasks.
+
+A task distribution has ``sample(tasks, seed) -> batch``, a pure function of its arguments; it stores its constructor's
+arguments as attributes of the same names, so that a run can write them down and build it again; and it says what a
+model needs to know: ``x_shape`` (of one example), ``outputs`` and ``kind`` (``"classification"`` or ``"regression"``).
+``describe()`` is its one line for people.
+
+Any labelled images: ``Episodes``, ``ImageFolder``. Data sets: ``Omniglot``. Drawn on the fly: ``Glyphs``, ``Sinusoids``.
+"""
+
+from quickstudy.tasks.batch import Batch, Examples, TaskBatch, TaskDistribution
+from quickstudy.tasks.episodes import Episodes, split_classes
+from quickstudy.tasks.glyphs import Glyphs
+from quickstudy.tasks.omniglot import Omniglot
+from quickstudy.tasks.sinusoids import Sinusoids
+
+__all__ = [
+    "Batch",
+    "Episodes",
+    "Examples",
+    "Glyphs",
+    "Omniglot",
+    "Sinusoids",
+    "TaskBatch",
+    "TaskDistribution",
+    "split_classes",
+]
