@@ -93,7 +93,8 @@ class BatchNormAs(TorchFunctionMode):
         eps: float = 1e-5,
     ) -> Tensor:
         if self.running:
-            assert running_mean is not None and running_var is not None, "check_mode lets no such layer pass"
+            assert running_mean is not None, "check_mode lets no such layer pass"
+            assert running_var is not None, "check_mode lets no such layer pass"
             return _normalise(x, running_mean, running_var, weight, bias, eps)
         if self.fixed is not None:
             mean, var = next(self._replay)

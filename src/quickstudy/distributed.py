@@ -62,3 +62,21 @@ def weigh_gradients(module: nn.Module, weight: float) -> list[Tensor]:
         for g in grads:
             g.mul_(weight)
     return grads
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is a GPU if there is one, else the CPU.
+
+    Raises:
+        UsageError: no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"cannot use device {name!r}: {str(error).splitlines()[0]}") from error
+    if device.type == "cuda" and device.index is None and world() > 1:
+        return torch.device("cuda", rank() % torch.cuda.device_count())
+    return device

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,15 @@ from quickstudy.tasks.batch import Examples, TaskBatch, TaskDistribution
 
 BLOCK = 25
 """Tasks drawn at a time. Fixed, so that the tasks of an evaluation depend on its seed and number only."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Tasks that say in a line what they are."""
+
+    def describe(self) -> str:
+        """Name, split, way and shot, say."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Result:
 
 def evaluate(
     learner: MetaLearner,
-    tasks: TaskDistribution,
+    tasks: TaskDistribution[TaskBatch],
     *,
     n_tasks: int = 1000,
     seed: int = 0,
@@ -127,7 +136,6 @@ def evaluate(
     distributed.sum_([scores])
     values, losses = scores
     half_widths = 1.96 * values.std(1) / math.sqrt(n_tasks)
-    described = getattr(tasks, "describe", None)
     return Result(
         metric=metric,
         by_step=tuple(
@@ -137,7 +145,7 @@ def evaluate(
         n_tasks=n_tasks,
         seed=seed,
         bn=learner.bn_mode,
-        tasks=described() if callable(described) else type(tasks).__name__,
+        tasks=tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__,
     )
 
 

@@ -78,9 +78,7 @@ class TaskModel:
         """
         return self._run(params, x, statistics, record=False)[0]
 
-    def statistics(
-        self, params: Mapping[str, Tensor], x: Shaped[Tensor, "tasks n ..."]
-    ) -> batchnorm.Statistics | None:
+    def statistics(self, params: Mapping[str, Tensor], x: Shaped[Tensor, "tasks n ..."]) -> batchnorm.Statistics | None:
         """What queries are normalised by after adapting on ``x``: the support's statistics, or None (see the mode)."""
         if self.bn != "support" or batchnorm.describe(self.bn, self.model) == "none":
             return None
@@ -156,5 +154,7 @@ class AdaptedModel:
         """
         tasks = len(next(iter(self.params.values())))
         if x.ndim < 2 or len(x) != tasks:
-            raise UsageError(f"this solver was adapted to {tasks} tasks: x must be [{tasks}, n, ...], got {[*x.shape]}.")
+            raise UsageError(
+                f"this solver was adapted to {tasks} tasks: x must be [{tasks}, n, ...], got {[*x.shape]}."
+            )
         return self.net.forward(self.params, x, self.statistics)

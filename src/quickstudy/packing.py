@@ -24,7 +24,7 @@ def pack(tree: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(tree, list | tuple):
         kind = "tuple" if isinstance(tree, tuple) else "list"
         return {kind: [pack(value, f"{prefix}/{i}", tensors) for i, value in enumerate(tree)]}
-    raise RunError(f"{prefix} is a {type(tree).__name__}, which a checkpoint cannot hold (tensors, numbers, text only).")
+    raise RunError(f"{prefix} is a {type(tree).__name__}, not a tensor, number or text: a checkpoint cannot hold it.")
 
 
 def unpack(packed: Any, tensors: dict[str, Tensor]) -> Any:

@@ -1,17 +1,17 @@
 """A run is a folder that a person can read.
 
-    config.json        everything needed to repeat the run
-    metrics.jsonl      one line per log or validation
-    checkpoints/       step-00000500.safetensors (tensors) and .json (the rest; written last, so it seals the pair)
-    results.jsonl      one line per evaluation
-    report.html        what to look at
+config.json        everything needed to repeat the run
+metrics.jsonl      one line per log or validation
+checkpoints/       step-00000500.safetensors (tensors) and .json (the rest; written last, so it seals the pair)
+results.jsonl      one line per evaluation
+report.html        what to look at
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -47,8 +47,8 @@ class Run:
         self.config = config
         self._history: list[dict[str, Any]] = []
 
-    @classmethod
-    def create(cls, path: str | Path | None, config: dict[str, Any]) -> Self:
+    @staticmethod
+    def create(path: str | Path | None, config: dict[str, Any]) -> "Run":
         """A new run.
 
         Raises:
@@ -56,15 +56,15 @@ class Run:
         """
         full = {"format": FORMAT, "quickstudy": __version__, **config}
         if path is None:
-            return cls(None, full)
+            return Run(None, full)
         path = Path(path)
         if (path / "config.json").exists():
             raise RunError(f"{path} already holds a run; resume it, or choose another folder.")
         write_json(path / "config.json", full)
-        return cls(path, full)
+        return Run(path, full)
 
-    @classmethod
-    def open(cls, path: str | Path) -> Self:
+    @staticmethod
+    def open(path: str | Path) -> "Run":
         """An existing run.
 
         Raises:
@@ -76,11 +76,12 @@ class Run:
         config = read_json(path / "config.json")
         found = config.get("format") if isinstance(config, dict) else None
         if found != FORMAT:
+            writer = config.get("quickstudy") if isinstance(config, dict) else None
             raise RunError(
-                f"{path} was written in run format {found}, this is quickstudy {__version__} with format {FORMAT}; "
-                f"use the version that wrote it ({config.get('quickstudy') if isinstance(config, dict) else 'unknown'})."
+                f"{path} was written in run format {found} by quickstudy {writer}; this is quickstudy {__version__} "
+                f"with format {FORMAT}. Use the version that wrote it."
             )
-        return cls(path, config)
+        return Run(path, config)
 
     # -- metrics and results -------------------------------------------------------------------------------------
 
@@ -185,8 +186,8 @@ class Run:
         steps = self.steps()
         if not steps:
             return None
-        best = self.load().rest["best"]
-        return best["step"] if best and best["step"] in steps else steps[-1]
+        best = self.load().rest["best_step"]
+        return best if best in steps else steps[-1]
 
     def _stem(self, step: int) -> Path:
         assert self.path is not None, "a run in memory has no checkpoints"

@@ -6,54 +6,29 @@ random. So a run that was killed and resumed is bit-identical to one that was no
 
 import json
 import math
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
-from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from quickstudy import distributed, registry
 from quickstudy.errors import DivergedError, RunError, UsageError
 from quickstudy.evaluation import evaluate
+from quickstudy.interruption import interruptible
 from quickstudy.learners.base import MetaLearner, Metrics
+from quickstudy.meters import Clock, Progress, Window
+from quickstudy.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
 from quickstudy.runs import Checkpoint, Run, load_weights, machine
 from quickstudy.seeding import fold
-from quickstudy.tasks.batch import TaskDistribution
-
-MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-MakeSchedule: TypeAlias = Callable[[torch.optim.Optimizer], LRScheduler]
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a person waiting wants to know; passed to ``train(progress=...)`` after every outer step."""
-
-    step: int
-    steps: int
-    metrics: Metrics
-    """Means since the last log."""
-    validation: Metrics
-    """The last validation's metrics, empty before the first."""
-    steps_per_second: float
-    seconds_left: float
+from quickstudy.tasks.batch import TaskBatch, TaskDistribution
 
 
 def train(
     learner: MetaLearner,
-    tasks: TaskDistribution,
+    tasks: TaskDistribution[Any],
     *,
     steps: int,
     meta_batch: int = 32,
@@ -61,7 +36,7 @@ def train(
     optimizer: str | MakeOptimizer = "adam",
     schedule: str | MakeSchedule = "constant",
     clip: float | None = None,
-    validation: TaskDistribution | None = None,
+    validation: TaskDistribution[TaskBatch] | None = None,
     validate_every: int = 500,
     validation_tasks: int = 200,
     patience: int | None = None,
@@ -122,12 +97,12 @@ def train(
         )
     if patience is not None and validation is None:
         raise UsageError("patience counts validations: pass validation=, a held-out task distribution.")
-    where = pick_device(device)
+    where = distributed.pick_device(device)
     distributed.start(where)
     learner.to(where)
     params = [p for p in learner.parameters() if p.requires_grad]
-    opt = _make_optimizer(optimizer, params, meta_lr)
-    lr = _make_schedule(schedule, opt, steps)
+    opt = make_optimizer(optimizer, params, meta_lr)
+    lr = make_schedule(schedule, opt, steps)
     config = {
         "learner": registry.describe(learner),
         "tasks": registry.describe(tasks),
@@ -157,15 +132,14 @@ def train(
         run = Run(None, run.config)  # one process writes
     run.forget_after(state.step)
     board = _tensorboard(run) if tensorboard else None
-    window = _Window()
-    clock = _Clock(state.step, state.seconds)
+    window = Window()
+    clock = Clock(state.step, state.seconds)
     validated: Metrics = {}
 
     def checkpoint() -> Path | None:
         state.seconds = clock.seconds()
         rest = {"optimizer": opt.state_dict(), "schedule": lr.state_dict(), **asdict(state)}
-        best = state.best["step"] if state.best else None
-        return run.save(Checkpoint(state.step, learner.state_dict(), rest), keep=keep, best_step=best)
+        return run.save(Checkpoint(state.step, learner.state_dict(), rest), keep=keep, best_step=state.best_step)
 
     def log(record: dict[str, float]) -> None:
         run.log({"step": state.step, **record})
@@ -174,7 +148,7 @@ def train(
                 board.add_scalar(name, value, state.step)
 
     learner.train()
-    with _interruptible() as interrupted, torch.random.fork_rng(_cuda_devices(where)):
+    with interruptible() as interrupted, torch.random.fork_rng(_cuda_devices(where)):
         while state.step < steps and not (patience and state.stale >= patience):
             task_seed = fold(seed, "train", state.step)
             torch.manual_seed(fold(seed, "noise", state.step, distributed.rank()))
@@ -186,7 +160,7 @@ def train(
             if not (math.isfinite(metrics["loss"]) and math.isfinite(float(norm))):
                 saved = checkpoint()
                 raise DivergedError(
-                    f"outer step {state.step}: the loss is {metrics['loss']} and the meta-gradient's norm {float(norm)}. "
+                    f"outer step {state.step}: the loss is {metrics['loss']}, the meta-gradient's norm {float(norm)}. "
                     f"The tasks were tasks.sample({meta_batch}, seed={task_seed}); the weights from before this step "
                     f"are in {saved or 'the learner'}. A smaller inner or outer step size, or clip=10, often helps."
                 )
@@ -202,8 +176,8 @@ def train(
                 progress(Progress(state.step, steps, window.means(), validated, rate, (steps - state.step) / rate))
             if state.step % log_every == 0 or last:
                 means = {f"train/{name}": value for name, value in window.means().items()}
-                log({**means, "meta_lr": lr.get_last_lr()[0], "seconds": clock.seconds()})
-                window = _Window()
+                log({**means, "meta_lr": float(lr.get_last_lr()[0]), "seconds": clock.seconds()})
+                window = Window()
             if validation is not None and (state.step % validate_every == 0 or last):
                 validated = _validate(learner, validation, validation_tasks, fold(seed, "validation"), workers, state)
                 log({f"validation/{name}": value for name, value in validated.items()})
@@ -221,20 +195,26 @@ class _State:
     """What the outer loop carries on, beside weights, optimizer and schedule."""
 
     step: int = 0
-    best: dict[str, float] | None = None
-    """``step`` and ``score`` of the best validation."""
+    best_step: int | None = None
+    best_score: float = -math.inf
+    """Score of the best validation, larger is better."""
     stale: int = 0
     """Validations since the best one."""
     seconds: float = 0.0
 
 
 def _validate(
-    learner: MetaLearner, tasks: TaskDistribution, n_tasks: int, seed: int, workers: int | None, state: _State
+    learner: MetaLearner,
+    tasks: TaskDistribution[TaskBatch],
+    n_tasks: int,
+    seed: int,
+    workers: int | None,
+    state: _State,
 ) -> Metrics:
     result = evaluate(learner, tasks, n_tasks=n_tasks, seed=seed, workers=workers)
     score = result.mean if result.metric == "accuracy" else -result.mean
-    if state.best is None or score > state.best["score"]:
-        state.best, state.stale = {"step": state.step, "score": score}, 0
+    if score > state.best_score:
+        state.best_step, state.best_score, state.stale = state.step, score, 0
     else:
         state.stale += 1
     return {result.metric: result.mean, "ci95": result.ci95, "loss": result.loss}
@@ -251,46 +231,8 @@ def _share(learner: MetaLearner, metrics: Metrics, weight: float, stop: bool) ->
     return dict(zip(metrics, values.tolist(), strict=True)), bool(flag.item())
 
 
-def pick_device(name: str) -> torch.device:
-    """``auto`` is a GPU if there is one, else the CPU.
-
-    Raises:
-        UsageError: no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"cannot use device {name!r}: {str(error).splitlines()[0]}") from error
-    if device.type == "cuda" and device.index is None and distributed.world() > 1:
-        return torch.device("cuda", distributed.rank() % torch.cuda.device_count())
-    return device
-
-
 def _cuda_devices(device: torch.device) -> list[torch.device]:
     return [device] if device.type == "cuda" else []
-
-
-def _make_optimizer(kind: str | MakeOptimizer, params: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    if callable(kind):
-        return kind(params)
-    if kind not in OPTIMIZERS:
-        raise UsageError(f"optimizer must be one of {', '.join(OPTIMIZERS)} or a function, got {kind!r}.")
-    return OPTIMIZERS[kind](params, lr=lr)
-
-
-def _make_schedule(kind: str | MakeSchedule, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:
-    if callable(kind):
-        return kind(optimizer)
-    if kind == "constant":
-        return LambdaLR(optimizer, lambda _: 1.0)
-    if kind == "linear":
-        return LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
-    if kind == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=steps)
-    raise UsageError(f"schedule must be constant, linear, cosine or a function, got {kind!r}.")
 
 
 def _open_run(out: str | Path | None, config: dict[str, Any], resume: bool) -> Run:
@@ -319,54 +261,3 @@ def _tensorboard(run: Run) -> Any:
     except ImportError as error:
         raise UsageError("tensorboard=True needs the extra: pip install 'quickstudy[tensorboard]'.") from error
     return SummaryWriter(str(run.path / "tensorboard")) if run.path else None
-
-
-class _Window:
-    """Running means of the metrics since the last log."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.sums: Metrics = {}
-
-    def add(self, metrics: Metrics) -> None:
-        self.count += 1
-        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in metrics.items()}
-
-    def means(self) -> Metrics:
-        return {name: value / self.count for name, value in self.sums.items()}
-
-
-class _Clock:
-    """Seconds of training, those before a resume counted in, and the rate of this process."""
-
-    def __init__(self, step: int, before: float) -> None:
-        self.first_step = step
-        self.before = before
-        self.started = time.monotonic()
-
-    def seconds(self) -> float:
-        return self.before + time.monotonic() - self.started
-
-    def rate(self, step: int) -> float:
-        return (step - self.first_step) / max(time.monotonic() - self.started, 1e-9)
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a flag, read between steps; a second one stops at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def handler(signum: int, frame: Any) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt("stopped at once; the run continues from its last checkpoint")
-        asked.set()
-
-    old = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for s, previous in old.items():
-            signal.signal(s, previous)

@@ -59,8 +59,8 @@ class MetaLearner(nn.Module, ABC):
     def meta_backward(self, batch: Any, *, workers: int | None = None) -> Metrics:
         """Add ``meta_gradient`` of the batch to ``.grad`` of the parameters.
 
-        Runs ``tasks_at_once`` tasks at a time on ``workers`` threads (None: as many as torch may use on a CPU, one elsewhere);
-        neither changes the result by more than rounding.
+        Runs ``tasks_at_once`` tasks at a time on ``workers`` threads (None: as many as torch may use on a CPU, one
+        elsewhere); neither changes the result by more than rounding.
         """
         parts = pieces(batch, self.tasks_at_once)
         on_cpu = all(p.device.type == "cpu" for p in self.parameters())

@@ -1,6 +1,7 @@
 """MLP: linear layers with ReLU between; the sinusoid network of MAML is ``MLP(in_features=1, out_features=1)``."""
 
 import math
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class MLP(nn.Module):
         self.hidden = tuple(hidden)
         widths = (in_features, *hidden, out_features)
         layers: list[nn.Module] = []
-        for width, following in zip(widths, widths[1:], strict=False):
+        for width, following in pairwise(widths):
             layers += [nn.Linear(width, following), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
 

@@ -5,12 +5,14 @@ arguments as attributes of the same names, so that a run can write them down and
 model needs to know: ``x_shape`` (of one example), ``outputs`` and ``kind`` (``"classification"`` or ``"regression"``).
 ``describe()`` is its one line for people.
 
-Any labelled images: ``Episodes``, ``ImageFolder``. Data sets: ``Omniglot``. Drawn on the fly: ``Glyphs``, ``Sinusoids``.
+Any labelled images: ``Episodes``, ``ImageFolder``. A data set: ``Omniglot``. Drawn on the fly: ``Glyphs`` and
+``Sinusoids``.
 """
 
 from quickstudy.tasks.batch import Batch, Examples, TaskBatch, TaskDistribution
 from quickstudy.tasks.episodes import Episodes, split_classes
 from quickstudy.tasks.glyphs import Glyphs
+from quickstudy.tasks.image_folder import ImageFolder
 from quickstudy.tasks.omniglot import Omniglot
 from quickstudy.tasks.sinusoids import Sinusoids
 
@@ -19,6 +21,7 @@ __all__ = [
     "Episodes",
     "Examples",
     "Glyphs",
+    "ImageFolder",
     "Omniglot",
     "Sinusoids",
     "TaskBatch",

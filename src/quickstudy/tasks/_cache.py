@@ -9,7 +9,6 @@ from pathlib import Path
 import pooch
 from filelock import FileLock
 from jaxtyping import UInt8
-from requests import RequestException
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -74,13 +73,13 @@ def download(url: str, path: Path, known_hash: str | None, advice: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock")):
             if not path.exists():
-                fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
-                pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, downloader=fetch)
+                bar = sys.stderr.isatty()
+                pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, progressbar=bar)
     except ValueError as error:
         raise DataError(
             f"the download of {url} did not arrive as published ({error}); nothing was kept, try again or {advice}."
         ) from error
-    except (RequestException, OSError) as error:
+    except OSError as error:  # the network's errors are OSErrors too
         raise DataError(f"{url} could not be downloaded to {path} ({error}); check the network or {advice}.") from error
     finally:
         logger.setLevel(level)

@@ -1,7 +1,7 @@
 """Reading one image file, the way each distribution wants it."""
 
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -15,11 +15,11 @@ from quickstudy.errors import DataError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 
 
-def open_image(source: Path | str | BinaryIO, mode: str, name: str | None = None) -> Image.Image:
+def open_image(source: Path | str | BytesIO, mode: str, name: str | None = None) -> Image.Image:
     """Decode a whole image file into a Pillow mode (``"L"`` grey, ``"RGB"``); transparency becomes white paper.
 
     Args:
-        source: a path, or an open file.
+        source: a path, or a file's content.
         mode: the Pillow mode wanted.
         name: what an error calls the file; its path if None.
 
@@ -60,4 +60,4 @@ def crop_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "channels si
 
 def as_float(pixels: NDArray[np.uint8]) -> Float[Tensor, "channels size size"]:
     """uint8 0..255 to float32 in [0, 1], exactly as an episode converts its images."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
+    return torch.tensor(pixels).float().div_(255)

@@ -1,14 +1,14 @@
 """Omniglot's files: where they are found, what must be in them, and how they become one prepared array."""
 
 import hashlib
-import io
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,11 @@ def load_characters(root: Path, size: int) -> Characters:
     Raises:
         DataError: archives or folders that are missing, damaged or incomplete; a cache that cannot be written.
     """
-    return _load(tuple(_fingerprint(_source(root, part)) for part in PARTS), root, size, cache_folder())
+    try:
+        marks = tuple(_fingerprint(_source(root, part)) for part in PARTS)
+    except OSError as error:
+        raise DataError(f"Omniglot's files in {root} cannot be read ({error}); {ADVICE}.") from error
+    return _load(marks, root, size, cache_folder())
 
 
 @lru_cache(maxsize=4)
@@ -133,7 +137,7 @@ def _build(root: Path, size: int) -> Prepared:
                 for name in sorted(found):
                     names.append(name)
                     for drawing in sorted(found[name]):
-                        content = io.BytesIO(read(drawing))
+                        content = BytesIO(read(drawing))
                         images.append(ink_pixels(open_image(content, "L", f"{drawing} in {source}"), size))
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
             raise DataError(
@@ -144,7 +148,7 @@ def _build(root: Path, size: int) -> Prepared:
 
 
 @contextmanager
-def _open(source: Path) -> Iterator[tuple[dict[str, list[str]], Callable[[str], bytes]]]:
+def _open(source: Path) -> Generator[tuple[dict[str, list[str]], Callable[[str], bytes]]]:
     """What a part holds, drawings by ``Alphabet/characterNN``, and how one is read."""
     found: dict[str, list[str]] = {}
     if source.is_dir():

@@ -73,9 +73,11 @@ def _vinyals(names: tuple[str, ...], split: str, root: Path) -> set[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the split file {path} cannot be read ({error}); get it again from {VINYALS_URL}.") from error
     if hashlib.sha256("\n".join(lines).encode()).hexdigest() != VINYALS_SHA256[split]:
+        if path not in beside:
+            path.unlink(missing_ok=True)  # a download that is not what was asked for is not kept
         raise DataError(
-            f"the split file {path} ({len(lines)} lines) is not the published one; delete it and get it again from "
-            f"{VINYALS_URL}{split}.txt."
+            f"the split file {path} ({len(lines)} lines) is not the published one; replace it by "
+            f"{VINYALS_URL}{split}.txt, or use protocol maml or lake."
         )
     chosen = {line.rsplit("/", 1)[0] for line in lines}  # without the rotation: all four are listed of each
     missing = sorted(chosen - set(names))

@@ -71,7 +71,7 @@ def _pen_paths(size: tuple[int, int], rng: torch.Generator) -> Float[Tensor, "g 
             0.8 * turn[..., None] * (s / bend - (s - bend).clamp(min=0) * (1 / bend + 1 / (1 - bend))),
         ]
     )
-    start = uniform(rng, (size[0], 1), 0, 2 * math.pi) + SPREAD * torch.arange(size[1])
+    start = uniform(rng, (size[0], 1), 0.0, 2 * math.pi) + SPREAD * torch.arange(size[1])
     start = start + 0.4 * torch.randn(size, generator=rng)  # directions within a class are spread out
     heading = start[..., None] + shapes.gather(0, kind[None, ..., None].expand_as(shapes[:1]))[0]
     length = uniform(rng, size, 0.7, 1.5) + 0.15 * turn.abs() * (kind == 1)

@@ -1,7 +1,7 @@
 """The things that pass through the house. The FIRST axis of every tensor is the task."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Shaped
@@ -31,11 +31,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, tasks: slice) -> Self:
-        return type(self)(self.x[tasks], self.y[tasks])
+    def __getitem__(self, tasks: slice) -> "Examples":
+        return Examples(self.x[tasks], self.y[tasks])
 
-    def to(self, device: torch.device | str) -> Self:
-        return type(self)(self.x.to(device), self.y.to(device))
+    def to(self, device: torch.device | str) -> "Examples":
+        return Examples(self.x.to(device), self.y.to(device))
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,14 @@ class TaskBatch:
     def __len__(self) -> int:
         return len(self.support)
 
-    def __getitem__(self, tasks: slice) -> Self:
-        return type(self)(self.support[tasks], self.query[tasks])
+    def __getitem__(self, tasks: slice) -> "TaskBatch":
+        return TaskBatch(self.support[tasks], self.query[tasks])
 
-    def to(self, device: torch.device | str) -> Self:
-        return type(self)(self.support.to(device), self.query.to(device))
+    def to(self, device: torch.device | str) -> "TaskBatch":
+        return TaskBatch(self.support.to(device), self.query.to(device))
+
+
+S = TypeVar("S", bound="Batch")
 
 
 @runtime_checkable
@@ -66,14 +69,17 @@ class Batch(Protocol):
     """All that the outer loop asks of a batch, whatever the tasks are."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, tasks: slice) -> Self: ...
-    def to(self, device: torch.device | str) -> Self: ...
+    def __getitem__(self: S, tasks: slice) -> S: ...
+    def to(self: S, device: torch.device | str) -> S: ...
+
+
+B_co = TypeVar("B_co", bound=Batch, covariant=True)
 
 
 @runtime_checkable
-class TaskDistribution(Protocol):
+class TaskDistribution(Protocol[B_co]):
     """A distribution of tasks. ``sample`` is a pure function of its arguments (see ``quickstudy.seeding``)."""
 
-    def sample(self, tasks: int, seed: int) -> Batch:
+    def sample(self, tasks: int, seed: int) -> B_co:
         """Draw ``tasks`` tasks; the same arguments always give the same batch."""
         ...

@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quickstudy.errors import DataError, UsageError
+from quickstudy.errors import UsageError
 from quickstudy.seeding import generator
+from quickstudy.tasks._arrays import as_images, as_labels, wanted
 from quickstudy.tasks._checks import at_least, one_of, shape_text
 from quickstudy.tasks.batch import Examples, TaskBatch
 
@@ -72,9 +73,9 @@ class Episodes:
         self.query = query
         self.rotate: Rotate = rotate
         self.classes = classes
-        self._images = _as_images(images)
-        given = _as_labels(labels, len(self._images))
-        names = torch.unique(given) if classes is None else _wanted(given, classes)
+        self._images = as_images(images)
+        given = as_labels(labels, len(self._images))
+        names = torch.unique(given) if classes is None else wanted(given, classes)
         index = torch.searchsorted(names, given).clamp(max=len(names) - 1)
         chosen = torch.nonzero(names[index] == given).flatten()  # the images whose class is drawn from
         self._order = chosen[torch.argsort(index[chosen], stable=True)]  # their positions, class by class
@@ -177,7 +178,7 @@ def split_classes(
     Args:
         labels: ``[N]`` any integers.
         fractions: share of the classes in each split; must sum to 1.
-        seed: of the shuffle of the classes.
+        seed: of the shuffle of the classes, below 2**32.
 
     Raises:
         UsageError: fractions that do not sum to 1, or a split that would get no class.
@@ -188,7 +189,7 @@ def split_classes(
     """
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise UsageError(f"fractions must be positive and sum to 1, got {fractions}.")
-    names = torch.unique(_as_labels(labels, len(labels)))
+    names = torch.unique(as_labels(labels, len(labels)))
     ends = [round(len(names) * end) for end in accumulate(fractions)]
     sizes = [end - start for start, end in pairwise([0, *ends])]
     if min(sizes) < 1:
@@ -196,7 +197,9 @@ def split_classes(
             f"{len(names)} classes cannot be split into the fractions {fractions}: a split would get no class; use "
             f"more classes or other fractions."
         )
-    shuffled = names[torch.randperm(len(names), generator=generator(seed, "split_classes"))]
+    shuffled = names[
+        torch.from_numpy(np.random.RandomState(seed).permutation(len(names)))
+    ]  # a stream that never changes
     return tuple(part.sort().values for part in shuffled.split(sizes))
 
 
@@ -212,42 +215,3 @@ def _distinct(counts: Int[Tensor, "..."], draws: int, rng: torch.Generator) -> I
         drawn = (u[0, i] * (last + 1)).long()
         chosen[i] = torch.where((chosen[:i] == drawn).any(0), last, drawn) if i else drawn
     return chosen.gather(0, u[1].argsort(dim=0)).movedim(0, -1)
-
-
-def _as_images(images: Tensor | NDArray[Any]) -> Float[Tensor, "n c h w"] | Shaped[Tensor, "n c h w"]:
-    pixels = images if isinstance(images, Tensor) else torch.from_numpy(np.require(images, requirements=["C", "W"]))
-    if pixels.ndim == 3:
-        pixels = pixels.unsqueeze(1)
-    if pixels.ndim != 4 or 0 in pixels.shape:
-        raise UsageError(f"images must be [N, C, H, W] or [N, H, W] and not empty, got {[*pixels.shape]}.")
-    if pixels.dtype == torch.uint8:
-        return pixels.cpu()
-    if not pixels.is_floating_point():
-        raise UsageError(
-            f"images must be uint8 (0..255) or floating point, got {pixels.dtype}; convert them first, for example "
-            f"with images.to(torch.uint8)."
-        )
-    broken = torch.nonzero(~torch.isfinite(pixels).flatten(1).all(1)).flatten()
-    if len(broken):
-        raise DataError(
-            f"{len(broken)} of {len(pixels)} images hold NaN or infinite values, the first is image "
-            f"{int(broken[0])}; repair or leave them out."
-        )
-    return pixels.float().cpu()
-
-
-def _as_labels(labels: Tensor | NDArray[Any] | Sequence[int], images: int) -> Int[Tensor, " n"]:
-    given = torch.as_tensor(labels).cpu()
-    if given.is_floating_point() or given.is_complex() or tuple(given.shape) != (images,):
-        raise UsageError(f"labels must be integers [{images}], one for each image, got {given.dtype} {[*given.shape]}.")
-    return given.long()
-
-
-def _wanted(labels: Int[Tensor, " n"], classes: Tensor | Sequence[int]) -> Int[Tensor, " classes"]:
-    wanted = torch.unique(torch.as_tensor(classes).long().cpu())
-    missing = wanted[~torch.isin(wanted, labels)]
-    if len(missing) or not len(wanted):
-        raise UsageError(
-            f"classes must be labels that occur, got {missing[:5].tolist() or 'none'} of which no image is."
-        )
-    return wanted

@@ -1,9 +1,9 @@
 """Glyphs: procedurally drawn characters, endless classes, nothing to download.
 
-A class is one to four pen strokes. A stroke starts where it hangs on an earlier one (or freely), sets out in some
-direction and turns on its way: straight, an arc, a corner, an S. A drawing of a class redraws it with a shaky hand: each
-stroke is shifted, turned, stretched and bent a little, the whole is scaled, sheared and moved, the pen has a width of
-its own. Every class of every episode is drawn fresh, so no two episodes or splits ever share one.
+A class is one to four pen strokes. A stroke hangs on an earlier one (or stands freely), sets out in some direction and
+turns on its way: straight, an arc, a corner, an S. A drawing of a class redraws it with a shaky hand: each stroke is
+shifted, turned, stretched and bent a little, the whole is scaled, sheared and moved, the pen has a width of its own.
+Every class of every episode is drawn fresh, so no two episodes or splits ever share one.
 
 The idea of characters as compositions of jittered strokes follows Lake, Salakhutdinov, Tenenbaum: Human-level concept
 learning through probabilistic program induction. Science 2015; the distribution here is our own and much simpler.

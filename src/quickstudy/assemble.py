@@ -1,0 +1,156 @@
+"""From names and options to a learner and its tasks: what ``quickstudy train`` sets up.
+
+Options come from the signatures of what was chosen (the learner, the tasks, the net, and ``train`` itself), so a new
+learner brings its own. A preset is a set of defaults; what is given explicitly wins.
+"""
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from quickstudy import registry
+from quickstudy.errors import UsageError
+from quickstudy.evaluation import Result, evaluate
+from quickstudy.learners.base import MetaLearner
+from quickstudy.options import make_options, options_of
+from quickstudy.report import save_examples
+from quickstudy.runs import Run
+from quickstudy.seeding import fold
+from quickstudy.terminal import ProgressLine
+from quickstudy.training import train
+
+PRESETS = ("demo", "quick", "paper")
+
+# What follows from the tasks, and is therefore no option.
+_TASKS_LEAVE_OUT = ("split",)
+_NET_LEAVE_OUT = ("in_channels", "in_features", "out_features", "size")
+_LEARNER_LEAVE_OUT = ("loss",)
+
+
+@dataclass(frozen=True)
+class TestOptions:
+    """How the trained learner is tested."""
+
+    __test__ = False  # pytest: this is no test
+
+    test_tasks: int = 1000
+    """Tasks of the final test."""
+    test_steps: int | None = None
+    """Inner steps in the final test (None: the learner's own)."""
+    test_query: int | None = None
+    """Query examples per class in the final test (None: as in training)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is trained on what, and the names of its options."""
+
+    learner: str
+    tasks: str
+    net: str
+    preset: str
+
+    def options(self, way: int = 5, shot: int = 1) -> type[Any]:
+        """A dataclass of every option there is for this choice; the preset's values for this way and shot as defaults.
+
+        Raises:
+            UsageError: an unknown name or preset.
+        """
+        if self.preset not in PRESETS:
+            raise UsageError(f"there is no preset {self.preset!r}: {', '.join(PRESETS)}.")
+        learner, tasks, net = self._classes()
+        groups = [
+            options_of(tasks, leave_out=_TASKS_LEAVE_OUT),
+            options_of(net, leave_out=_NET_LEAVE_OUT),
+            options_of(learner, leave_out=_LEARNER_LEAVE_OUT),
+            options_of(train, leave_out=("resume",)),
+            options_of(TestOptions),
+        ]
+        recipe = getattr(learner, "recipe", None)
+        defaults = {} if recipe is None else recipe(self.preset, self.tasks, way, shot)
+        known = set().union(*groups)
+        if self.net != "conv4":
+            defaults = {name: value for name, value in defaults.items() if name in known}
+        return make_options("Options", groups, defaults)
+
+    def build(self, options: Mapping[str, Any]) -> tuple[MetaLearner, Any]:
+        """The learner, its weights drawn from the seed, and its training tasks."""
+        learner_class, tasks_class, net_class = self._classes()
+        tasks = tasks_class(split="train", **_matching(tasks_class, options))
+        shape: tuple[int, ...] = tasks.x_shape
+        fitting = {
+            "in_channels": shape[0],
+            "in_features": math.prod(shape),
+            "out_features": tasks.outputs,
+            "size": shape[-1],
+        }
+        loss = "cross_entropy" if tasks.kind == "classification" else "mse"
+        with torch.random.fork_rng([]):
+            torch.manual_seed(fold(options["seed"], "init"))
+            net = net_class(**_matching(net_class, {**options, **fitting}))
+            learner = learner_class(net, **_matching(learner_class, {**options, "loss": loss}))
+        return learner, tasks
+
+    def _classes(self) -> tuple[type[Any], type[Any], type[Any]]:
+        kinds = (("learners", self.learner), ("tasks", self.tasks), ("nets", self.net))
+        learner, tasks, net = (registry.load(kind, name) for kind, name in kinds)
+        return learner, tasks, net
+
+
+def _matching(target: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in inspect.signature(target).parameters if name in options}
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ``train`` takes, and what the final test takes."""
+    training = {name: options[name] for name in inspect.signature(train).parameters if name in options}
+    return training, {field.name: options[field.name] for field in fields(TestOptions)}
+
+
+def train_and_test(
+    learner: MetaLearner,
+    tasks: Any,
+    training: Mapping[str, Any],
+    test: dict[str, Any],
+    *,
+    out: str,
+    say: Callable[[str], None],
+    resume: bool = False,
+    command: str | None = None,
+) -> tuple[Run, Result] | None:
+    """Train (or go on), test the best checkpoint on the test split, and keep a few test tasks for the report.
+
+    Under ``torchrun`` every process comes here; all but the first get None.
+    """
+    first = int(os.environ.get("RANK", "0")) == 0
+    described = registry.describe(tasks)
+    if first:
+        say(f"training on {tasks.describe()}; BatchNorm: {learner.bn_mode}; run folder: {out}")
+    options: dict[str, Any] = {**training, "out": out, "resume": resume}
+    train(
+        learner,
+        tasks,
+        validation=registry.build(described, split="val"),
+        progress=ProgressLine() if first else None,
+        notes={"test": test, "command": command},
+        **options,
+    )
+    if first:
+        say(f"testing on {test['test_tasks']} tasks")
+    changes = {} if test["test_query"] is None else {"query": test["test_query"]}
+    held_out = registry.build(described, split="test", **changes)
+    run = Run.open(out)
+    step = run.load_into(learner)
+    result = evaluate(
+        learner, held_out, n_tasks=test["test_tasks"], steps=test["test_steps"], workers=training.get("workers")
+    )
+    if not first:
+        return None
+    run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
+    save_examples(run, learner, held_out, steps=test["test_steps"])
+    return run, result

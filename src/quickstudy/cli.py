@@ -1,0 +1,291 @@
+"""The command line: parse, call, print.
+
+Exit codes: 0 done, 2 wrong usage, 3 data missing or damaged, 4 a run folder that cannot be used, 5 training diverged,
+130 interrupted (the run can be resumed), 1 anything else.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from quickstudy import registry
+from quickstudy.assemble import PRESETS, Choice, split_options, train_and_test
+from quickstudy.distributed import pick_device
+from quickstudy.errors import DataError, QuickstudyError, UsageError
+from quickstudy.evaluation import Result, evaluate
+from quickstudy.few_images import classify_folder
+from quickstudy.report import write_report
+from quickstudy.runs import Run
+from quickstudy.terminal import table
+from quickstudy.version import __version__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; gives the exit code."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in argv
+    argv = [a for a in argv if a != "--debug"]
+    command = COMMANDS.get(argv[0]) if argv else None
+    if command is None:
+        print(_overview(), file=sys.stderr if argv and argv[0] not in ("-h", "--help", "--version") else sys.stdout)
+        return 0 if argv and argv[0] in ("-h", "--help", "--version") else 2
+    warnings.showwarning = _one_line_warning
+    try:
+        command(argv[1:])
+    except QuickstudyError as error:
+        if debug:
+            raise
+        print(f"quickstudy: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as stop:
+        print(f"\nquickstudy: {stop or 'interrupted'}.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has read enough
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        print(f"quickstudy: {type(error).__name__}: {error}. Run again with --debug to see where.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _overview() -> str:
+    lines = [f"{name:10}{(call.__doc__ or '').splitlines()[0]}" for name, call in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"quickstudy {__version__}: learning to learn, made practical",
+            "",
+            "usage: quickstudy COMMAND ... (--help after a command tells its options; --debug shows tracebacks)",
+            "",
+            *(f"  {line}" for line in lines),
+        ]
+    )
+
+
+def train_command(argv: list[str]) -> None:
+    """Meta-train a learner on tasks, test it, and write a report."""
+    first = argparse.ArgumentParser("quickstudy train", add_help=False, exit_on_error=False, allow_abbrev=False)
+    first.add_argument("learner", nargs="?")
+    for name, kind in (("tasks", str), ("net", str), ("preset", str), ("way", int), ("shot", int)):
+        first.add_argument(f"--{name}", type=kind)
+    chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
+    if chosen.learner is None or chosen.learner.startswith("-"):
+        print(f"usage: quickstudy train {{{','.join(registry.LEARNERS)}}} [--tasks T] [--net N] [--preset P] ...")
+        print("`quickstudy list` tells what each is; `quickstudy train LEARNER --help` tells its options.")
+        if "-h" in argv or "--help" in argv:
+            return
+        raise UsageError("name the learner to train.")
+    tasks_name = chosen.tasks or "omniglot"
+    net = chosen.net or ("mlp" if tasks_name == "sinusoids" else "conv4")
+    choice = Choice(chosen.learner, tasks_name, net, chosen.preset or "quick")
+    rest = _without(argv, chosen.learner, "--tasks", "--net", "--preset")
+    options_class = choice.options(chosen.way or 5, chosen.shot or 1)
+    options = asdict(
+        tyro.cli(
+            options_class,
+            args=rest,
+            prog=f"quickstudy train {chosen.learner}",
+            description=f"Train {chosen.learner} on --tasks {tasks_name} with --net {net} (chosen so far; "
+            f"--tasks {{{','.join(registry.TASKS)}}}, --net {{{','.join(registry.NETS)}}}, "
+            f"--preset {{{','.join(PRESETS)}}}).",
+        )
+    )
+    learner, tasks = choice.build(options)
+    training, test = split_options(options)
+    out = options["out"] or f"runs/{chosen.learner}-{tasks_name}-s{options['seed']}"
+    command = shlex.join(["quickstudy", "train", *argv])
+    _report_on(train_and_test(learner, tasks, training, test, out=out, command=command, say=tell))
+
+
+def demo_command(argv: list[str]) -> None:
+    """Five minutes on two cores: MAML on Omniglot (on drawn glyphs where Omniglot cannot be had), with a report."""
+    parser = argparse.ArgumentParser("quickstudy demo", description=demo_command.__doc__)
+    parser.add_argument("--out", default="runs/demo", help="the run folder; an unfinished demo there is resumed")
+    parser.add_argument("--steps", type=int, default=None, help="outer steps (default: the demo preset's)")
+    given = parser.parse_args(argv)
+    if (Path(given.out) / "config.json").exists():
+        return resume_command([given.out])
+    tasks = "omniglot"
+    try:
+        registry.load("tasks", tasks)(split="train")
+    except DataError as error:
+        tell(f"Omniglot cannot be had here ({error}) Going on with drawn glyphs instead.")
+        tasks = "glyphs"
+    steps = [] if given.steps is None else ["--steps", str(given.steps)]
+    return train_command(["maml", "--tasks", tasks, "--preset", "demo", "--out", given.out, *steps])
+
+
+def resume_command(argv: list[str]) -> None:
+    """Go on with a run that was interrupted, as if it had not been."""
+    parser = argparse.ArgumentParser("quickstudy resume", description=resume_command.__doc__)
+    parser.add_argument("run", help="the run folder")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--workers", type=int, default=None, help="threads on a CPU (default: all)")
+    given = parser.parse_args(argv)
+    run = Run.open(given.run)
+    learner, tasks = registry.build(run.config["learner"]), run.tasks()
+    training = {**run.config["training"], "device": given.device, "workers": given.workers}
+    if "test" not in run.config:
+        raise UsageError(f"{given.run} was started from Python; resume it there: quickstudy.train(..., resume=True).")
+    _report_on(train_and_test(learner, tasks, training, run.config["test"], out=given.run, resume=True, say=tell))
+
+
+def _report_on(finished: tuple[Run, Result] | None) -> None:
+    """The result and where the report is (nothing on the processes that only helped)."""
+    if finished is not None:
+        run, result = finished
+        show(result)
+        print(f"report: {write_report([run])}")
+
+
+def evaluate_command(argv: list[str]) -> None:
+    """Test a trained run on unseen tasks, with other ways, shots or steps if wanted."""
+    parser = argparse.ArgumentParser("quickstudy evaluate", description=evaluate_command.__doc__)
+    parser.add_argument("run", help="the run folder")
+    for name, text in (
+        ("way", "classes per task"),
+        ("shot", "support examples per class"),
+        ("query", "query examples"),
+    ):
+        parser.add_argument(f"--{name}", type=int, help=f"{text} (default: as in the run's own test)")
+    parser.add_argument("--steps", type=int, help="inner steps (default: as in the run's own test)")
+    parser.add_argument("--n-tasks", type=int, default=1000, help="tasks (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the tasks (default: 0)")
+    parser.add_argument("--split", default="test", help="train, val or test (default: test)")
+    parser.add_argument("--checkpoint", default="best", help="best, last, or an outer step (default: best)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    given = parser.parse_args(argv)
+    run = Run.open(given.run)
+    test = run.config.get("test") or {}
+    query = test.get("test_query") if given.query is None else given.query
+    asked = {"split": given.split, "way": given.way, "shot": given.shot, "query": query}
+    tasks = run.tasks(**{name: value for name, value in asked.items() if value is not None})
+    learner = registry.build(run.config["learner"])
+    step = run.load_into(learner, _checkpoint_step(run, given.checkpoint))
+    steps = test.get("test_steps") if given.steps is None else given.steps
+    device = pick_device(given.device)
+    result = evaluate(learner, tasks, n_tasks=given.n_tasks, seed=given.seed, steps=steps, device=device)
+    run.add_result({**result.to_json(), "split": given.split, "checkpoint": step})
+    if given.json:
+        print(json.dumps(result.to_json(), indent=2))
+    else:
+        show(result)
+
+
+def _checkpoint_step(run: Run, name: str) -> int | None:
+    if name in ("best", "last"):
+        return None if name == "best" else run.load().step
+    if not name.isdecimal():
+        raise UsageError(f"--checkpoint must be best, last or an outer step ({run.steps()}), got {name!r}.")
+    return int(name)
+
+
+def adapt_command(argv: list[str]) -> None:
+    """Apply a trained run to your own few images: a table of predictions with probabilities."""
+    parser = argparse.ArgumentParser("quickstudy adapt", description=adapt_command.__doc__)
+    parser.add_argument("run", help="the run folder")
+    parser.add_argument("--support", required=True, type=Path, help="a folder of class folders with a few images each")
+    parser.add_argument("--query", required=True, type=Path, help="a folder of images to classify")
+    parser.add_argument("--steps", type=int, help="inner steps (default: as in the run's own test)")
+    parser.add_argument("--json", action="store_true", help="print the predictions as JSON")
+    given = parser.parse_args(argv)
+    run = Run.open(given.run)
+    steps = (run.config.get("test") or {}).get("test_steps") if given.steps is None else given.steps
+    learner, tasks = run.learner(), run.tasks()
+    predictions = classify_folder(learner, tasks, given.support, given.query, steps=steps)
+    if given.json:
+        print(json.dumps([asdict(p) for p in predictions], indent=2))
+        return
+    classes = list(predictions[0].probabilities)
+    rows = [[p.path, p.label, *(f"{100 * p.probabilities[c]:.1f}%" for c in classes)] for p in predictions]
+    print(table(rows, ["image", "prediction", *classes]))
+    print(f"BatchNorm: {learner.bn_mode}" + TRANSDUCTIVE_NOTE * (learner.bn_mode == "transductive"))
+
+
+TRANSDUCTIVE_NOTE = " (the queries are normalised together: a prediction depends on the other query images)"
+
+
+def report_command(argv: list[str]) -> None:
+    """Write a report of one run, or of several compared."""
+    parser = argparse.ArgumentParser("quickstudy report", description=report_command.__doc__)
+    parser.add_argument("runs", nargs="+", help="run folders")
+    parser.add_argument(
+        "--out", type=Path, help="the HTML file (default: report.html in the run; required for several)"
+    )
+    given = parser.parse_args(argv)
+    if len(given.runs) > 1 and given.out is None:
+        raise UsageError("for several runs, say where the report goes: --out FILE.html")
+    print(f"report: {write_report([Run.open(path) for path in given.runs], given.out)}")
+
+
+def list_command(argv: list[str]) -> None:
+    """List every learner, task distribution and net there is, with a line each."""
+    parser = argparse.ArgumentParser("quickstudy list", description=list_command.__doc__)
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    given = parser.parse_args(argv)
+    kinds = ("learners", "tasks", "nets")
+    lines = {k: {name: registry.summary(registry.load(k, name)) for name in registry.KINDS[k]} for k in kinds}
+    if given.json:
+        print(json.dumps(lines, indent=2))
+        return
+    for kind, names in lines.items():
+        print(f"{kind}:", *(f"  {name:12}{text}" for name, text in names.items()), sep="\n")
+
+
+def show(result: Result) -> None:
+    """The result, and how it came about step by step."""
+    print(result)
+    if len(result.by_step) > 1:
+        percent = result.metric == "accuracy"
+        rows = [
+            [str(s.step), *(f"{100 * v:.2f}%" if percent else f"{v:.4f}" for v in (s.mean, s.ci95))]
+            for s in result.by_step
+        ]
+        print(table(rows, ["inner steps", result.metric, "±"]))
+
+
+def tell(text: str) -> None:
+    """A remark to the person, apart from the output proper."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _one_line_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    tell(f"warning: {message}")
+
+
+def _without(argv: list[str], positional: str, *names: str) -> list[str]:
+    """The arguments less the positional one and ``names`` with their values."""
+    rest: list[str] = []
+    skip = False
+    for argument in argv:
+        if skip:
+            skip = False
+        elif argument in names:
+            skip = True
+        elif argument == positional:
+            positional = ""
+        elif argument.partition("=")[0] not in names:
+            rest.append(argument)
+    return rest
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "demo": demo_command,
+    "train": train_command,
+    "resume": resume_command,
+    "evaluate": evaluate_command,
+    "adapt": adapt_command,
+    "report": report_command,
+    "list": list_command,
+}

@@ -1,0 +1,247 @@
+"""What the page says of one run, read from its folder; nothing here knows about HTML or charts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from quickstudy import registry
+from quickstudy.runs import Run
+
+METRICS = {"accuracy": "accuracy", "mse": "mean squared error", "loss": "loss"}
+NOT_SCORES = ("loss", "ci95", "grad_norm")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One thing that was logged, against outer steps."""
+
+    steps: list[int]
+    values: list[float]
+    ci95: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One line of ``results.jsonl``."""
+
+    metric: str
+    by_step: list[dict[str, Any]]
+    n_tasks: int
+    seed: int
+    bn: str
+    tasks: str
+    split: str
+    checkpoint: int | None
+
+    @property
+    def mean(self) -> float:
+        return self.by_step[-1]["mean"]
+
+    @property
+    def ci95(self) -> float:
+        return self.by_step[-1]["ci95"]
+
+    @property
+    def inner_steps(self) -> int:
+        return self.by_step[-1]["step"]
+
+
+@dataclass(frozen=True)
+class Story:
+    """A run in the words of the page."""
+
+    name: str
+    learner: str
+    tasks: str
+    shape: str
+    """``5-way 1-shot``, or what of it is known."""
+    chance: float | None
+    bn: str
+    metric: str
+    curves: dict[str, Series]
+    """``train/accuracy``, ``validation/loss``, ... as logged."""
+    headline: Evaluation | None
+    evaluations: list[Evaluation]
+    unread: int
+    """Lines of results.jsonl that are no evaluations."""
+    steps_done: int
+    steps_planned: int | None
+    meta_batch: int | None
+    seconds: float | None
+    ending: str
+    """Why the run is shorter than planned; empty where it is not."""
+    command: str | None
+    settings: list[tuple[str, list[tuple[str, str]]]]
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric != "accuracy"
+
+
+def read_story(run: Run) -> Story:
+    """Everything but the drawn tasks."""
+    config, records = run.config, run.metrics()
+    training: dict[str, Any] = config.get("training") or {}
+    options: dict[str, Any] = (config.get("tasks") or {}).get("options") or {}
+    evaluations = [_evaluation(record) for record in run.results()]
+    read = [e for e in evaluations if e is not None]
+    headline = _headline(read)
+    curves = _curves(records)
+    seconds = [float(r["seconds"]) for r in records if "seconds" in r]
+    way = options.get("way")
+    steps_done = max((int(r["step"]) for r in records if "step" in r), default=0)
+    metric = headline.metric if headline else _metric(curves)
+    return Story(
+        name=run.path.resolve().name if run.path else "run in memory",
+        learner=title(config.get("learner")),
+        tasks=title(config.get("tasks")),
+        shape=" ".join(f"{options[name]}-{name}" for name in ("way", "shot") if options.get(name) is not None),
+        chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,
+        bn=str(config.get("bn", "not recorded")),
+        metric=metric,
+        curves=curves,
+        headline=headline,
+        evaluations=read,
+        unread=len(evaluations) - len(read),
+        steps_done=steps_done,
+        steps_planned=training.get("steps"),
+        meta_batch=training.get("meta_batch"),
+        seconds=seconds[-1] if seconds else None,
+        ending=_ending(steps_done, training, curves.get(f"validation/{metric}"), lower=metric != "accuracy"),
+        command=config.get("command"),
+        settings=_settings(config),
+    )
+
+
+def title(description: Any) -> str:
+    """What a registered thing is called in Python: ``{"learners": "maml", ...}`` is ``MAML``.
+
+    >>> title({"learners": "maml", "options": {}}), title({"opaque": "mine.Net"}), title(None)
+    ('MAML', 'Net', 'not recorded')
+    """
+    if not isinstance(description, dict):
+        return "not recorded" if description is None else str(description)
+    if "opaque" in description:
+        return str(description["opaque"]).rpartition(".")[2]
+    kind = next((k for k in description if k in registry.KINDS), None)
+    if kind is None:
+        return "not recorded"
+    name = str(description[kind])
+    return registry.KINDS[kind].get(name, name).rpartition(":")[2]
+
+
+def in_words(value: Any) -> str:
+    """A configuration value on one line.
+
+    >>> in_words({"nets": "mlp", "options": {"hidden": [40, 40], "in_features": 1}})
+    'MLP(hidden=[40, 40], in_features=1)'
+    """
+    if isinstance(value, dict):
+        inner = value.get("options") if "options" in value else value
+        known = title(value) if "options" in value or "opaque" in value else ""
+        if "opaque" in value:
+            return f"{known} (the user's own: {value['opaque']})"
+        return f"{known}({', '.join(f'{k}={in_words(v)}' for k, v in (inner or {}).items())})"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(in_words(part) for part in value)}]"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def score_text(metric: str, value: float) -> str:
+    """A score in its own units, as ``Result`` prints it.
+
+    >>> score_text("accuracy", 0.98761), score_text("mse", 0.35)
+    ('98.76%', '0.3500')
+    """
+    return f"{100 * value:.2f}%" if metric == "accuracy" else f"{value:.4f}"
+
+
+def interval_text(metric: str, half_width: float) -> str:
+    """``± 0.52`` beside a score."""
+    return f"± {100 * half_width:.2f}" if metric == "accuracy" else f"± {half_width:.4f}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration for people.
+
+    >>> duration_text(8.21), duration_text(252), duration_text(7380)
+    ('8.2 s', '4 min 12 s', '2 h 03 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _evaluation(record: Any) -> Evaluation | None:
+    try:
+        numbers = ("mean", "ci95", "loss")
+        by_step = [{"step": int(s["step"]), **{n: float(s[n]) for n in numbers}} for s in record["by_step"]]
+        if not by_step:
+            return None
+        return Evaluation(
+            metric=str(record["metric"]),
+            by_step=by_step,
+            n_tasks=int(record["n_tasks"]),
+            seed=int(record["seed"]),
+            bn=str(record["bn"]),
+            tasks=str(record["tasks"]),
+            split=str(record.get("split", "")),
+            checkpoint=record.get("checkpoint"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _headline(evaluations: list[Evaluation]) -> Evaluation | None:
+    """The last evaluation on the tasks of the run's first test (without a test: of its first evaluation)."""
+    tests = [e for e in evaluations if e.split == "test"] or evaluations
+    return next((e for e in reversed(tests) if e.tasks == tests[0].tasks), None)
+
+
+def _curves(records: list[dict[str, Any]]) -> dict[str, Series]:
+    names = dict.fromkeys(name for record in records for name in record if "/" in name and "step" in record)
+    curves: dict[str, Series] = {}
+    for name in names:
+        having = [r for r in records if name in r and "step" in r]
+        spread = f"{name.partition('/')[0]}/ci95"
+        own_ci = not name.endswith(NOT_SCORES) and all(spread in r for r in having)
+        ci95 = [float(r[spread]) for r in having] if own_ci else None
+        curves[name] = Series([int(r["step"]) for r in having], [float(r[name]) for r in having], ci95)
+    return curves
+
+
+def _metric(curves: dict[str, Series]) -> str:
+    scores = [name.partition("/")[2] for name in curves]
+    return next((s for s in ("accuracy", *scores) if s in scores and s not in NOT_SCORES), "loss")
+
+
+def _ending(done: int, training: dict[str, Any], validation: Series | None, *, lower: bool) -> str:
+    planned, patience = training.get("steps"), training.get("patience")
+    if not isinstance(planned, int) or done >= planned:
+        return ""
+    if done == 0:
+        return f"No outer step of {planned:,} has been logged yet"
+    if patience and validation and validation.values:
+        values = [-v if lower else v for v in validation.values]
+        stale = len(values) - 1 - values.index(max(values))
+        if stale >= patience:
+            return f"Stopped early after {done:,} of {planned:,} outer steps: {stale} validations without a better one"
+    return f"Interrupted, or still running: {done:,} of {planned:,} outer steps are logged"
+
+
+def _settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    tables: list[tuple[str, list[tuple[str, str]]]] = []
+    rest: list[tuple[str, str]] = []
+    for name, value in config.items():
+        if name == "command":
+            continue
+        options = value.get("options") if isinstance(value, dict) and "options" in value else value
+        if isinstance(options, dict) and options and "opaque" not in options:
+            kind = title(value) if options is not value else ""
+            heading = f"{name.capitalize()}: {kind}" if kind else name.capitalize()
+            tables.append((heading, [(str(k), in_words(v)) for k, v in options.items()]))
+        else:
+            rest.append((name, in_words(value)))
+    return [*tables, ("Other", rest)] if rest else tables
