@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from quickstudy import batchnorm
 from quickstudy.errors import UsageError
@@ -133,7 +134,8 @@ class TaskModel:
     ) -> tuple[Tensor, batchnorm.Statistics]:
         buffers = {name: b.clone() for name, b in self.model.named_buffers()}
         mode = batchnorm.BatchNormAs(running=self.bn == "running", fixed=fixed, record=record, written_out=written_out)
-        with mode:
+        # Attention's fused kernels cannot be differentiated twice.
+        with mode, sdpa_kernel(SDPBackend.MATH):
             output = functional_call(self.model, {**params, **buffers}, (x,))
         return output, tuple(mode.seen)
 

@@ -35,9 +35,10 @@ def run_pieces(work: Callable[[M, B], R], module: M, items: Sequence[B], workers
 
     The results do not depend on the number of workers: each of several pieces is computed with one intra-op thread,
     the list is in order, and work that draws random numbers (dropout) is done again one after the other, so that its
-    draws have an order. Attention runs in the form that can be differentiated twice.
+    draws have an order.
     """
     count = min(len(items), workers or torch.get_num_threads())
+    # The choice of attention kernel is global: made once here, threads that make it again do not undo each other's.
     with sdpa_kernel(SDPBackend.MATH):
         if len(items) == 1:
             return [work(module, items[0])]

@@ -181,7 +181,8 @@ def train(
             if validation is not None and (state.step % validate_every == 0 or last):
                 validated = _validate(learner, validation, validation_tasks, fold(seed, "validation"), workers, state)
                 log({f"validation/{name}": value for name, value in validated.items()})
-            if state.step % checkpoint_every == 0 or last or stop or (patience and state.stale >= patience):
+            stale = patience is not None and state.stale >= patience
+            if state.step % checkpoint_every == 0 or state.step == state.best_step or last or stop or stale:
                 checkpoint()
             if stop and not last:
                 raise KeyboardInterrupt(f"stopped after outer step {state.step} of {steps}")

@@ -74,17 +74,16 @@ class MAML(LossLearner):
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: section 5 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
         if tasks == "sinusoids":
-            # 25 tasks a step, one step of 0.01 in training; ten at the end show how it goes on improving.
-            paper = {"meta_batch": 25, "meta_lr": 1e-3, "inner_lr": 0.01, "inner_steps": 1, "test_steps": 10}
-            return {**paper, "steps": {"demo": 3000, "quick": 15000, "paper": 70000}[preset]}
-        small_way = way <= 5
-        inner = {"inner_lr": 0.4 if small_way else 0.1, "inner_steps": 1 if small_way else 5}
+            steps = {"demo": 3000, "quick": 15000, "paper": 70000}[preset]
+            return {"steps": steps, "meta_batch": 25, "inner_lr": 0.01, "inner_steps": 1, "test_steps": 10}
+        few = way <= 5
+        inner = {"inner_lr": 0.4 if few else 0.1, "inner_steps": 1 if few else 5}
+        test = {"test_query": 15, "test_steps": 3 if few else 5}
         if preset == "paper":
-            outer = {"steps": 60000, "meta_batch": 32 if small_way else 16, "meta_lr": 1e-3}
-            return {**inner, **outer, "filters": 64, "test_query": 15, "query": shot, "test_steps": 3 if small_way else 5}
-        outer = {"meta_batch": 8, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
+            return {**inner, **test, "steps": 60000, "meta_batch": 32 if few else 16, "filters": 64, "query": shot}
         steps = 800 if preset == "demo" else 4000 if shot == 1 else 2500
-        return {**inner, **outer, "steps": steps, "filters": 32, "test_query": 15, "query": 5, "test_steps": 3 if small_way else 5}
+        outer = {"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
+        return {**inner, **test, **outer, "filters": 32, "query": 5}
 
     def adapt(self, support: Examples) -> AdaptedModel:
         return self.inner.adapt(support, steps=self.inner_steps, order=self.order)

@@ -94,21 +94,21 @@ class Reptile(MetaLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: section 6.1 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
+        outer = {"optimizer": "sgd", "schedule": "linear", "meta_batch": 5}
         if tasks == "sinusoids":
-            options = {"inner_lr": 0.02, "inner_steps": 32, "inner_batch": 10, "inner_optimizer": "sgd"}
             steps = {"demo": 3000, "quick": 10000, "paper": 30000}[preset]
-            outer = {"optimizer": "sgd", "schedule": "linear", "meta_lr": 0.1, "meta_batch": 5, "steps": steps}
-            return {**options, **outer, "shot": 10, "query": 40}
-        # 10 training shots (15 for 5-shot), of which ``query`` is what the support set lacks.
-        training_shots = 10 if shot == 1 else 15
+            inner = {"inner_optimizer": "sgd", "inner_lr": 0.02, "inner_steps": 32, "inner_batch": 10}
+            return {**outer, **inner, "steps": steps, "meta_lr": 0.1, "shot": 10, "query": 40}
         few = way <= 5
+        # 10 training shots (15 for 5-shot): ``query`` is what the support set lacks of them.
+        outer |= {"meta_lr": 1.0, "query": (10 if shot == 1 else 15) - shot}
         inner = {"inner_lr": 1e-3 if few else 5e-4, "inner_steps": 5 if few else 10, "inner_batch": 10 if few else 20}
-        outer = {"optimizer": "sgd", "schedule": "linear", "meta_lr": 1.0, "meta_batch": 5}
-        test = {"eval_steps": 50, "eval_batch": 5 if few and shot == 1 else 10, "query": training_shots - shot, "test_query": 15}
+        test = {"test_query": 15, "eval_steps": 50, "eval_batch": 5 if few and shot == 1 else 10}
         if preset == "paper":
-            return {**inner, **outer, **test, "steps": 100000 if few else 200000, "filters": 64}
+            return {**outer, **inner, **test, "steps": 100000 if few else 200000, "filters": 64}
         # A larger inner step than the paper's gets further in the same time.
-        return {**inner, **outer, **test, "inner_lr": 3e-3, "steps": 1000 if preset == "demo" else 7000, "filters": 32}
+        quick = {"inner_lr": 3e-3, "steps": 1000 if preset == "demo" else 7000, "filters": 32}
+        return {**outer, **inner, **test, **quick}
 
     def adapt(self, support: Examples) -> AdaptedModel:
         return self.inner.adapt(support, steps=self.adapt_steps, order=1)

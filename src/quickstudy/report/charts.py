@@ -29,7 +29,7 @@ VARIABLES = {
     "#a1b015": "--c5",
 }
 TEXT, RULE, *SERIES = VARIABLES
-DASHES: tuple[tuple[float, ...], ...] = ((), (6, 2), (2, 1.6), (7, 2, 1.6, 2), (10, 2.5), (3, 2.5))
+DASHES: tuple[tuple[float, ...], ...] = ((), (6.0, 2.0), (2.0, 1.6), (7.0, 2.0, 1.6, 2.0), (10.0, 2.5), (3.0, 2.5))
 SIZE = (4.1, 2.6)
 """Inches of 72 points: 295 points, so that on a phone a point is about a pixel."""
 SMALL = (3.3, 2.5)
@@ -40,7 +40,7 @@ SMALL = (3.3, 2.5)
 class Line:
     """One series of a chart; ``look`` picks its colour and dashes."""
 
-    x: Sequence[float]
+    x: Sequence[int] | Sequence[float]
     y: Sequence[float]
     look: int
     band: Sequence[float] | None = None
@@ -87,7 +87,7 @@ def line_chart(
         for line in lines:
             _draw(axes, line)
         if reference is not None:
-            axes.axhline(reference, color=TEXT, linewidth=1.1, dashes=(1, 2))
+            axes.axhline(reference, color=TEXT, linewidth=1.1, dashes=(1.0, 2.0))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
         axes.set_xlabel(x_label)

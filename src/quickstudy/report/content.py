@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quickstudy import registry
+from quickstudy.evaluation import StepScore
 from quickstudy.runs import Run
 
 METRICS = {"accuracy": "accuracy", "mse": "mean squared error", "loss": "loss"}
@@ -24,7 +25,7 @@ class Evaluation:
     """One line of ``results.jsonl``."""
 
     metric: str
-    by_step: list[dict[str, Any]]
+    by_step: list[StepScore]
     n_tasks: int
     seed: int
     bn: str
@@ -34,15 +35,15 @@ class Evaluation:
 
     @property
     def mean(self) -> float:
-        return self.by_step[-1]["mean"]
+        return self.by_step[-1].mean
 
     @property
     def ci95(self) -> float:
-        return self.by_step[-1]["ci95"]
+        return self.by_step[-1].ci95
 
     @property
     def inner_steps(self) -> int:
-        return self.by_step[-1]["step"]
+        return self.by_step[-1].step
 
 
 @dataclass(frozen=True)
@@ -163,21 +164,24 @@ def interval_text(metric: str, half_width: float) -> str:
 def duration_text(seconds: float) -> str:
     """A duration for people.
 
-    >>> duration_text(8.21), duration_text(252), duration_text(7380)
+    >>> duration_text(8.21), duration_text(252.0), duration_text(7380.0)
     ('8.2 s', '4 min 12 s', '2 h 03 min')
     """
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _evaluation(record: Any) -> Evaluation | None:
     try:
-        numbers = ("mean", "ci95", "loss")
-        by_step = [{"step": int(s["step"]), **{n: float(s[n]) for n in numbers}} for s in record["by_step"]]
+        by_step = [
+            StepScore(int(s["step"]), float(s["mean"]), float(s["ci95"]), float(s["loss"])) for s in record["by_step"]
+        ]
         if not by_step:
             return None
         return Evaluation(

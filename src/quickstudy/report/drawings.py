@@ -10,6 +10,7 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
+from quickstudy.evaluation import StepScore
 from quickstudy.report.charts import Line, curve_chart
 from quickstudy.report.content import interval_text, score_text
 from quickstudy.report.examples import DrawnTasks
@@ -144,16 +145,16 @@ def _curves(drawn: DrawnTasks, task: int, key: str) -> Markup:
     return curve_chart(key, label, lines, points)
 
 
-def step_rows(metric: str, by_step: list[dict[str, float]], most: int = 12) -> list[dict[str, str]]:
+def step_rows(metric: str, by_step: list[StepScore], most: int = 12) -> list[dict[str, str]]:
     """The table of scores by inner step; of many steps, some."""
     last = len(by_step) - 1
     chosen = range(last + 1) if last < most else sorted({0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200, last})
     return [
         {
-            "step": f"{by_step[i]['step']}",
-            "score": score_text(metric, by_step[i]["mean"]),
-            "interval": interval_text(metric, by_step[i]["ci95"]),
-            "loss": f"{by_step[i]['loss']:.4f}",
+            "step": f"{by_step[i].step}",
+            "score": score_text(metric, by_step[i].mean),
+            "interval": interval_text(metric, by_step[i].ci95),
+            "loss": f"{by_step[i].loss:.4f}",
         }
         for i in chosen
         if i <= last

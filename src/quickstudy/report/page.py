@@ -82,7 +82,7 @@ def _render(runs: Sequence[Run]) -> str:
     )
     environment.filters |= {"duration": content.duration_text, "metric_name": _metric_name}
     names = _distinct_names(runs, stories)
-    return environment.get_template("report.html.j2").render(
+    page = environment.get_template("report.html.j2").render(
         sections=sections,
         names=names,
         comparison=_comparison(stories, names) if len(stories) > 1 else [],
@@ -94,6 +94,7 @@ def _render(runs: Sequence[Run]) -> str:
         dashes=_dashes,
         is_ink=drawings.is_ink,
     )
+    return page.strip() + "\n"
 
 
 def _dashes(look: int) -> str:
@@ -170,16 +171,16 @@ def _in_words(found: tuple[int, str, Series], name: str) -> str:
 
 def _by_step(story: Story, best: Evaluation, key: str) -> Chart:
     line = Line(
-        [s["step"] for s in best.by_step],
-        [s["mean"] for s in best.by_step],
+        [s.step for s in best.by_step],
+        [s.mean for s in best.by_step],
         VALIDATION,
-        band=[s["ci95"] for s in best.by_step],
+        band=[s.ci95 for s in best.by_step],
         bars=len(best.by_step) <= 12,
         marker=len(best.by_step) <= 12,
         width=2.2,
     )
     name = _capital(_metric_name(best.metric))
-    first = content.score_text(best.metric, best.by_step[0]["mean"])
+    first = content.score_text(best.metric, best.by_step[0].mean)
     svg = line_chart(
         f"{key}-steps",
         f"{name} by inner step: {first} before adapting, {content.score_text(best.metric, best.mean)} after "

@@ -1,0 +1,64 @@
+"""Every registered learner keeps the contract, with every net and BatchNorm mode it is offered with."""
+
+import pytest
+import torch
+from torch import nn
+
+import quickstudy as qs
+from quickstudy import registry
+from quickstudy.testing import check_learner
+
+
+def conv4():
+    torch.manual_seed(0)
+    return qs.nets.Conv4(filters=3, size=16, out_features=3)
+
+
+def glyphs(shot=1):
+    return qs.tasks.Glyphs(way=3, shot=shot, query=2, size=16)
+
+
+@pytest.mark.parametrize("bn", ["transductive", "support"])
+@pytest.mark.parametrize("name", registry.LEARNERS)
+def test_images(name, bn):
+    learner = registry.load("learners", name)(conv4(), inner_lr=0.05, inner_steps=2, bn=bn)
+    check_learner(learner, glyphs(), others=[glyphs(shot=3)], exact_gradient=name != "reptile")
+
+
+@pytest.mark.parametrize("name", registry.LEARNERS)
+def test_regression(name):
+    torch.manual_seed(0)
+    learner = registry.load("learners", name)(qs.nets.MLP(hidden=(8,)), inner_lr=0.01, loss="mse")
+    sinusoids = qs.tasks.Sinusoids(shot=4, query=3)
+    check_learner(learner, sinusoids, others=[qs.tasks.Sinusoids(shot=7, query=2)], exact_gradient=name != "reptile")
+
+
+@pytest.mark.parametrize("execution", ["loop", "vmap"])
+def test_first_order(execution):
+    learner = qs.MAML(conv4(), inner_lr=0.1, inner_steps=2, order=1, bn="support", execution=execution)
+    check_learner(learner, glyphs(), exact_gradient=False)
+
+
+def test_running_statistics_of_a_pretrained_model():
+    model = conv4()
+    model(torch.rand(32, 1, 16, 16))  # one pass in training mode estimates them
+    check_learner(qs.MAML(model, inner_lr=0.1, bn="running"), glyphs())
+
+
+def test_the_check_finds_what_is_wrong():
+    class Leaky(nn.Module):
+        """Counts its calls in a way that escapes the buffers, and lets it show."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(256, 3)
+            self.calls = [0]
+
+        def forward(self, x):
+            self.calls[0] += 1
+            return self.linear(x.flatten(1)) * self.calls[0]
+
+    with pytest.raises(AssertionError):
+        check_learner(qs.MAML(Leaky(), execution="loop"), glyphs())
+    with pytest.raises(AssertionError, match="not the derivative"):
+        check_learner(qs.MAML(conv4(), inner_lr=0.5, inner_steps=3, order=1), glyphs())
