@@ -9,8 +9,9 @@ import torch
 
 import quickstudy as qs
 from quickstudy.report import save_examples, write_report
-from quickstudy.report.content import interval_text, read_story
+from quickstudy.report.content import read_story
 from quickstudy.report.examples import QUERIES_PER_CLASS, load_examples
+from quickstudy.report.words import interval_text
 
 COMMAND = "quickstudy train maml --tasks glyphs --out 'runs/a <b> & c'"
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -23,11 +24,11 @@ def glyphs_run(path: Path, **notes) -> qs.Run:
     run = qs.train(
         learner,
         tasks,
-        steps=4,
+        steps=2,
         meta_batch=2,
         validation=qs.tasks.Glyphs(split="val", way=3, shot=2, query=5),
-        validate_every=2,
-        validation_tasks=4,
+        validate_every=1,
+        validation_tasks=2,
         log_every=1,
         out=path,
         notes=notes,
@@ -35,7 +36,7 @@ def glyphs_run(path: Path, **notes) -> qs.Run:
     )
     held_out = qs.tasks.Glyphs(split="test", way=3, shot=2, query=5)
     result = qs.evaluate(learner, held_out, n_tasks=10)
-    run.add_result({**result.to_json(), "split": "test", "checkpoint": 4})
+    run.add_result({**result.to_json(), "split": "test", "checkpoint": 2})
     save_examples(run, learner, held_out, n=2)
     return run
 
@@ -304,3 +305,14 @@ def test_misuse(tmp_path, glyphs):
         save_examples(run, learner, tasks, n=0)
     with pytest.raises(qs.UsageError, match="folder"):
         save_examples(qs.Run(None, {}), learner, tasks)
+
+
+def test_chance_is_that_of_the_tested_way(glyphs, tmp_path):
+    run = qs.Run.create(tmp_path / "run", json.loads((glyphs / "config.json").read_text()))
+    (own,) = qs.Run.open(glyphs).results()
+    assert read_story(qs.Run.open(glyphs)).test_chance == pytest.approx(1 / 3)
+    run.add_result({**own, "tasks": own["tasks"].replace("3-way", "13-way")})
+    assert read_story(run).test_chance is None
+    page = check_page(write_report([run]))
+    assert "MAML on Glyphs," not in page.text
+    assert "Chance: " not in page.text

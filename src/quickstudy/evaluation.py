@@ -1,7 +1,7 @@
 """How good is a meta-learner: the mean over many unseen tasks, with its 95% interval, after every inner step."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -93,6 +93,7 @@ def evaluate(
     n_tasks: int = 1000,
     seed: int = 0,
     steps: int | None = None,
+    at: Collection[int] | None = None,
     device: torch.device | str | None = None,
     workers: int | None = None,
 ) -> Result:
@@ -104,6 +105,7 @@ def evaluate(
         n_tasks: tasks, at least 2.
         seed: of the tasks; the same seed and number give the same tasks to every learner.
         steps: inner steps (None: the learner's own); learners that adapt in one go take none.
+        at: the inner steps after which to score (None: ``steps_to_score``); the last is always scored.
         device: where to run (None: where the learner is).
         workers: threads on a CPU (None: as many as torch may use).
 
@@ -116,6 +118,8 @@ def evaluate(
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
     if device is not None:
         learner.to(device)
+    last = (learner.adapt_steps if steps is None else steps) if isinstance(learner, AdaptsInSteps) else 0
+    at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
     starts = range(0, n_tasks, BLOCK)
     scores: Tensor | None = None
     metric = ""
@@ -124,7 +128,7 @@ def evaluate(
     try:
         for start in starts[distributed.rank() :: distributed.world()]:
             batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
-            block = score(learner, batch, steps=steps, workers=workers)
+            block = score(learner, batch, at=at, workers=workers)
             metric = score_name(learner.judged_by, batch.query.y)
             if scores is None:
                 scores = torch.zeros(2, block.shape[1], n_tasks, dtype=torch.float64)
@@ -139,8 +143,8 @@ def evaluate(
     return Result(
         metric=metric,
         by_step=tuple(
-            StepScore(i, float(values[i].mean()), float(half_widths[i]), float(losses[i].mean()))
-            for i in range(len(values))
+            StepScore(step, float(values[i].mean()), float(half_widths[i]), float(losses[i].mean()))
+            for i, step in enumerate(at)
         ),
         n_tasks=n_tasks,
         seed=seed,
@@ -150,16 +154,17 @@ def evaluate(
 
 
 def score(
-    learner: MetaLearner, batch: TaskBatch, *, steps: int | None = None, workers: int | None = None
+    learner: MetaLearner, batch: TaskBatch, *, at: Sequence[int], workers: int | None = None
 ) -> Float[Tensor, "2 steps tasks"]:
-    """Score and loss of each task of a batch after 0, 1, ... inner steps, float64 on the CPU."""
+    """Score and loss of each task of a batch after the inner steps ``at`` (ascending), float64 on the CPU."""
     loss = learner.judged_by
     device = next(learner.parameters()).device
 
     def one_piece(own: MetaLearner, piece: TaskBatch) -> Tensor:
         piece = piece.to(device)
         with torch.no_grad():
-            predictions = [solver(piece.query.x) for solver in solvers(own, piece.support, steps)]
+            path = enumerate(solvers(own, piece.support, at[-1]))
+            predictions = [solver(piece.query.x) for step, solver in path if step in at]
             scored = [[f(loss, p, piece.query.y) for p in predictions] for f in (task_scores, task_losses)]
         return torch.stack([torch.stack(by_step) for by_step in scored]).double().cpu()
 
@@ -172,3 +177,13 @@ def solvers(learner: MetaLearner, support: Examples, steps: int | None = None) -
     if isinstance(learner, AdaptsInSteps):
         return learner.adapt_path(support, learner.adapt_steps if steps is None else steps)
     return iter([learner.adapt(support)])
+
+
+def steps_to_score(steps: int) -> list[int]:
+    """Every step at first, then ever fewer: most happens early, and each score costs a pass over the queries.
+
+    >>> steps_to_score(50)
+    [0, 1, 2, 3, 4, 5, 10, 20, 50]
+    """
+    rounded = [digit * 10**power for power in range(1, 7) for digit in (1, 2, 5)]
+    return sorted({*range(min(steps, 5) + 1), *(k for k in rounded if k <= steps), steps})

@@ -212,7 +212,7 @@ def _validate(
     workers: int | None,
     state: _State,
 ) -> Metrics:
-    result = evaluate(learner, tasks, n_tasks=n_tasks, seed=seed, workers=workers)
+    result = evaluate(learner, tasks, n_tasks=n_tasks, seed=seed, at=(), workers=workers)
     score = result.mean if result.metric == "accuracy" else -result.mean
     if score > state.best_score:
         state.best_step, state.best_score, state.stale = state.step, score, 0

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 VARIABLES = {
     "#a1b000": "--ink-2",
@@ -138,7 +138,7 @@ def _draw(axes: Axes, line: Line) -> None:
 
 def _scale_y(axes: Axes, values: list[float], percent: bool) -> None:
     if percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+        axes.yaxis.set_major_formatter(FuncFormatter(_percent))
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -0.02), min(high, 1.02))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
@@ -146,6 +146,10 @@ def _scale_y(axes: Axes, values: list[float], percent: bool) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(_plain))
         axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _percent(value: float, _: Any) -> str:
+    return f"{100 * value:g}%"
 
 
 def _plain(value: float, _: Any) -> str:

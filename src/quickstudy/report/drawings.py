@@ -12,8 +12,8 @@ from torch import Tensor
 
 from quickstudy.evaluation import StepScore
 from quickstudy.report.charts import Line, curve_chart
-from quickstudy.report.content import interval_text, score_text
 from quickstudy.report.examples import DrawnTasks
+from quickstudy.report.words import interval_text, score_text
 
 PIXELS = 96
 """Largest height and width of a picture in the page."""

@@ -12,8 +12,9 @@ from quickstudy.errors import RunError, UsageError
 from quickstudy.files import write_atomic
 from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
-from quickstudy.report.content import METRICS, Evaluation, Series, Story
+from quickstudy.report.content import Evaluation, Series, Story
 from quickstudy.report.examples import DrawnTasks, load_examples
+from quickstudy.report.words import duration_text, interval_text, metric_name, score_text
 from quickstudy.runs import Run
 from quickstudy.version import __version__
 
@@ -80,7 +81,7 @@ def _render(runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": content.duration_text, "metric_name": _metric_name}
+    environment.filters |= {"duration": duration_text, "metric_name": metric_name}
     names = _distinct_names(runs, stories)
     page = environment.get_template("report.html.j2").render(
         sections=sections,
@@ -88,8 +89,8 @@ def _render(runs: Sequence[Run]) -> str:
         comparison=_comparison(stories, names) if len(stories) > 1 else [],
         style=Markup((Path(__file__).parent / "report.css").read_text()),
         version=__version__,
-        score_text=content.score_text,
-        interval_text=content.interval_text,
+        score_text=score_text,
+        interval_text=interval_text,
         color=color,
         dashes=_dashes,
         is_ink=drawings.is_ink,
@@ -137,7 +138,7 @@ def _learning(story: Story, key: str) -> list[Chart]:
             )
             for look, _, series in present
         ]
-        heading = _capital(_metric_name(name))
+        heading = _capital(metric_name(name))
         spread = any(series.ci95 for _, _, series in present)
         charts.append(
             Chart(
@@ -165,7 +166,7 @@ _LABELS = ((TRAINING, "train"), (VALIDATION, "validation"))
 
 def _in_words(found: tuple[int, str, Series], name: str) -> str:
     _, label, series = found
-    first, last = (content.score_text(name, v) for v in (series.values[0], series.values[-1]))
+    first, last = (score_text(name, v) for v in (series.values[0], series.values[-1]))
     return f"{label} from {first} at step {series.steps[0]} to {last} at step {series.steps[-1]}"
 
 
@@ -179,16 +180,16 @@ def _by_step(story: Story, best: Evaluation, key: str) -> Chart:
         marker=len(best.by_step) <= 12,
         width=2.2,
     )
-    name = _capital(_metric_name(best.metric))
-    first = content.score_text(best.metric, best.by_step[0].mean)
+    name = _capital(metric_name(best.metric))
+    first = score_text(best.metric, best.by_step[0].mean)
     svg = line_chart(
         f"{key}-steps",
-        f"{name} by inner step: {first} before adapting, {content.score_text(best.metric, best.mean)} after "
+        f"{name} by inner step: {first} before adapting, {score_text(best.metric, best.mean)} after "
         f"{best.inner_steps} steps",
         [line],
         x_label="inner step",
         percent=best.metric == "accuracy",
-        reference=story.chance,
+        reference=story.test_chance,
     )
     return Chart(svg, f"{name} by inner step", [], f"{'Bars' if line.bars else 'Band'}: 95% interval over tasks.")
 
@@ -201,7 +202,7 @@ def _comparison(stories: list[Story], names: list[str]) -> list[Chart]:
             found = [(i, s.curves[f"{kind}/{metric}"]) for i, s in enumerate(stories) if f"{kind}/{metric}" in s.curves]
             if not found:
                 continue
-            heading = f"{'Training' if kind == 'train' else 'Validation'}: {_metric_name(metric)}"
+            heading = f"{'Training' if kind == 'train' else 'Validation'}: {metric_name(metric)}"
             svg = line_chart(
                 f"all-{len(charts)}",
                 f"{heading} of {len(found)} runs against outer steps: " + ", ".join(names[i] for i, _ in found),
@@ -215,10 +216,6 @@ def _comparison(stories: list[Story], names: list[str]) -> list[Chart]:
 
 def _line(series: Series, look: int, *, marker: bool) -> Line:
     return Line(series.steps, series.values, look, band=series.ci95, marker=marker and len(series.steps) <= 30)
-
-
-def _metric_name(metric: str) -> str:
-    return "norm of the meta-gradient" if metric == "grad_norm" else METRICS.get(metric, metric)
 
 
 def _capital(text: str) -> str:

@@ -1,0 +1,81 @@
+"""How the page puts names, numbers and settings."""
+
+from typing import Any
+
+from quickstudy import registry
+
+METRICS = {
+    "accuracy": "accuracy",
+    "mse": "mean squared error",
+    "loss": "loss",
+    "grad_norm": "norm of the meta-gradient",
+}
+
+
+def metric_name(metric: str) -> str:
+    """A metric in words; its own name where there are none."""
+    return METRICS.get(metric, metric)
+
+
+def title(description: Any) -> str:
+    """What a registered thing is called in Python: ``{"learners": "maml", ...}`` is ``MAML``.
+
+    >>> title({"learners": "maml", "options": {}}), title({"opaque": "mine.Net"}), title(None)
+    ('MAML', 'Net', 'not recorded')
+    """
+    if not isinstance(description, dict):
+        return "not recorded" if description is None else str(description)
+    if "opaque" in description:
+        return str(description["opaque"]).rpartition(".")[2]
+    kind = next((k for k in description if k in registry.KINDS), None)
+    if kind is None:
+        return "not recorded"
+    name = str(description[kind])
+    return registry.KINDS[kind].get(name, name).rpartition(":")[2]
+
+
+def in_words(value: Any) -> str:
+    """A configuration value on one line.
+
+    >>> in_words({"nets": "mlp", "options": {"hidden": [40, 40], "in_features": 1}})
+    'MLP(hidden=[40, 40], in_features=1)'
+    """
+    if isinstance(value, dict):
+        inner = value.get("options") if "options" in value else value
+        known = title(value) if "options" in value or "opaque" in value else ""
+        if "opaque" in value:
+            return f"{known} (the user's own: {value['opaque']})"
+        return f"{known}({', '.join(f'{k}={in_words(v)}' for k, v in (inner or {}).items())})"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(in_words(part) for part in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def score_text(metric: str, value: float) -> str:
+    """A score in its own units, as ``Result`` prints it.
+
+    >>> score_text("accuracy", 0.98761), score_text("mse", 0.35)
+    ('98.76%', '0.3500')
+    """
+    return f"{100 * value:.2f}%" if metric == "accuracy" else f"{value:.4f}"
+
+
+def interval_text(metric: str, half_width: float) -> str:
+    """``± 0.52`` beside a score."""
+    return f"± {100 * half_width:.2f}" if metric == "accuracy" else f"± {half_width:.4f}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration for people.
+
+    >>> duration_text(8.21), duration_text(252.0), duration_text(7380.0)
+    ('8.2 s', '4 min 12 s', '2 h 03 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
