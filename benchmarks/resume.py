@@ -19,7 +19,7 @@ import torch
 
 import quickstudy as qs
 
-TRAIN = "train maml --tasks glyphs --size 16 --filters 8 --way 5 --query 5 --meta-batch 8 --checkpoint-every 7 --log-every 3"
+TRAIN = "train maml --tasks glyphs --size 16 --filters 8 --query 5 --meta-batch 8 --checkpoint-every 7 --log-every 3"
 TAIL = "--validate-every 20 --validation-tasks 25 --test-tasks 25 --test-query 5"
 
 

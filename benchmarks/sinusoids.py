@@ -48,7 +48,7 @@ def main() -> None:
         rows.append([name, *(f"{by_step[k].mean:.3f} ± {by_step[k].ci95:.3f}" for k in STEPS)])
     rows.append(["MAML in the paper", *PAPER["MAML"]])
     print(
-        f"{given.shot}-shot sinusoids, mean squared error on {given.n_tasks} test tasks with 100 query points each, 95% interval"
+        f"{given.shot}-shot sinusoids, mean squared error, {given.n_tasks} test tasks of 100 query points, 95% interval"
     )
     print(table(rows, ["", *(f"after {k} step{'s' * (k > 1)}" for k in STEPS)]))
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.batchnorm import BatchNormAs
+from quickstudy.batchnorm import BatchNormAs, check_mode
 from quickstudy.tasks import Examples
 
 
@@ -98,10 +98,7 @@ def test_errors():
     with pytest.raises(qs.UsageError, match="never estimated"):
         qs.MAML(nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 2)), bn="running")
     with pytest.raises(qs.UsageError, match="bn must be one of"):
-        # not through MAML: the tests check its annotations first
-        from quickstudy.batchnorm import check_mode
-
-        check_mode("eval", model)
+        check_mode("eval", model)  # not through MAML: the tests check its annotations first
 
 
 def test_the_mode_is_told():

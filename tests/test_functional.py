@@ -11,7 +11,7 @@ from torch import nn
 import quickstudy as qs
 from quickstudy.functional import TaskModel
 from quickstudy.tasks import Examples, TaskBatch
-from quickstudy.testing import check_learner
+from quickstudy.testing import check_learner, double
 
 
 class Sequences:
@@ -131,7 +131,7 @@ def test_vmap_gives_the_gradient_of_the_loop(name):
     torch.manual_seed(0)
     model = MODULES[name]().double()
     batch = Sequences().sample(3, 0)
-    batch = TaskBatch(Examples(batch.support.x.double(), batch.support.y), Examples(batch.query.x.double(), batch.query.y))
+    batch = double(batch)
     grads = []
     for execution in ("loop", "vmap"):
         with warnings.catch_warnings():
@@ -157,10 +157,9 @@ def test_a_model_that_vmap_cannot_take_falls_back_with_one_warning():
     model = Branching()
     batch = Sequences().sample(3, 0)
     learner = qs.MAML(model, execution="vmap")
-    with pytest.warns(UserWarning, match="looping over the tasks") as seen:
+    with pytest.warns(UserWarning, match="looping over the tasks"):
         loss, _ = learner.meta_loss(batch)
-        learner.meta_loss(batch)
-    assert len(seen) == 1
+    learner.meta_loss(batch)  # a second warning would be an error here
     assert loss.item() == qs.MAML(model, execution="loop").meta_loss(batch)[0].item()
 
 

@@ -95,7 +95,7 @@ def test_foreign_folders(tmp_path):
     with pytest.raises(qs.RunError, match="holds no run"):
         qs.Run.open(tmp_path)
     (tmp_path / "config.json").write_text('{"format": 99, "quickstudy": "9.0"}')
-    with pytest.raises(qs.RunError, match="format 99 by quickstudy 9.0"):
+    with pytest.raises(qs.RunError, match=r"format 99 by quickstudy 9\.0"):
         qs.Run.open(tmp_path)
     (tmp_path / "config.json").write_text("not json")
     with pytest.raises(qs.RunError, match="should be JSON"):

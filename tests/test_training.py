@@ -21,7 +21,14 @@ def make(dropout=0.0):
 
 SINUSOIDS = qs.tasks.Sinusoids(shot=4, query=4)
 HELD_OUT = qs.tasks.Sinusoids(split="val", shot=4, query=4)
-OPTIONS = {"steps": 12, "meta_batch": 4, "validate_every": 4, "validation_tasks": 25, "checkpoint_every": 3, "log_every": 2}
+OPTIONS = {
+    "steps": 12,
+    "meta_batch": 4,
+    "validate_every": 4,
+    "validation_tasks": 25,
+    "checkpoint_every": 3,
+    "log_every": 2,
+}
 
 
 def weights(learner):

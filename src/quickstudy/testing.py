@@ -131,7 +131,7 @@ def gradient_is_the_derivative(learner: MetaLearner, batch: TaskBatch) -> None:
     """``meta_gradient`` against central differences of ``meta_loss`` along three random directions."""
     own = copy.deepcopy(learner)
     expected = gradient(own, batch)
-    params = [p for p in own.parameters()]
+    params = list(own.parameters())
     for k in range(3):
         direction = torch.randn(expected.shape, dtype=expected.dtype, generator=torch.Generator().manual_seed(k))
         direction /= direction.norm()

@@ -107,7 +107,7 @@ class Reptile(MetaLearner):
         if preset == "paper":
             return {**outer, **inner, **test, "steps": 100000 if few else 200000, "filters": 64}
         # A larger inner step than the paper's gets further in the same time.
-        quick = {"inner_lr": 3e-3, "steps": 1000 if preset == "demo" else 7000, "filters": 32}
+        quick = {"inner_lr": 3e-3, "steps": 1000 if preset == "demo" else 5000, "filters": 32}
         return {**outer, **inner, **test, **quick}
 
     def adapt(self, support: Examples) -> AdaptedModel:

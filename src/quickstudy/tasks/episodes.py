@@ -86,7 +86,7 @@ class Episodes:
     def _check(self, names: Int[Tensor, " classes"]) -> None:
         if self.way > self.n_classes:
             raise UsageError(
-                f"way={self.way} is larger than the {self.n_classes} classes there are; use way <= {self.classes} or "
+                f"way={self.way} is larger than the {self.n_classes} classes there are; use way <= {self.n_classes} or "
                 f"data with more classes."
             )
         need = self.shot + self.query
