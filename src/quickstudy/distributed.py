@@ -49,10 +49,18 @@ def sum_(tensors: Iterable[Tensor]) -> None:
     tensors = list(tensors)
     if world() == 1 or not tensors:
         return
-    flat = torch.cat([t.reshape(-1).to(torch.float64) if t.device.type == "cpu" else t.reshape(-1) for t in tensors])
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    flat = torch.cat([t.detach().reshape(-1).to(device, torch.float64) for t in tensors])
     dist.all_reduce(flat)
     for t, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         t.copy_(part.view_as(t))
+
+
+def same_start_(module: nn.Module) -> None:
+    """Give every process the first one's weights and buffers."""
+    if world() > 1:
+        for t in (*module.parameters(), *module.buffers()):
+            dist.broadcast(t.detach(), 0)
 
 
 def weigh_gradients(module: nn.Module, weight: float) -> list[Tensor]:

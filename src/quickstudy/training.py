@@ -4,6 +4,7 @@ Step k draws its tasks from ``fold(seed, "train", k)`` and its dropout from ``fo
 random. So a run that was killed and resumed is bit-identical to one that was not.
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Callable
@@ -95,11 +96,12 @@ def train(
             f"and meta_lr > 0, got {steps}, {meta_batch}, {validate_every}, {validation_tasks}, {log_every}, "
             f"{checkpoint_every}, {keep} and {meta_lr}."
         )
-    if patience is not None and validation is None:
-        raise UsageError("patience counts validations: pass validation=, a held-out task distribution.")
+    if patience is not None and (validation is None or patience < 1):
+        raise UsageError("patience (>= 1) counts validations: pass validation=, a held-out task distribution.")
     where = distributed.pick_device(device)
     distributed.start(where)
     learner.to(where)
+    distributed.same_start_(learner)
     params = [p for p in learner.parameters() if p.requires_grad]
     opt = make_optimizer(optimizer, params, meta_lr)
     lr = make_schedule(schedule, opt, steps)
@@ -132,6 +134,7 @@ def train(
         run = Run(None, run.config)  # one process writes
     run.forget_after(state.step)
     board = _tensorboard(run) if tensorboard else None
+    closing = contextlib.closing(board) if board is not None else contextlib.nullcontext()
     window = Window()
     clock = Clock(state.step, state.seconds)
     validated: Metrics = {}
@@ -148,8 +151,8 @@ def train(
                 board.add_scalar(name, value, state.step)
 
     learner.train()
-    with interruptible() as interrupted, torch.random.fork_rng(_cuda_devices(where)):
-        while state.step < steps and not (patience and state.stale >= patience):
+    with closing, interruptible() as interrupted, torch.random.fork_rng(_cuda_devices(where)):
+        while state.step < steps and not (patience is not None and state.stale >= patience):
             task_seed = fold(seed, "train", state.step)
             torch.manual_seed(fold(seed, "noise", state.step, distributed.rank()))
             opt.zero_grad(set_to_none=True)
@@ -186,8 +189,6 @@ def train(
                 checkpoint()
             if stop and not last:
                 raise KeyboardInterrupt(f"stopped after outer step {state.step} of {steps}")
-    if board is not None:
-        board.close()
     return run
 
 
@@ -226,8 +227,6 @@ def _share(learner: MetaLearner, metrics: Metrics, weight: float, stop: bool) ->
     values = torch.tensor([*metrics.values()], dtype=torch.float64) * weight
     flag = torch.tensor([float(stop)])
     if distributed.world() > 1:
-        device = next(learner.parameters()).device
-        values, flag = values.to(device), flag.to(device)
         distributed.sum_([*distributed.weigh_gradients(learner, weight), values, flag])
     return dict(zip(metrics, values.tolist(), strict=True)), bool(flag.item())
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Shaped
 from torch import Tensor
 
 from quickstudy.errors import UsageError
@@ -18,8 +17,9 @@ class Examples:
     Regression: ``y`` is floating point ``[tasks, examples, outputs]``.
     """
 
-    x: Shaped[Tensor, "tasks examples ..."]
-    y: Shaped[Tensor, "tasks examples ..."]
+    # Checked below and not by annotations: users make these, and are owed a sentence.
+    x: Tensor
+    y: Tensor
 
     def __post_init__(self) -> None:
         if self.x.ndim < 2 or self.y.ndim < 2 or self.x.shape[:2] != self.y.shape[:2]:

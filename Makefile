@@ -1,0 +1,44 @@
+# `make demo` and `make test` are all that a fresh clone needs; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format docs
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# A folder with omniglot/ in it. Unset: the one beside this checkout, if there is one; else Omniglot is downloaded.
+QUICKSTUDY_DATA ?= $(abspath $(wildcard ../shared/data))
+ifneq ($(QUICKSTUDY_DATA),)
+export QUICKSTUDY_DATA
+endif
+
+help:  ## list what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+install: $(INSTALLED)  ## create .venv and install quickstudy with its development tools (only when they changed)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: install  ## train MAML for about five minutes and write a report (an unfinished demo goes on where it stopped)
+	$(BIN)/quickstudy demo --out runs/demo
+	@echo "The report is runs/demo/report.html: open it in a browser."
+
+test: install  ## run the tests on two processes (PYTEST_ARGS=... for more options)
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+lint: install  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: install  ## put the code into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: install  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is site/index.html."

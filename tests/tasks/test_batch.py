@@ -1,0 +1,42 @@
+"""Examples and TaskBatch: the first axis is the task, and shapes that do not fit are refused."""
+
+import pytest
+import torch
+
+import quickstudy as qs
+from quickstudy.tasks import Batch, Examples, TaskBatch, TaskDistribution
+
+
+def batch(tasks=4):
+    def examples(n):
+        return Examples(torch.arange(tasks * n * 2.0).view(tasks, n, 2), torch.zeros(tasks, n, dtype=torch.int64))
+
+    return TaskBatch(examples(3), examples(5))
+
+
+def test_length_and_slices_count_tasks():
+    b = batch()
+    assert len(b) == len(b.support) == 4
+    part = b[1:3]
+    assert len(part) == 2
+    assert torch.equal(part.query.x, b.query.x[1:3])
+    assert isinstance(b, Batch)
+
+
+def test_moving_gives_a_new_batch():
+    b = batch()
+    moved = b.to("meta")
+    assert moved.support.x.device.type == moved.query.y.device.type == "meta"
+    assert b.support.x.device.type == "cpu"
+
+
+def test_shapes_that_do_not_fit():
+    with pytest.raises(qs.UsageError, match=r"\[2, 3, 4\].*\[2, 5\]"):
+        Examples(torch.zeros(2, 3, 4), torch.zeros(2, 5))
+    with pytest.raises(qs.UsageError, match="4 and 2 tasks"):
+        TaskBatch(batch().support, batch(2).query)
+
+
+def test_anything_that_samples_is_a_distribution():
+    assert isinstance(qs.tasks.Glyphs(), TaskDistribution)
+    assert not isinstance(object(), TaskDistribution)
