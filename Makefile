@@ -40,5 +40,5 @@ format: install  ## put the code into the house style
 	$(BIN)/ruff format .
 
 docs: install  ## build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is site/index.html."

@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+# pytest-xdist fills the cores with processes; threads on top of them only get in each other's way.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,8 +25,11 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def omniglot_data() -> Path:
-    """The folder to give as ``data=``; tests that ask for it are skipped where there is none."""
+    """The folder to give as ``data=``; where there is none, the test is skipped (see QUICKSTUDY_REQUIRE_DATA)."""
     for folder in (os.environ.get("QUICKSTUDY_DATA"), PROJECT.parent / "shared" / "data"):
         if folder and (Path(folder) / "omniglot").is_dir():
             return Path(folder).resolve()
-    pytest.skip("no Omniglot: set QUICKSTUDY_DATA to a folder with omniglot/ in it")
+    reason = "no Omniglot: set QUICKSTUDY_DATA to a folder with omniglot/ in it"
+    if os.environ.get("QUICKSTUDY_REQUIRE_DATA"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from quickstudy import registry
+from quickstudy import distributed, registry
 from quickstudy.errors import UsageError
 from quickstudy.evaluation import Result, evaluate
-from quickstudy.learners.base import MetaLearner
+from quickstudy.learners.base import AdaptsInSteps, MetaLearner
 from quickstudy.options import make_options, options_of
 from quickstudy.report import save_examples
 from quickstudy.runs import Run
@@ -33,17 +33,37 @@ _LEARNER_LEAVE_OUT = ("loss",)
 
 
 @dataclass(frozen=True)
+class CommandOptions:
+    """Options of ``train`` that mean a little more, or less, on the command line.
+
+    Args:
+        out: the run folder (None: ``runs/LEARNER-TASKS-sSEED``).
+        seed: of the initial weights, the tasks and dropout.
+        optimizer: of the outer steps: ``adam``, ``adamw`` or ``sgd``.
+        schedule: of the outer step size, over all steps: ``constant``, ``linear`` or ``cosine`` to zero.
+    """
+
+    out: str | None = None
+    seed: int = 0
+    optimizer: str = "adam"
+    schedule: str = "constant"
+
+
+@dataclass(frozen=True)
 class TestOptions:
-    """How the trained learner is tested."""
+    """How the trained learner is tested.
+
+    Args:
+        test_tasks: tasks of the final test, at least 2.
+        test_steps: inner steps in the final test (None: the learner's own).
+        test_query: query examples per class in the final test (None: as in training).
+    """
 
     __test__ = False  # pytest: this is no test
 
     test_tasks: int = 1000
-    """Tasks of the final test."""
     test_steps: int | None = None
-    """Inner steps in the final test (None: the learner's own)."""
     test_query: int | None = None
-    """Query examples per class in the final test (None: as in training)."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,7 @@ class Choice:
             options_of(tasks, leave_out=_TASKS_LEAVE_OUT),
             options_of(net, leave_out=_NET_LEAVE_OUT),
             options_of(learner, leave_out=_LEARNER_LEAVE_OUT),
+            options_of(CommandOptions),
             options_of(train, leave_out=("resume",)),
             options_of(TestOptions),
         ]
@@ -129,21 +150,33 @@ def train_and_test(
     """
     first = int(os.environ.get("RANK", "0")) == 0
     described = registry.describe(tasks)
+    # Built before the training: what cannot be tested is said at once, not after hours.
+    changes = {} if test["test_query"] is None else {"query": test["test_query"]}
+    held_out = registry.build(described, split="test", **changes)
+    if test["test_tasks"] < 2 or (test["test_steps"] or 0) < 0:
+        raise UsageError(
+            f"test_tasks must be >= 2 and test_steps >= 0, got {test['test_tasks']} and {test['test_steps']}."
+        )
+    if test["test_steps"] is not None and not isinstance(learner, AdaptsInSteps):
+        raise UsageError(f"{type(learner).__name__} adapts in one go; leave out test_steps.")
+    line = ProgressLine()
     if first:
         say(f"training on {tasks.describe()}; BatchNorm: {learner.bn_mode}; run folder: {out}")
     options: dict[str, Any] = {**training, "out": out, "resume": resume}
-    train(
-        learner,
-        tasks,
-        validation=registry.build(described, split="val"),
-        progress=ProgressLine() if first else None,
-        notes={"test": test, "command": command},
-        **options,
-    )
+    try:
+        train(
+            learner,
+            tasks,
+            validation=registry.build(described, split="val"),
+            progress=line if first else None,
+            notes={"test": test, "command": command},
+            **options,
+        )
+    finally:
+        line.close()
+    distributed.sum_([torch.zeros(1)])  # wait until the first process has written the last checkpoint
     if first:
         say(f"testing on {test['test_tasks']} tasks")
-    changes = {} if test["test_query"] is None else {"query": test["test_query"]}
-    held_out = registry.build(described, split="test", **changes)
     run = Run.open(out)
     step = run.load_into(learner)
     result = evaluate(

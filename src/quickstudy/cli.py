@@ -20,11 +20,12 @@ from quickstudy import registry
 from quickstudy.assemble import PRESETS, Choice, split_options, train_and_test
 from quickstudy.distributed import pick_device
 from quickstudy.errors import DataError, QuickstudyError, UsageError
-from quickstudy.evaluation import Result, evaluate
+from quickstudy.evaluation import evaluate
 from quickstudy.few_images import classify_folder
+from quickstudy.learners.base import MetaLearner
 from quickstudy.report import write_report
 from quickstudy.runs import Run
-from quickstudy.terminal import table
+from quickstudy.terminal import result_text, table, tell
 from quickstudy.version import __version__
 
 
@@ -33,13 +34,19 @@ def main(arguments: list[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
-    command = COMMANDS.get(argv[0]) if argv else None
-    if command is None:
-        print(_overview(), file=sys.stderr if argv and argv[0] not in ("-h", "--help", "--version") else sys.stdout)
-        return 0 if argv and argv[0] in ("-h", "--help", "--version") else 2
-    warnings.showwarning = _one_line_warning
+    name = argv[0] if argv else ""
+    if name not in COMMANDS:
+        asked = name in ("-h", "--help", "--version")
+        print(_overview(), file=sys.stdout if asked else sys.stderr)
+        if name and not asked:
+            tell(f"\nquickstudy: there is no command {name!r}.")
+        return 0 if asked else 2
     try:
-        command(argv[1:])
+        with warnings.catch_warnings():
+            warnings.showwarning = _one_line_warning
+            COMMANDS[name](argv[1:])
+    except SystemExit as stop:  # of the parsers, after --help or wrong usage, with all said
+        return stop.code if isinstance(stop.code, int) else 2
     except QuickstudyError as error:
         if debug:
             raise
@@ -74,37 +81,48 @@ def _overview() -> str:
 
 def train_command(argv: list[str]) -> None:
     """Meta-train a learner on tasks, test it, and write a report."""
-    first = argparse.ArgumentParser("quickstudy train", add_help=False, exit_on_error=False, allow_abbrev=False)
-    first.add_argument("learner", nargs="?")
-    for name, kind in (("tasks", str), ("net", str), ("preset", str), ("way", int), ("shot", int)):
-        first.add_argument(f"--{name}", type=kind)
-    chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
-    if chosen.learner is None or chosen.learner.startswith("-"):
-        print(f"usage: quickstudy train {{{','.join(registry.LEARNERS)}}} [--tasks T] [--net N] [--preset P] ...")
-        print("`quickstudy list` tells what each is; `quickstudy train LEARNER --help` tells its options.")
+    if not argv or argv[0].startswith("-"):
+        usage = (
+            f"usage: quickstudy train {{{','.join(registry.LEARNERS)}}} [--tasks T] [--net N] [--preset P] ...\n"
+            "`quickstudy list` tells what each is; `quickstudy train LEARNER --help` tells its options."
+        )
         if "-h" in argv or "--help" in argv:
+            print(usage)
             return
-        raise UsageError("name the learner to train.")
+        raise UsageError(f"name the learner to train first.\n{usage}")
+    name = argv[0]
+    chosen, rest = _take(argv[1:], tasks=str, net=str, preset=str)
     tasks_name = chosen.tasks or "omniglot"
     net = chosen.net or ("mlp" if tasks_name == "sinusoids" else "conv4")
-    choice = Choice(chosen.learner, tasks_name, net, chosen.preset or "quick")
-    rest = _without(argv, chosen.learner, "--tasks", "--net", "--preset")
-    options_class = choice.options(chosen.way or 5, chosen.shot or 1)
+    choice = Choice(name, tasks_name, net, chosen.preset or "quick")
+    shape, _ = _take(rest, way=int, shot=int)  # a preset depends on them
+    options_class = choice.options(shape.way or 5, shape.shot or 1)
     options = asdict(
         tyro.cli(
             options_class,
             args=rest,
-            prog=f"quickstudy train {chosen.learner}",
-            description=f"Train {chosen.learner} on --tasks {tasks_name} with --net {net} (chosen so far; "
-            f"--tasks {{{','.join(registry.TASKS)}}}, --net {{{','.join(registry.NETS)}}}, "
-            f"--preset {{{','.join(PRESETS)}}}).",
+            prog=f"quickstudy train {name}",
+            description=f"Train {name} on --tasks {tasks_name} with --net {net} and --preset {choice.preset}: what can "
+            f"be chosen, and the defaults, depend on these. There are --tasks {{{','.join(registry.TASKS)}}} "
+            f"(default: omniglot), --net {{{','.join(registry.NETS)}}} (default: conv4, for sinusoids mlp) and "
+            f"--preset {{{','.join(PRESETS)}}} (default: quick).",
         )
     )
     learner, tasks = choice.build(options)
     training, test = split_options(options)
-    out = options["out"] or f"runs/{chosen.learner}-{tasks_name}-s{options['seed']}"
-    command = shlex.join(["quickstudy", "train", *argv])
-    _report_on(train_and_test(learner, tasks, training, test, out=out, command=command, say=tell))
+    out = options["out"] or f"runs/{name}-{tasks_name}-s{options['seed']}"
+    _train_and_report(learner, tasks, training, test, out=out, command=shlex.join(["quickstudy", "train", *argv]))
+
+
+def _take(argv: list[str], **kinds: type) -> tuple[argparse.Namespace, list[str]]:
+    """The values of some options (None: not given), and the other arguments."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    for name, kind in kinds.items():
+        parser.add_argument(f"--{name}", type=kind)
+    try:
+        return parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{error}.") from error
 
 
 def demo_command(argv: list[str]) -> None:
@@ -129,7 +147,7 @@ def resume_command(argv: list[str]) -> None:
     """Go on with a run that was interrupted, as if it had not been."""
     parser = argparse.ArgumentParser("quickstudy resume", description=resume_command.__doc__)
     parser.add_argument("run", help="the run folder")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     parser.add_argument("--workers", type=int, default=None, help="threads on a CPU (default: all)")
     given = parser.parse_args(argv)
     run = Run.open(given.run)
@@ -137,14 +155,20 @@ def resume_command(argv: list[str]) -> None:
     training = {**run.config["training"], "device": given.device, "workers": given.workers}
     if "test" not in run.config:
         raise UsageError(f"{given.run} was started from Python; resume it there: quickstudy.train(..., resume=True).")
-    _report_on(train_and_test(learner, tasks, training, run.config["test"], out=given.run, resume=True, say=tell))
+    _train_and_report(learner, tasks, training, run.config["test"], out=given.run, resume=True)
 
 
-def _report_on(finished: tuple[Run, Result] | None) -> None:
-    """The result and where the report is (nothing on the processes that only helped)."""
+def _train_and_report(
+    learner: MetaLearner, tasks: Any, training: dict[str, Any], test: dict[str, Any], *, out: str, **more: Any
+) -> None:
+    """Print the result and where the report is (nothing on the processes that only helped)."""
+    try:
+        finished = train_and_test(learner, tasks, training, test, out=out, say=tell, **more)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"{stop or 'interrupted'}; `quickstudy resume {out}` goes on from there") from stop
     if finished is not None:
         run, result = finished
-        show(result)
+        print(result_text(result))
         print(f"report: {write_report([run])}")
 
 
@@ -152,16 +176,13 @@ def evaluate_command(argv: list[str]) -> None:
     """Test a trained run on unseen tasks, with other ways, shots or steps if wanted."""
     parser = argparse.ArgumentParser("quickstudy evaluate", description=evaluate_command.__doc__)
     parser.add_argument("run", help="the run folder")
-    for name, text in (
-        ("way", "classes per task"),
-        ("shot", "support examples per class"),
-        ("query", "query examples"),
-    ):
+    per_task = {"way": "classes per task", "shot": "support examples per class", "query": "query examples per class"}
+    for name, text in per_task.items():
         parser.add_argument(f"--{name}", type=int, help=f"{text} (default: as in the run's own test)")
     parser.add_argument("--steps", type=int, help="inner steps (default: as in the run's own test)")
-    parser.add_argument("--n-tasks", type=int, default=1000, help="tasks (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the tasks (default: 0)")
-    parser.add_argument("--split", default="test", help="train, val or test (default: test)")
+    parser.add_argument("--n-tasks", type=int, default=1000, help="tasks to test on, at least 2 (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the tasks (default: 0)")
+    parser.add_argument("--split", default="test", help="train, val, trainval or test (default: test)")
     parser.add_argument("--checkpoint", default="best", help="best, last, or an outer step (default: best)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -180,7 +201,7 @@ def evaluate_command(argv: list[str]) -> None:
     if given.json:
         print(json.dumps(result.to_json(), indent=2))
     else:
-        show(result)
+        print(result_text(result))
 
 
 def _checkpoint_step(run: Run, name: str) -> int | None:
@@ -243,41 +264,8 @@ def list_command(argv: list[str]) -> None:
         print(f"{kind}:", *(f"  {name:12}{text}" for name, text in names.items()), sep="\n")
 
 
-def show(result: Result) -> None:
-    """The result, and how it came about step by step."""
-    print(result)
-    if len(result.by_step) > 1:
-        percent = result.metric == "accuracy"
-        rows = [
-            [str(s.step), *(f"{100 * v:.2f}%" if percent else f"{v:.4f}" for v in (s.mean, s.ci95))]
-            for s in result.by_step
-        ]
-        print(table(rows, ["inner steps", result.metric, "±"]))
-
-
-def tell(text: str) -> None:
-    """A remark to the person, apart from the output proper."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def _one_line_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _one_line_warning(message: Warning | str, *_: Any) -> None:
     tell(f"warning: {message}")
-
-
-def _without(argv: list[str], positional: str, *names: str) -> list[str]:
-    """The arguments less the positional one and ``names`` with their values."""
-    rest: list[str] = []
-    skip = False
-    for argument in argv:
-        if skip:
-            skip = False
-        elif argument in names:
-            skip = True
-        elif argument == positional:
-            positional = ""
-        elif argument.partition("=")[0] not in names:
-            rest.append(argument)
-    return rest
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {

@@ -123,7 +123,7 @@ def evaluate(
     starts = range(0, n_tasks, BLOCK)
     scores: Tensor | None = None
     metric = ""
-    was_training = learner.training
+    modes = {module: module.training for module in learner.modules()}
     learner.eval()
     try:
         for start in starts[distributed.rank() :: distributed.world()]:
@@ -134,7 +134,8 @@ def evaluate(
                 scores = torch.zeros(2, block.shape[1], n_tasks, dtype=torch.float64)
             scores[:, :, start : start + len(batch)] = block
     finally:
-        learner.train(was_training)
+        for module, mode in modes.items():
+            module.training = mode
     if scores is None:
         raise UsageError(f"{n_tasks} tasks are too few for {distributed.world()} processes ({BLOCK} tasks at a time).")
     distributed.sum_([scores])

@@ -10,9 +10,8 @@ import torch
 from quickstudy.errors import DataError, UsageError
 from quickstudy.evaluation import solvers
 from quickstudy.learners.base import MetaLearner
+from quickstudy.tasks._images import SUFFIXES
 from quickstudy.tasks.batch import Examples
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,19 @@ def classify_folder(
     x = torch.stack([tasks.read_image(path) for path, _ in labelled])[None]
     y = torch.tensor([[label for _, label in labelled]])
     learner.eval()
+    queries = torch.stack([tasks.read_image(path) for path in paths])[None]
     with torch.no_grad():
-        *_, solver = solvers(learner, Examples(x, y), steps)
-        logits = solver(torch.stack([tasks.read_image(path) for path in paths])[None])[0, :, : len(classes)]
+        path = solvers(learner, Examples(x, y), steps)
+        solver = next(path)
+        outputs = solver(queries).shape[-1]
+        if outputs < len(classes):
+            raise UsageError(
+                f"{support} holds {len(classes)} classes, but this run tells {outputs} apart at most; leave some out, "
+                f"or train a run with --way {len(classes)}."
+            )
+        for later in path:
+            solver = later
+        logits = solver(queries)[0, :, : len(classes)]
     return [
         Prediction(
             path=str(path.relative_to(query)),
@@ -69,4 +78,5 @@ def classify_folder(
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
+    return (path for path in found if not path.name.startswith("."))

@@ -28,6 +28,15 @@ Execution: TypeAlias = Literal["auto", "loop", "vmap"]
 _NOT_FOR_CPU_VMAP = (nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._BatchNorm)
 
 
+class _VmapWorks:
+    """What is found out about a model holds for its copies on other threads, too."""
+
+    works = True
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "_VmapWorks":
+        return self
+
+
 class TaskModel:
     """``model`` for a batch of tasks at once.
 
@@ -51,7 +60,7 @@ class TaskModel:
         self.model = model
         self.bn: batchnorm.Mode = bn
         self.execution = execution
-        self._vmap_failed = False
+        self._vmap = _VmapWorks()
         self._cpu_vmap = not any(isinstance(m, _NOT_FOR_CPU_VMAP) for m in model.modules())
 
     @property
@@ -95,7 +104,7 @@ class TaskModel:
                 return vmap(one_task, in_dims=axes, randomness="different")(dict(params), x, statistics)
             except Exception as error:  # vmap refuses in many types; a fault of the model's own comes again in the loop
                 result = self._loop(params, x, statistics, record)
-                self._vmap_failed = True
+                self._vmap.works = False
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 warnings.warn(f"vmap cannot run this model ({reason}); looping over the tasks instead.", stacklevel=3)
                 return result
@@ -103,8 +112,8 @@ class TaskModel:
 
     def _use_vmap(self, device: torch.device) -> bool:
         if self.execution == "auto":
-            return not self._vmap_failed and (self._cpu_vmap or device.type == "cuda")
-        return self.execution == "vmap" and not self._vmap_failed
+            return self._vmap.works and (self._cpu_vmap or device.type == "cuda")
+        return self.execution == "vmap" and self._vmap.works
 
     def _loop(
         self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, record: bool

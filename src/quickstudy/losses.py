@@ -28,7 +28,8 @@ def task_losses(
     """The mean loss over each task's examples, ``[tasks]``.
 
     Raises:
-        UsageError: predictions whose shape does not fit the targets (a head smaller than the way, say).
+        UsageError: predictions whose shape does not fit the targets (a head smaller than the way, say), or a loss
+            that gives more than one number.
     """
     if loss == "cross_entropy":
         _check_logits(predictions, y)
@@ -38,7 +39,10 @@ def task_losses(
             raise UsageError(f"mse needs predictions shaped as y {list(y.shape)}, got {list(predictions.shape)}.")
         return F.mse_loss(predictions, y, reduction="none").flatten(1).mean(1)
     assert callable(loss), "check_loss lets no other loss pass"
-    return torch.stack([loss(p, t) for p, t in zip(predictions, y, strict=True)])
+    losses = [loss(p, t) for p, t in zip(predictions, y, strict=True)]
+    if losses[0].ndim:
+        raise UsageError(f"a loss must give a scalar for each task, got {[*losses[0].shape]}; take its mean.")
+    return torch.stack(losses)
 
 
 def task_scores(

@@ -36,6 +36,8 @@ def make_options(
 ) -> type[Any]:
     """One frozen dataclass of all groups' options, with some defaults replaced.
 
+    Of several options of one name the first group's counts; an option without any default must be given.
+
     Raises:
         UsageError: a default for an option that there is not.
     """
@@ -45,10 +47,11 @@ def make_options(
     unknown = set(defaults) - set(merged)
     if unknown:
         raise UsageError(f"no such option: {', '.join(sorted(unknown))}.")
-    fields: list[Any] = [
-        (option, kind, dataclasses.field(default=defaults.get(option, default)))
-        for option, (kind, default) in merged.items()
-    ]
+    fields: list[Any] = []
+    for option, (kind, default) in merged.items():
+        value = defaults.get(option, default)
+        required = value is inspect.Parameter.empty
+        fields.append((option, kind, dataclasses.field() if required else dataclasses.field(default=value)))
     return dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True)
 
 

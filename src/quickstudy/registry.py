@@ -5,6 +5,8 @@ Third parties add theirs the same way: ``quickstudy.registry.LEARNERS["mine"] = 
 
 import importlib
 import inspect
+import sys
+from pathlib import Path
 from typing import Any
 
 from quickstudy.errors import UsageError
@@ -45,8 +47,13 @@ def load(kind: str, name: str) -> type[Any]:
 
 def name_of(cls: type) -> tuple[str, str] | None:
     """The kind and name under which a class is registered, or None."""
-    path = f"{cls.__module__}:{cls.__qualname__}"
-    return next(((k, name) for k, names in KINDS.items() for name, known in names.items() if known == path), None)
+    return next(((k, name) for k, names in KINDS.items() for name, path in names.items() if _loaded(path) is cls), None)
+
+
+def _loaded(path: str) -> Any:
+    """What is registered as ``module:name``, if its module was imported; an object of it cannot exist before."""
+    module, _, attribute = path.partition(":")
+    return getattr(sys.modules.get(module), attribute, None)
 
 
 def summary(cls: type) -> str:
@@ -66,6 +73,8 @@ def describe(thing: Any) -> Any:
     """
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
+    if isinstance(thing, Path):
+        return str(thing)
     if isinstance(thing, list | tuple):
         return [describe(part) for part in thing]
     known = name_of(type(thing))
@@ -80,7 +89,8 @@ def build(description: Any, **changes: Any) -> Any:
     """The object that ``describe`` described, with some of its options changed.
 
     Raises:
-        UsageError: the description holds an object that only the program that made the run can build.
+        UsageError: the description holds an object that only the program that made the run can build, or a change
+            is none of its options.
     """
     if isinstance(description, list):
         return tuple(build(part) for part in description)
@@ -92,5 +102,9 @@ def build(description: Any, **changes: Any) -> Any:
             f"pass it: quickstudy.Run.open(RUN).load_into(learner)."
         )
     kind = next(k for k in description if k in KINDS)
+    cls = load(kind, description[kind])
+    unknown = [name for name in changes if name not in inspect.signature(cls).parameters]
+    if unknown:
+        raise UsageError(f"{description[kind]} has no option {' or '.join(unknown)}; leave it out.")
     options = {name: build(value) for name, value in description["options"].items()}
-    return load(kind, description[kind])(**{**options, **changes})
+    return cls(**{**options, **changes})

@@ -1,8 +1,9 @@
-"""What the command line shows of a long run: one line that renews itself, or one now and then into a log."""
+"""What the command line shows: of a long run one line that renews itself (into a log: one now and then), tables."""
 
 import sys
 import time
 
+from quickstudy.evaluation import Result
 from quickstudy.meters import Progress
 
 
@@ -13,6 +14,7 @@ class ProgressLine:
         self.live = sys.stderr.isatty()
         self.every = 0.2 if self.live else 15.0
         self.shown = -self.every
+        self.open = False
 
     def __call__(self, now: Progress) -> None:
         if time.monotonic() - self.shown < self.every and now.step < now.steps:
@@ -20,9 +22,16 @@ class ProgressLine:
         self.shown = time.monotonic()
         text = progress_text(now)
         if self.live:
-            print(f"\r\x1b[2K{text}", end="" if now.step < now.steps else "\n", file=sys.stderr, flush=True)
+            print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
+            self.open = True
         else:
             print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the line, so that what is told next starts on its own."""
+        if self.open:
+            print(file=sys.stderr, flush=True)
+            self.open = False
 
 
 def progress_text(now: Progress) -> str:
@@ -53,3 +62,17 @@ def table(rows: list[list[str]], header: list[str]) -> str:
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
     return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def result_text(result: Result) -> str:
+    """A result, and how it came about step by step."""
+    if len(result.by_step) == 1:
+        return str(result)
+    show = "{:.2%}" if result.metric == "accuracy" else "{:.4f}"
+    rows = [[str(s.step), show.format(s.mean), show.format(s.ci95)] for s in result.by_step]
+    return f"{result}\n{table(rows, ['inner steps', result.metric, '±'])}"
+
+
+def tell(text: str) -> None:
+    """A remark to the person, apart from the output proper."""
+    print(text, file=sys.stderr, flush=True)

@@ -29,7 +29,7 @@ from quickstudy.tasks.batch import Examples, TaskBatch
 
 
 class MAML(LossLearner):
-    """Model-agnostic meta-learning, for any differentiable ``nn.Module``.
+    """MAML: a start from which a few gradient steps solve a new task; for any differentiable network.
 
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.

@@ -13,7 +13,7 @@ from quickstudy.errors import UsageError
 
 
 class Conv4(nn.Module):
-    """Four convolutional blocks and a linear head.
+    """Four convolutional blocks with BatchNorm and a linear head, for images.
 
     Args:
         in_channels: channels of the images.

@@ -25,7 +25,9 @@ from quickstudy.tasks.batch import Examples, TaskBatch
 
 
 class Glyphs:
-    """N-way K-shot episodes of procedurally drawn characters: ``[1, size, size]``, float32 in [0, 1], ink = 1.
+    """N-way K-shot, characters drawn on the fly: endless classes, no data needed.
+
+    Images are ``[1, size, size]``, float32 in [0, 1], ink = 1.
 
     Args:
         split: names the stream of episodes; the distribution is the same in each.

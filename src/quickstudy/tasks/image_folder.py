@@ -25,7 +25,9 @@ PARTS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "te
 
 
 class ImageFolder:
-    """N-way K-shot episodes over class folders: ``[channels, size, size]``, float32 in [0, 1].
+    """N-way K-shot, images of your own: a folder with one subfolder of images per class.
+
+    Images are ``[channels, size, size]``, float32 in [0, 1].
 
     Args:
         root: the folder. Files that do not end like an image (.png, .jpg, ...) and hidden folders are left aside.

@@ -33,11 +33,12 @@ from quickstudy.tasks.episodes import Episodes, Rotate
 
 
 class Omniglot:
-    """N-way K-shot episodes over Omniglot: ``[1, size, size]``, float32 in [0, 1], ink = 1.
+    """N-way K-shot, handwritten characters of 50 alphabets (downloaded unless at hand).
 
-    The data are looked for in ``data``, else in the folder that ``QUICKSTUDY_DATA`` names, else in the cache
-    (``QUICKSTUDY_CACHE``, else the system's), else downloaded into it (13 MB). They are prepared once into one array
-    file in the cache (25 MB, some seconds); all Omniglot objects of a process share that array.
+    Images are ``[1, size, size]``, float32 in [0, 1], ink = 1. The data are looked for in ``data``, else in the folder
+    that ``QUICKSTUDY_DATA`` names, else in the cache (``QUICKSTUDY_CACHE``, else the system's), else downloaded into it
+    (13 MB). They are prepared once into one array file in the cache (25 MB, some seconds); all Omniglot objects of a
+    process share that array.
 
     Args:
         split: ``"train"``, ``"val"``, ``"trainval"`` or ``"test"``.

@@ -20,7 +20,9 @@ from quickstudy.tasks.batch import Examples, TaskBatch
 
 
 class Sinusoids:
-    """Regression tasks ``y = amplitude * sin(x - phase)``.
+    """Regression of sine curves, each of its own amplitude and phase.
+
+    ``y = amplitude * sin(x - phase)``.
 
     Args:
         split: names the stream of tasks; the distribution is the same in each.

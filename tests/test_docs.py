@@ -1,0 +1,91 @@
+"""README.md and docs/ tell the truth: their Python runs, their commands and links exist."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import quickstudy as qs
+from quickstudy import cli
+from quickstudy.assemble import Choice
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((PROJECT / "docs").rglob("*.md"))
+FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = re.compile(r"<!-- not run: (\S.*) -->")
+
+
+class Block(NamedTuple):
+    """A fenced block, the number of the line before its first, and the line above the fence."""
+
+    language: str
+    code: str
+    line: int
+    above: str
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    found = []
+    for match in FENCE.finditer(text):
+        before = text[: match.start()].rstrip("\n").rpartition("\n")[2]
+        found.append(Block(match[2], match[3], text.count("\n", 0, match.start(3)), before))
+    return found
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of every ``quickstudy`` command in a page's shell blocks, what launches it left out."""
+    found = []
+    for block in blocks(page):
+        if block.language == "bash":
+            for line in block.code.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                starts = [i for i, word in enumerate(words) if Path(word).name == "quickstudy"]
+                found += [words[i + 1 :] for i in starts]
+    return found
+
+
+def names(pages: list[Path]) -> list[str]:
+    return [str(page.relative_to(PROJECT)) for page in pages]
+
+
+WITH_PYTHON = [page for page in PAGES if any(b.language == "python" for b in blocks(page))]
+WITH_COMMANDS = [page for page in PAGES if commands(page)]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=names(WITH_PYTHON))
+def test_python_runs(page, tmp_path, monkeypatch):
+    """A page's blocks, in order, in one namespace, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    for block in blocks(page):
+        if block.language == "python" and not NOT_RUN.fullmatch(block.above):
+            # The blank lines put line numbers of a failure where they are in the page.
+            exec(compile("\n" * block.line + block.code, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=names(WITH_COMMANDS))
+def test_commands_exist(page, capsys, monkeypatch):
+    """``train`` reads its options as it does for a user, then stops; the others have theirs in their help."""
+    learner = qs.MAML(qs.nets.MLP())
+    monkeypatch.setattr(Choice, "build", lambda self, options: (learner, None))
+    monkeypatch.setattr(cli, "train_and_test", lambda *args, **kwargs: None)
+    for command, *rest in commands(page):
+        assert command in cli.COMMANDS, command
+        if command == "train":
+            assert cli.main([command, *rest]) == 0, capsys.readouterr().err
+            continue
+        assert cli.main([command, "--help"]) == 0
+        there = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+        asked = {word.partition("=")[0] for word in rest if word.startswith("--")}
+        assert asked <= there, f"{command}: {sorted(asked - there)}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name):
+    """Those of docs/ are checked by ``mkdocs build --strict``."""
+    targets = re.findall(r"\]\(([^)#]+)", (PROJECT / name).read_text())
+    missing = [t for t in targets if not t.startswith("https://") and not (PROJECT / t).exists()]
+    assert not missing

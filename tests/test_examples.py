@@ -1,0 +1,40 @@
+"""The scripts in examples/ run to their end, here with few steps."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.fixture
+def run_example(monkeypatch, capsys):
+    """Run a script as ``python examples/NAME ARGUMENTS``; gives what it printed."""
+
+    def run(name: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_omniglot_maml(run_example, omniglot_data, monkeypatch, tmp_path):
+    monkeypatch.setenv("QUICKSTUDY_DATA", str(omniglot_data))
+    output = run_example("omniglot_maml.py", "--steps", 2, "--test-tasks", 25, "--out", tmp_path / "run")
+    assert "step 2/2" in output
+    assert "after 3 steps" in output
+    assert (tmp_path / "run" / "config.json").exists()
+
+
+def test_sinusoids(run_example):
+    lines = run_example("sinusoids.py", "--steps", 20, "--test-tasks", 50).splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "MAML", "Reptile", "pretrained"]
+
+
+def test_own_images(run_example, tmp_path):
+    output = run_example("own_images.py", "--steps", 2, "--test-tasks", 25, "--folder", tmp_path)
+    assert output.count(".png: character0") == 15
+    assert (tmp_path / "images" / "character39").is_dir()

@@ -1,0 +1,111 @@
+"""What is registered can be named, written down as JSON, and built again."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import quickstudy as qs
+from quickstudy import registry
+
+EXAMPLES = {
+    ("learners", "maml"): lambda images: qs.MAML(
+        qs.nets.MLP(hidden=(8, 4)), inner_lr=0.3, order=1, loss="mse", chunk=2
+    ),
+    ("learners", "reptile"): lambda images: qs.Reptile(qs.nets.Conv4(filters=3, size=16), eval_steps=7, bn="support"),
+    ("tasks", "omniglot"): None,  # needs its data; its own tests rebuild it
+    ("tasks", "glyphs"): lambda images: qs.tasks.Glyphs(way=3, size=16, rotate=False),
+    ("tasks", "sinusoids"): lambda images: qs.tasks.Sinusoids(amplitude=(1.0, 2.0), split="val"),
+    ("tasks", "folder"): lambda images: qs.tasks.ImageFolder(images, way=1, shot=1, query=1, size=16, channels=1),
+    ("nets", "conv4"): lambda images: qs.nets.Conv4(in_channels=3, out_features=2, filters=4, size=20),
+    ("nets", "mlp"): lambda images: qs.nets.MLP(in_features=2, hidden=(3,)),
+    ("rules", "sgd"): lambda images: qs.rules.SGD(lr=0.5, momentum=0.25),
+    ("rules", "adam"): lambda images: qs.rules.Adam(lr=0.5, betas=(0.0, 0.9)),
+}
+REGISTERED = [(kind, name) for kind, names in registry.KINDS.items() for name in names]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("images")
+    for label in range(5):
+        for n in range(2):
+            (root / f"class{label}").mkdir(exist_ok=True)
+            Image.new("L", (20, 20), 40 * label + n).save(root / f"class{label}" / f"{n}.png")
+    return root
+
+
+def test_every_registered_class_has_an_example_here():
+    assert set(EXAMPLES) == set(REGISTERED)
+
+
+@pytest.mark.parametrize(("kind", "name"), REGISTERED)
+def test_names_lead_to_classes_and_back(kind, name):
+    cls = registry.load(kind, name)
+    assert registry.name_of(cls) == (kind, name)
+    summary = registry.summary(cls)
+    assert 10 < len(summary) < 100
+    assert "`" not in summary  # it is printed as it is
+
+
+@pytest.mark.parametrize(("kind", "name"), [key for key, make in EXAMPLES.items() if make])
+def test_round_trip(kind, name, images):
+    thing = EXAMPLES[kind, name](images)
+    description = registry.describe(thing)
+    assert description[kind] == name
+    again = registry.build(json.loads(json.dumps(description)))
+    assert type(again) is type(thing)
+    assert registry.describe(again) == description
+    if isinstance(thing, nn.Module):
+        again.load_state_dict(thing.state_dict())
+    if kind == "tasks":
+        assert torch.equal(again.sample(2, 0).query.x, thing.sample(2, 0).query.x)
+
+
+def test_some_options_can_be_changed():
+    description = registry.describe(qs.tasks.Glyphs(way=3, size=16))
+    changed = registry.build(description, split="test", shot=4)
+    assert (changed.split, changed.shot, changed.way, changed.size) == ("test", 4, 3, 16)
+    with pytest.raises(qs.UsageError, match="sinusoids has no option way"):
+        registry.build(registry.describe(qs.tasks.Sinusoids()), way=3)
+
+
+def test_plain_values():
+    assert registry.describe([1, 2.5, None, True, "x", (3,)]) == [1, 2.5, None, True, "x", [3]]
+    assert registry.describe(Path("a") / "b") == str(Path("a") / "b")
+    assert registry.build([1, [2.5, None]]) == (1, (2.5, None))
+
+
+def test_what_json_cannot_rebuild_is_opaque():
+    description = registry.describe(qs.MAML(nn.Sequential(nn.Linear(1, 1)), loss=nn.functional.l1_loss))
+    assert description["options"]["model"] == {"opaque": "torch.nn.modules.container.Sequential"}
+    assert "opaque" in description["options"]["loss"]
+    with pytest.raises(qs.UsageError, match=r"object of the user's own \(torch.nn.modules.container.Sequential\)"):
+        registry.build(description)
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_unknown_names(kind):
+    with pytest.raises(qs.UsageError, match=f"no 'abacus' among the {kind}: .*{sorted(registry.KINDS[kind])[0]}"):
+        registry.load(kind, "abacus")
+
+
+def test_a_third_partys_class_may_be_registered_where_it_is_shown(tmp_path, monkeypatch):
+    """As ``package:Class``, although it is written in ``package._inside``."""
+    package = tmp_path / "third_party_nets"
+    package.mkdir()
+    (package / "_inside.py").write_text(
+        'from torch import nn\n\nclass Line(nn.Linear):\n    """A line, for images."""\n\n'
+        "    def __init__(self, *, in_features: int = 1, out_features: int = 1) -> None:\n"
+        "        super().__init__(in_features, out_features)\n"
+    )
+    (package / "__init__.py").write_text("from third_party_nets._inside import Line\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(registry.NETS, "line", "third_party_nets:Line")
+    line = registry.load("nets", "line")(in_features=3)
+    assert registry.describe(line) == {"nets": "line", "options": {"in_features": 3, "out_features": 1}}
+    assert registry.build(registry.describe(qs.MAML(line))).model.in_features == 3
