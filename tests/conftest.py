@@ -18,7 +18,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Nothing that a test prepares or downloads ends in the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
-        cache = tmp_path_factory.mktemp("cache")
+        # The processes of pytest-xdist share one, so that Omniglot is prepared once.
+        shared = "PYTEST_XDIST_WORKER" in os.environ
+        cache = tmp_path_factory.getbasetemp().parent / "cache" if shared else tmp_path_factory.mktemp("cache")
         patch.setenv("QUICKSTUDY_CACHE", str(cache))
         yield cache
 

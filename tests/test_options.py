@@ -106,15 +106,8 @@ def test_make_options():
 
 def test_the_options_are_read_from_a_command_line():
     cls = make_options("Options", [options_of(Example)], {})
-    words = [
-        "--count",
-        "3",
-        "--rate",
-        "None",
-        "--kind",
-        "b",
-        *["--sizes", "4", "5", "6", "--bounds", "-1", "2.5", "--fine", "--where", "there"],
-    ]
+    numbers = ["--count", "3", "--rate", "None", "--sizes", "4", "5", "6", "--bounds", "-1", "2.5"]
+    words = [*numbers, "--kind", "b", "--fine", "--where", "there"]
     made: Any = tyro.cli(cls, args=words)
     assert (made.count, made.rate, made.kind, made.sizes, made.bounds) == (3, None, "b", (4, 5, 6), (-1.0, 2.5))
     assert (made.fine, made.where) == (True, "there")

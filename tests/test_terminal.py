@@ -75,7 +75,7 @@ def test_in_a_log_there_is_a_line_now_and_then_and_the_last(monkeypatch):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1:00 min"), (60, "1:00 min"), (3599.7, "1:00 h"), (90061, "25:01 h")],
+    [(0.0, "0 s"), (59.4, "59 s"), (59.6, "1:00 min"), (60.0, "1:00 min"), (3599.7, "1:00 h"), (90061.0, "25:01 h")],
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text

@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"quickstudy: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        print(f"\nquickstudy: {stop or 'interrupted'}.", file=sys.stderr)
+        print(f"\nquickstudy: {str(stop) or 'interrupted'}.", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read the output has read enough
@@ -128,7 +128,7 @@ def _take(argv: list[str], **kinds: type) -> tuple[argparse.Namespace, list[str]
 def demo_command(argv: list[str]) -> None:
     """Five minutes on two cores: MAML on Omniglot (on drawn glyphs where Omniglot cannot be had), with a report."""
     parser = argparse.ArgumentParser("quickstudy demo", description=demo_command.__doc__)
-    parser.add_argument("--out", default="runs/demo", help="the run folder; an unfinished demo there is resumed")
+    parser.add_argument("--out", default="runs/demo", help="the run folder; a demo there goes on (default: runs/demo)")
     parser.add_argument("--steps", type=int, default=None, help="outer steps (default: the demo preset's)")
     given = parser.parse_args(argv)
     if (Path(given.out) / "config.json").exists():
@@ -165,7 +165,7 @@ def _train_and_report(
     try:
         finished = train_and_test(learner, tasks, training, test, out=out, say=tell, **more)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"{stop or 'interrupted'}; `quickstudy resume {out}` goes on from there") from stop
+        raise KeyboardInterrupt(f"{str(stop) or 'interrupted'}; `quickstudy resume {out}` goes on from there") from stop
     if finished is not None:
         run, result = finished
         print(result_text(result))

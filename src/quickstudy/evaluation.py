@@ -121,6 +121,8 @@ def evaluate(
     last = (learner.adapt_steps if steps is None else steps) if isinstance(learner, AdaptsInSteps) else 0
     at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
     starts = range(0, n_tasks, BLOCK)
+    if len(starts) < distributed.world():  # on every process alike: none may wait for another that has stopped
+        raise UsageError(f"{n_tasks} tasks are too few for {distributed.world()} processes ({BLOCK} tasks at a time).")
     scores: Tensor | None = None
     metric = ""
     modes = {module: module.training for module in learner.modules()}
@@ -136,8 +138,7 @@ def evaluate(
     finally:
         for module, mode in modes.items():
             module.training = mode
-    if scores is None:
-        raise UsageError(f"{n_tasks} tasks are too few for {distributed.world()} processes ({BLOCK} tasks at a time).")
+    assert scores is not None, "every process has a block"
     distributed.sum_([scores])
     values, losses = scores
     half_widths = 1.96 * values.std(1) / math.sqrt(n_tasks)

@@ -44,7 +44,7 @@ def progress_text(now: Progress) -> str:
 def duration(seconds: float) -> str:
     """Seconds as a person says them.
 
-    >>> duration(7), duration(75), duration(3720)
+    >>> duration(7.0), duration(75.0), duration(3720.0)
     ('7 s', '1:15 min', '1:02 h')
     """
     whole = round(seconds)
