@@ -152,7 +152,8 @@ def resume_command(argv: list[str]) -> None:
     given = parser.parse_args(argv)
     run = Run.open(given.run)
     learner, tasks = registry.build(run.config["learner"]), run.tasks()
-    training = {**run.config["training"], "device": given.device, "workers": given.workers}
+    machine = {"device": given.device, "workers": given.workers}
+    training = {**run.config["training"], **machine, "tensorboard": (Path(given.run) / "tensorboard").exists()}
     if "test" not in run.config:
         raise UsageError(f"{given.run} was started from Python; resume it there: quickstudy.train(..., resume=True).")
     _train_and_report(learner, tasks, training, run.config["test"], out=given.run, resume=True)
