@@ -69,6 +69,27 @@ def test_interrupted_and_resumed_is_bit_identical(tmp_path, optimizer, schedule,
     assert validated[0] == validated[1]
 
 
+def test_killed_before_the_first_checkpoint_starts_from_the_same_weights(tmp_path):
+    straight = make()
+    qs.train(straight, SINUSOIDS, out=tmp_path / "a", **OPTIONS)
+
+    class Killed(Exception):
+        pass
+
+    def kill(now):
+        raise Killed
+
+    with pytest.raises(Killed):
+        qs.train(make(), SINUSOIDS, out=tmp_path / "b", progress=kill, **OPTIONS)
+    assert qs.Run.open(tmp_path / "b").steps() == [0]
+    other = make()
+    with torch.no_grad():
+        for p in other.parameters():
+            p.zero_()
+    qs.train(other, SINUSOIDS, out=tmp_path / "b", resume=True, **OPTIONS)
+    assert torch.equal(weights(straight), weights(other))
+
+
 def test_signal_handlers_and_random_state_are_given_back(tmp_path):
     handler = signal.getsignal(signal.SIGINT)
     torch.manual_seed(3)

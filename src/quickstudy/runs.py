@@ -48,8 +48,8 @@ class Run:
         self._history: list[dict[str, Any]] = []
 
     @staticmethod
-    def create(path: str | Path | None, config: dict[str, Any]) -> "Run":
-        """A new run.
+    def create(path: str | Path | None, config: dict[str, Any], start: Checkpoint | None = None) -> "Run":
+        """A new run, with a checkpoint to start from: there is none without its initial weights.
 
         Raises:
             RunError: the folder already holds a run, or cannot be written.
@@ -60,8 +60,11 @@ class Run:
         path = Path(path)
         if (path / "config.json").exists():
             raise RunError(f"{path} already holds a run; resume it, or choose another folder.")
+        run = Run(path, full)
+        if start is not None:
+            run.save(start, keep=1, best_step=None)
         write_json(path / "config.json", full)
-        return Run(path, full)
+        return run
 
     @staticmethod
     def open(path: str | Path) -> "Run":

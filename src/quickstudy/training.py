@@ -128,8 +128,15 @@ def train(
         "machine": machine(),
         **(notes or {}),
     }
-    run = _open_run(out, config, resume)
-    state = _restore(run, learner, opt, lr) if run.steps() else _State()
+    state = _State()
+
+    def now() -> Checkpoint:
+        rest = {"optimizer": opt.state_dict(), "schedule": lr.state_dict(), **asdict(state)}
+        return Checkpoint(state.step, learner.state_dict(), rest)
+
+    run = _open_run(out, config, resume, now())
+    if run.steps():
+        state = _restore(run, learner, opt, lr)
     if distributed.rank() != 0:
         run = Run(None, run.config)  # one process writes
     run.forget_after(state.step)
@@ -141,8 +148,7 @@ def train(
 
     def checkpoint() -> Path | None:
         state.seconds = clock.seconds()
-        rest = {"optimizer": opt.state_dict(), "schedule": lr.state_dict(), **asdict(state)}
-        return run.save(Checkpoint(state.step, learner.state_dict(), rest), keep=keep, best_step=state.best_step)
+        return run.save(now(), keep=keep, best_step=state.best_step)
 
     def log(record: dict[str, float]) -> None:
         run.log({"step": state.step, **record})
@@ -235,9 +241,9 @@ def _cuda_devices(device: torch.device) -> list[torch.device]:
     return [device] if device.type == "cuda" else []
 
 
-def _open_run(out: str | Path | None, config: dict[str, Any], resume: bool) -> Run:
+def _open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start: Checkpoint) -> Run:
     if not (resume and out is not None and (Path(out) / "config.json").exists()):
-        return Run.create(out if distributed.rank() == 0 else None, config)
+        return Run.create(out if distributed.rank() == 0 else None, config, start)
     run = Run.open(out)
     for part in ("learner", "tasks", "validation", "training"):
         now, then = json.loads(json.dumps(config[part])), run.config[part]
