@@ -87,3 +87,14 @@ def test_more_processes_than_tasks_is_an_error(monkeypatch):
     batch = qs.tasks.Sinusoids().sample(3, 0)
     with pytest.raises(qs.UsageError, match="3 tasks cannot be shared by 4 processes"):
         distributed.shard(batch)
+
+
+def test_every_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch):
+    from quickstudy import distributed
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)  # there is no GPU to try
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert distributed.pick_device("auto") == torch.device("cuda", 3)
+    assert distributed.pick_device("cuda:1") == torch.device("cuda", 1)
+    assert distributed.pick_device("cpu") == torch.device("cpu")

@@ -20,6 +20,8 @@ B = TypeVar("B", bound=Batch)
 def start(device: torch.device) -> None:
     """Join the process group that ``torchrun`` announces in the environment, if it does."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
@@ -85,6 +87,6 @@ def pick_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"cannot use device {name!r}: {str(error).splitlines()[0]}") from error
-    if device.type == "cuda" and device.index is None and world() > 1:
-        return torch.device("cuda", rank() % torch.cuda.device_count())
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # torchrun: a GPU for each process
     return device
