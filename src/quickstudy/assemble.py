@@ -107,7 +107,7 @@ class Choice:
         fitting = {
             "in_channels": shape[0],
             "in_features": math.prod(shape),
-            "out_features": tasks.outputs,
+            "out_features": None if learner_class.embeds else tasks.outputs,
             "size": shape[-1],
         }
         loss = "cross_entropy" if tasks.kind == "classification" else "mse"

@@ -169,3 +169,15 @@ class AdaptedModel:
                 f"this solver was adapted to {tasks} tasks: x must be [{tasks}, n, ...], got {[*x.shape]}."
             )
         return self.net.forward(self.params, x, self.statistics)
+
+
+def head_names(model: nn.Module) -> frozenset[str]:
+    """The names of the head's parameters: those of ``model.head``, else of the last module that has any itself.
+
+    The body is the rest. ANIL adapts the head alone, BOIL the body alone.
+    """
+    head = getattr(model, "head", None)
+    if isinstance(head, nn.Module) and any(True for _ in head.parameters()):
+        return frozenset(f"head.{name}" for name, _ in head.named_parameters())
+    last = [name for name, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))][-1]
+    return frozenset(f"{last}.{name}" if last else name for name, _ in model.get_submodule(last).named_parameters())

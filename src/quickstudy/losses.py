@@ -14,6 +14,7 @@ TaskLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """``loss(predictions [n, ...], targets [n, ...]) -> scalar`` of ONE task, as ``F.cross_entropy`` and ``F.mse_loss``."""
 
 NAMED = ("cross_entropy", "mse")
+NO_LABEL = -(2**62)  # torch's own default, -100, would drop a wrong label without a word
 
 
 def check_loss(loss: str | TaskLoss) -> None:
@@ -33,7 +34,15 @@ def task_losses(
     """
     if loss == "cross_entropy":
         _check_logits(predictions, y)
-        return F.cross_entropy(predictions.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).mean(1)
+        try:
+            losses = F.cross_entropy(predictions.flatten(0, 1), y.flatten(), reduction="none", ignore_index=NO_LABEL)
+        except IndexError as error:  # the kernel looks at every label anyway
+            raise UsageError(
+                f"labels run from {int(y.min())} to {int(y.max())}, but the model gives {predictions.shape[-1]} "
+                f"outputs; build it with out_features = way (at least {int(y.max()) + 1}), or sample tasks of a "
+                f"smaller way."
+            ) from error
+        return losses.view(y.shape).mean(1)
     if loss == "mse":
         if predictions.shape != y.shape:
             raise UsageError(f"mse needs predictions shaped as y {list(y.shape)}, got {list(predictions.shape)}.")
@@ -61,6 +70,13 @@ def score_name(loss: str | TaskLoss, y: Tensor) -> str:
     return loss if isinstance(loss, str) else "loss"
 
 
+def judge(loss: str | TaskLoss, predictions: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The mean over tasks of the query loss, and the diagnostics that every learner reports."""
+    mean = task_losses(loss, predictions, y).mean()
+    score = task_scores(loss, predictions.detach(), y).mean()
+    return mean, {"loss": mean.detach(), score_name(loss, y): score.detach()}
+
+
 def _check_logits(predictions: Tensor, y: Tensor) -> None:
     if predictions.ndim != 3 or predictions.shape[:2] != y.shape:
         raise UsageError(
@@ -69,9 +85,3 @@ def _check_logits(predictions: Tensor, y: Tensor) -> None:
         )
     if y.is_floating_point():
         raise UsageError(f"cross_entropy needs integer labels, got {y.dtype}; for regression set loss='mse'.")
-    low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= predictions.shape[-1]:
-        raise UsageError(
-            f"labels run from {low} to {high}, but the model gives {predictions.shape[-1]} outputs; build it with "
-            f"out_features = way (at least {high + 1}), or sample tasks of a smaller way."
-        )

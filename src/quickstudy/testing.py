@@ -70,7 +70,7 @@ def gradient(learner: MetaLearner, batch: TaskBatch) -> Tensor:
     """The meta-gradient as one vector."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        grads, _ = learner.meta_gradient(batch)
+        grads = learner.meta_gradient(batch).gradients
     pairs = zip(grads, learner.parameters(), strict=True)
     return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs])
 
@@ -124,7 +124,9 @@ def loss_is_among_the_metrics(learner: MetaLearner, batch: TaskBatch) -> None:
     loss, metrics = learner.meta_loss(batch)
     assert loss.ndim == 0, f"meta_loss must be a scalar, got shape {[*loss.shape]}"
     assert "loss" in metrics, f"the metrics must have a 'loss', got {[*metrics]}"
-    assert all(isinstance(value, float) for value in metrics.values()), "metrics must be plain floats"
+    plain = (isinstance(v, float) or (isinstance(v, Tensor) and v.ndim == 0) for v in metrics.values())
+    assert all(plain), "metrics must be floats, or tensors of no axis"
+    assert not any(isinstance(v, Tensor) and v.requires_grad for v in metrics.values()), "metrics must have no graph"
 
 
 def gradient_is_the_derivative(learner: MetaLearner, batch: TaskBatch) -> None:

@@ -1,5 +1,7 @@
 """Every registered learner keeps the contract, with every net and BatchNorm mode it is offered with."""
 
+import inspect
+
 import pytest
 import torch
 from torch import nn
@@ -8,10 +10,21 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.testing import check_learner
 
+# The meta-gradient of these is by design not the derivative of their meta-loss.
+NOT_THE_DERIVATIVE = {"reptile", "fomaml"}
+# Adapts a network with a head, but to classes only.
+CLASSIFIES = {"protomaml"}
 
-def conv4():
+
+def build(name, net, **options):
+    """A learner with those of the options that it takes; other parameters keep their defaults."""
+    cls = registry.load("learners", name)
+    return cls(net, **{o: value for o, value in options.items() if o in inspect.signature(cls).parameters})
+
+
+def conv4(name="maml"):
     torch.manual_seed(0)
-    return qs.nets.Conv4(filters=3, size=16, out_features=3)
+    return qs.nets.Conv4(filters=3, size=16, out_features=None if registry.load("learners", name).embeds else 3)
 
 
 def glyphs(shot=1):
@@ -21,16 +34,28 @@ def glyphs(shot=1):
 @pytest.mark.parametrize("bn", ["transductive", "support"])
 @pytest.mark.parametrize("name", registry.LEARNERS)
 def test_images(name, bn):
-    learner = registry.load("learners", name)(conv4(), inner_lr=0.05, inner_steps=2, bn=bn)
-    check_learner(learner, glyphs(), others=[glyphs(shot=3)], exact_gradient=name != "reptile")
+    learner = build(name, conv4(name), inner_lr=0.05, inner_steps=2, bn=bn)
+    check_learner(learner, glyphs(), others=[glyphs(shot=3)], exact_gradient=name not in NOT_THE_DERIVATIVE)
 
 
-@pytest.mark.parametrize("name", registry.LEARNERS)
+@pytest.mark.parametrize("name", [n for n in registry.LEARNERS if not registry.load("learners", n).embeds])
 def test_regression(name):
     torch.manual_seed(0)
-    learner = registry.load("learners", name)(qs.nets.MLP(hidden=(8,)), inner_lr=0.01, loss="mse")
+    if name in CLASSIFIES:
+        with pytest.raises(qs.UsageError, match="class"):
+            build(name, qs.nets.MLP(hidden=(8,)), loss="mse")
+        return
+    learner = build(name, qs.nets.MLP(hidden=(8,)), inner_lr=0.01, loss="mse")
     sinusoids = qs.tasks.Sinusoids(shot=4, query=3)
-    check_learner(learner, sinusoids, others=[qs.tasks.Sinusoids(shot=7, query=2)], exact_gradient=name != "reptile")
+    exact = name not in NOT_THE_DERIVATIVE
+    check_learner(learner, sinusoids, others=[qs.tasks.Sinusoids(shot=7, query=2)], exact_gradient=exact)
+
+
+@pytest.mark.parametrize("name", [n for n in registry.LEARNERS if registry.load("learners", n).embeds])
+def test_more_classes_than_in_training(name):
+    """What compares features has no output per class."""
+    learner = build(name, conv4(name))
+    assert qs.evaluate(learner, qs.tasks.Glyphs(way=6, query=2, size=16), n_tasks=2).mean >= 0
 
 
 @pytest.mark.parametrize("execution", ["loop", "vmap"])

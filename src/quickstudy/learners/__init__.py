@@ -1,7 +1,17 @@
 """Meta-learners: one file per algorithm."""
 
-from quickstudy.learners.base import AdaptsInSteps, LossLearner, MetaLearner, Metrics, Solver
+from quickstudy.learners.base import AdaptsInSteps, LossLearner, MetaGradient, MetaLearner, Metrics, Scalars, Solver
 from quickstudy.learners.maml import MAML
 from quickstudy.learners.reptile import Reptile
 
-__all__ = ["MAML", "AdaptsInSteps", "LossLearner", "MetaLearner", "Metrics", "Reptile", "Solver"]
+__all__ = [
+    "MAML",
+    "AdaptsInSteps",
+    "LossLearner",
+    "MetaGradient",
+    "MetaLearner",
+    "Metrics",
+    "Reptile",
+    "Scalars",
+    "Solver",
+]

@@ -5,8 +5,9 @@ module; the two methods that make it a meta-learner are ``adapt`` and ``meta_los
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeAlias, final, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeAlias, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,26 @@ Solver: TypeAlias = Callable[[Tensor], Tensor]
 """``solver(x [tasks, n, ...]) -> predictions [tasks, n, ...]``, attached to the graph where grad mode was on."""
 Metrics: TypeAlias = dict[str, float]
 """Diagnostics by name, each a mean over tasks. Nothing is ever computed from them."""
+Scalars: TypeAlias = Mapping[str, float | Tensor]
+"""Metrics as a learner gives them: numbers, or tensors of no axis and no graph (so that nothing waits for a device)."""
 Gradients: TypeAlias = list[Tensor | None]
 """One gradient per parameter of the learner, in the order of ``parameters()`` (None: not reached)."""
+
+
+@dataclass(frozen=True)
+class MetaGradient:
+    """What one batch of tasks says: where to go, and how it went.
+
+    Args:
+        gradients: the direction to descend, mean over tasks.
+        metrics: diagnostics, each a mean over tasks.
+        buffers: new values of some of the learner's buffers by name, mean over tasks (running statistics, say).
+            ``meta_backward`` puts them in place in training mode.
+    """
+
+    gradients: Gradients
+    metrics: Scalars
+    buffers: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 class MetaLearner(nn.Module, ABC):
@@ -27,6 +46,9 @@ class MetaLearner(nn.Module, ABC):
 
     Neither ``adapt`` nor ``meta_loss`` changes anything: not the learner, not its buffers, not what is passed in.
     """
+
+    embeds: ClassVar[bool] = False
+    """Whether the network gives features to compare (a net without a head) rather than one output per class."""
 
     @property
     @abstractmethod
@@ -48,11 +70,11 @@ class MetaLearner(nn.Module, ABC):
         """Learn each task from its support examples."""
 
     @abstractmethod
-    def meta_loss(self, batch: Any) -> tuple[Tensor, Metrics]:
+    def meta_loss(self, batch: Any) -> tuple[Tensor, Scalars]:
         """The mean over tasks of the adapted solvers' query loss, and diagnostics."""
 
     @abstractmethod
-    def meta_gradient(self, batch: Any) -> tuple[Gradients, Metrics]:
+    def meta_gradient(self, batch: Any) -> MetaGradient:
         """The direction to descend, mean over tasks. Fills nothing."""
 
     @final
@@ -65,29 +87,33 @@ class MetaLearner(nn.Module, ABC):
         parts = pieces(batch, self.tasks_at_once)
         on_cpu = all(p.device.type == "cpu" for p in self.parameters())
         results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1)
-        weights = [len(part) / len(batch) for part in parts]
+        shares = [(result, len(part) / len(batch)) for result, part in zip(results, parts, strict=True)]
         with torch.no_grad():
             for i, p in enumerate(self.parameters()):
-                for (grads, _), weight in zip(results, weights, strict=True):
-                    g = grads[i]
+                for result, share in shares:
+                    g = result.gradients[i]
                     if g is not None:
-                        p.grad = g * weight if p.grad is None else p.grad.add_(g, alpha=weight)
-        return {
-            name: sum(weight * metrics[name] for (_, metrics), weight in zip(results, weights, strict=True))
-            for name in results[0][1]
-        }
+                        p.grad = g * share if p.grad is None else p.grad.add_(g, alpha=share)
+            for name in results[0].buffers if self.training else ():
+                self.get_buffer(name).copy_(torch.stack([r.buffers[name] * share for r, share in shares]).sum(0))
+        return {name: float(sum(share * r.metrics[name] for r, share in shares)) for name in results[0].metrics}
 
 
 class LossLearner(MetaLearner):
     """A learner whose meta-gradient is the derivative of its meta-loss (all but Reptile and its like)."""
 
     @final
-    def meta_gradient(self, batch: Any) -> tuple[Gradients, Metrics]:
+    def meta_gradient(self, batch: Any) -> MetaGradient:
         with torch.enable_grad():
             loss, metrics = self.meta_loss(batch)
-            params = [p for p in self.parameters() if p.requires_grad]
-            grads = iter(torch.autograd.grad(loss, params, allow_unused=True))
-        return [next(grads) if p.requires_grad else None for p in self.parameters()], metrics
+            return MetaGradient(derivative(self, loss), metrics)
+
+
+def derivative(learner: MetaLearner, loss: Tensor) -> Gradients:
+    """The derivative of a loss by the learner's parameters."""
+    params = [p for p in learner.parameters() if p.requires_grad]
+    grads = iter(torch.autograd.grad(loss, params, allow_unused=True))
+    return [next(grads) if p.requires_grad else None for p in learner.parameters()]
 
 
 @runtime_checkable

@@ -2,59 +2,123 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import final
 
 from torch import Tensor
 
 from quickstudy.batchnorm import describe
-from quickstudy.functional import AdaptedModel, TaskModel
-from quickstudy.learners.base import Metrics
-from quickstudy.losses import TaskLoss, check_loss, score_name, task_losses, task_scores
+from quickstudy.errors import UsageError
+from quickstudy.functional import AdaptedModel, Params, TaskModel
+from quickstudy.learners.base import LossLearner, Scalars
+from quickstudy.losses import TaskLoss, check_loss, judge, task_losses
 from quickstudy.rules import UpdateRule
-from quickstudy.tasks.batch import Examples
+from quickstudy.tasks.batch import Examples, TaskBatch
 from quickstudy.unroll import unroll
 
 
 @dataclass(frozen=True)
 class InnerLoop:
-    """Gradient steps from the network's own parameters down each task's support loss.
+    """Gradient steps from a start (the network's own parameters, if none is given) down each task's support loss.
 
     Args:
         net: the network, for a batch of tasks.
         rule: how parameters move.
         loss: of one task, by name or as a callable.
         examples: the support examples that a step looks at (None: all of them at every step).
+        adapts: the names of the parameters that move (None: all that are trainable).
     """
 
     net: TaskModel
     rule: UpdateRule
     loss: str | TaskLoss
     examples: Callable[[Examples, int], Examples] | None = None
+    adapts: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         check_loss(self.loss)
+        if self.adapts is not None:
+            names = {name for name, p in self.net.model.named_parameters() if p.requires_grad}
+            if not self.adapts or not self.adapts <= names:
+                raise UsageError(
+                    f"what adapts must be some of the model's trainable parameters ({', '.join(sorted(names))}), got "
+                    f"{', '.join(sorted(self.adapts)) or 'none'}."
+                )
 
     @property
     def bn_mode(self) -> str:
         return describe(self.net.bn, self.net.model)
 
-    def path(self, support: Examples, *, steps: int, order: int) -> Iterator[AdaptedModel]:
-        """The solvers after 0, 1, ..., ``steps`` steps."""
+    def solver(self, params: Params, support: Examples) -> AdaptedModel:
+        """The network under given parameters, its queries normalised as the BatchNorm mode says."""
+        return AdaptedModel(self.net, params, self.net.statistics(params, support.x))
 
-        def objective(params: dict[str, Tensor], step: int) -> Tensor:
+    def params(self, support: Examples, *, steps: int, order: int, start: Params | None = None) -> Iterator[Params]:
+        """All parameters after 0, 1, ..., ``steps`` steps."""
+        whole = self.net.start(len(support)) if start is None else start
+        moving = whole if self.adapts is None else {name: p for name, p in whole.items() if name in self.adapts}
+
+        def objective(params: Params, step: int) -> Tensor:
             seen = self.examples(support, step) if self.examples else support
-            return task_losses(self.loss, self.net.forward(params, seen.x), seen.y)
+            return task_losses(self.loss, self.net.forward({**whole, **params}, seen.x), seen.y)
 
-        for params in unroll(objective, self.net.start(len(support)), self.rule, steps=steps, order=order):
-            yield AdaptedModel(self.net, params, self.net.statistics(params, support.x))
+        for params in unroll(objective, moving, self.rule, steps=steps, order=order):
+            yield {**whole, **params}
 
-    def adapt(self, support: Examples, *, steps: int, order: int) -> AdaptedModel:
+    def path(self, support: Examples, *, steps: int, order: int, start: Params | None = None) -> Iterator[AdaptedModel]:
+        """The solvers after 0, 1, ..., ``steps`` steps."""
+        return (self.solver(params, support) for params in self.params(support, steps=steps, order=order, start=start))
+
+    def adapt(self, support: Examples, *, steps: int, order: int, start: Params | None = None) -> AdaptedModel:
         """The solver after the last step."""
-        *_, solver = self.path(support, steps=steps, order=order)
-        return solver
+        *_, last = self.params(support, steps=steps, order=order, start=start)
+        return self.solver(last, support)
 
-    def judge(self, solver: AdaptedModel, query: Examples) -> tuple[Tensor, Metrics]:
-        """The mean over tasks of the query loss, and the diagnostics that every learner reports."""
-        predictions = solver(query.x)
-        loss = task_losses(self.loss, predictions, query.y).mean()
-        score = task_scores(self.loss, predictions.detach(), query.y).mean()
-        return loss, {"loss": loss.item(), score_name(self.loss, query.y): score.item()}
+
+class GradientLearner(LossLearner):
+    """A learner whose adapting is ``inner_steps`` steps of one ``InnerLoop``, and whose meta-gradient goes through it.
+
+    What makes it one method or another is which loop it builds. It sets:
+
+    Args:
+        inner: the loop.
+        inner_steps: steps of ``adapt``.
+        order: 2 differentiates through the inner gradients, 1 takes them as constants.
+        chunk: tasks at once in ``meta_backward`` (None: what suits the model).
+    """
+
+    inner: InnerLoop
+    inner_steps: int
+    order: int
+    chunk: int | None
+
+    @final
+    def adapt(self, support: Examples) -> AdaptedModel:
+        return self.inner.adapt(support, steps=self.inner_steps, order=self.order)
+
+    @final
+    def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
+        return self.inner.path(support, steps=steps, order=self.order)
+
+    @final
+    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
+        return judge(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
+
+    @property
+    @final
+    def adapt_steps(self) -> int:
+        return self.inner_steps
+
+    @property
+    @final
+    def tasks_at_once(self) -> int | None:
+        return self.chunk or self.inner.net.tasks_at_once
+
+    @property
+    @final
+    def bn_mode(self) -> str:
+        return self.inner.bn_mode
+
+    @property
+    @final
+    def judged_by(self) -> str | TaskLoss:
+        return self.inner.loss

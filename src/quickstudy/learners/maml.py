@@ -13,22 +13,19 @@ Where it differs from the paper: the mean over tasks stands for the sum; BatchNo
 Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from quickstudy.batchnorm import Mode
 from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, TaskModel
-from quickstudy.learners.base import LossLearner, Metrics
-from quickstudy.learners.inner import InnerLoop
+from quickstudy.functional import Execution, TaskModel
+from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.losses import TaskLoss
 from quickstudy.rules import SGD
-from quickstudy.tasks.batch import Examples, TaskBatch
 
 
-class MAML(LossLearner):
+class MAML(GradientLearner):
     """MAML: a start from which a few gradient steps solve a new task; for any differentiable network.
 
     Args:
@@ -84,28 +81,3 @@ class MAML(LossLearner):
         steps = 800 if preset == "demo" else 4000 if shot == 1 else 2500
         outer = {"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
         return {**inner, **test, **outer, "filters": 32, "query": 5}
-
-    def adapt(self, support: Examples) -> AdaptedModel:
-        return self.inner.adapt(support, steps=self.inner_steps, order=self.order)
-
-    def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
-        return self.inner.path(support, steps=steps, order=self.order)
-
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Metrics]:
-        return self.inner.judge(self.adapt(batch.support), batch.query)
-
-    @property
-    def adapt_steps(self) -> int:
-        return self.inner_steps
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.inner.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return self.inner.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss

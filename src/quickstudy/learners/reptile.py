@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from quickstudy.batchnorm import Mode
 from quickstudy.errors import UsageError
 from quickstudy.functional import AdaptedModel, Execution, TaskModel
-from quickstudy.learners.base import Gradients, MetaLearner, Metrics
+from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars
 from quickstudy.learners.inner import InnerLoop
-from quickstudy.losses import TaskLoss
+from quickstudy.losses import TaskLoss, judge
 from quickstudy.rules import SGD, Adam
 from quickstudy.seeding import generator
 from quickstudy.tasks.batch import Examples, TaskBatch
@@ -117,21 +117,21 @@ class Reptile(MetaLearner):
     def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
         return self.inner.path(support, steps=steps, order=1)
 
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Metrics]:
-        return self.inner.judge(self.adapt(batch.support), batch.query)
+    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
+        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
 
-    def meta_gradient(self, batch: TaskBatch) -> tuple[Gradients, Metrics]:
+    def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         """phi - mean_i W_i; the diagnostics are of W_i on the support set, which it was trained on."""
         together = Examples(
             torch.cat([batch.support.x, batch.query.x], 1), torch.cat([batch.support.y, batch.query.y], 1)
         )
         with torch.no_grad():
             end = self.inner_train.adapt(together, steps=self.inner_steps, order=1)
-            metrics = self.inner_train.judge(end, batch.support)[1]
+            metrics = judge(self.loss, end(batch.support.x), batch.support.y)[1]
             direction: dict[str, Tensor] = {
                 name: p - end.params[name].mean(0) for name, p in self.model.named_parameters() if name in end.params
             }
-        return [direction.get(name.removeprefix("model.")) for name, _ in self.named_parameters()], metrics
+        return MetaGradient([direction.get(n.removeprefix("model.")) for n, _ in self.named_parameters()], metrics)
 
     @property
     def adapt_steps(self) -> int:

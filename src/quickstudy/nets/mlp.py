@@ -14,22 +14,25 @@ class MLP(nn.Module):
 
     Args:
         in_features: numbers per example (images are flattened: channels * height * width).
-        out_features: outputs.
+        out_features: outputs; None: no head, the output is the last hidden layer's activations.
         hidden: width of each hidden layer.
     """
 
-    def __init__(self, *, in_features: int = 1, out_features: int = 1, hidden: tuple[int, ...] = (40, 40)) -> None:
+    def __init__(
+        self, *, in_features: int = 1, out_features: int | None = 1, hidden: tuple[int, ...] = (40, 40)
+    ) -> None:
         super().__init__()
-        if min(in_features, out_features, *hidden) < 1:
-            raise UsageError(f"MLP needs widths >= 1, got {in_features}, {hidden}, {out_features}.")
+        widths = (in_features, *hidden, *(() if out_features is None else (out_features,)))
+        if min(widths) < 1 or len(widths) < 2:
+            raise UsageError(f"MLP needs a layer and widths >= 1, got {in_features}, {hidden}, {out_features}.")
         self.in_features = in_features
         self.out_features = out_features
         self.hidden = tuple(hidden)
-        widths = (in_features, *hidden, out_features)
         layers: list[nn.Module] = []
         for width, following in pairwise(widths):
             layers += [nn.Linear(width, following), nn.ReLU()]
-        self.layers = nn.Sequential(*layers[:-1])
+        self.layers = nn.Sequential(*(layers if out_features is None else layers[:-1]))
+        self.feature_shape = (widths[-1] if out_features is None else widths[-2],)
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n out"]:
         """Outputs ``[n, out_features]`` of examples ``[n, ...]``."""
