@@ -20,6 +20,7 @@ EXAMPLES = {
     ("tasks", "sinusoids"): lambda images: qs.tasks.Sinusoids(amplitude=(1.0, 2.0), split="val"),
     ("tasks", "folder"): lambda images: qs.tasks.ImageFolder(images, way=1, shot=1, query=1, size=16, channels=1),
     ("nets", "conv4"): lambda images: qs.nets.Conv4(in_channels=3, out_features=2, filters=4, size=20),
+    ("nets", "resnet12"): lambda images: qs.nets.ResNet12(widths=(2, 3, 4, 5), out_features=2, size=20, drop=0.5),
     ("nets", "mlp"): lambda images: qs.nets.MLP(in_features=2, hidden=(3,)),
     ("rules", "sgd"): lambda images: qs.rules.SGD(lr=0.5, momentum=0.25),
     ("rules", "adam"): lambda images: qs.rules.Adam(lr=0.5, betas=(0.0, 0.9)),

@@ -24,6 +24,7 @@ TASKS = {
 NETS = {
     "conv4": "quickstudy.nets.conv4:Conv4",
     "mlp": "quickstudy.nets.mlp:MLP",
+    "resnet12": "quickstudy.nets.resnet12:ResNet12",
 }
 RULES = {
     "sgd": "quickstudy.rules.sgd:SGD",

@@ -2,5 +2,6 @@
 
 from quickstudy.nets.conv4 import Conv4
 from quickstudy.nets.mlp import MLP
+from quickstudy.nets.resnet12 import ResNet12
 
-__all__ = ["MLP", "Conv4"]
+__all__ = ["MLP", "Conv4", "ResNet12"]

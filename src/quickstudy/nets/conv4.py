@@ -66,6 +66,7 @@ class Conv4(nn.Module):
         self.features: Literal["flat", "maps"] = features
         widths = [in_channels] + [filters] * 4
         self.blocks = nn.Sequential(*(_block(widths[i], filters, padding, i < pools) for i in range(4)))
+        self.x_shape = (in_channels, size, size)
         self.feature_shape = (filters, left, left)
         self.head = None if out_features is None else nn.Linear(filters * left**2, out_features)
 

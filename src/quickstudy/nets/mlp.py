@@ -32,6 +32,7 @@ class MLP(nn.Module):
         for width, following in pairwise(widths):
             layers += [nn.Linear(width, following), nn.ReLU()]
         self.layers = nn.Sequential(*(layers if out_features is None else layers[:-1]))
+        self.x_shape = (in_features,)
         self.feature_shape = (widths[-1] if out_features is None else widths[-2],)
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n out"]:
