@@ -14,7 +14,24 @@ EXAMPLES = {
     ("learners", "maml"): lambda images: qs.MAML(
         qs.nets.MLP(hidden=(8, 4)), inner_lr=0.3, order=1, loss="mse", chunk=2
     ),
+    ("learners", "fomaml"): lambda images: qs.FOMAML(qs.nets.MLP(hidden=(8,)), inner_steps=2, loss="mse"),
+    ("learners", "anil"): lambda images: qs.ANIL(qs.nets.MLP(hidden=(8,)), head="layers.2.", order=1, loss="mse"),
+    ("learners", "boil"): lambda images: qs.BOIL(qs.nets.Conv4(filters=3, size=16), inner_lr=0.3, bn="support"),
+    ("learners", "meta-sgd"): lambda images: qs.MetaSGD(qs.nets.MLP(hidden=(8,)), inner_lr=(0.1, 0.2), loss="mse"),
+    ("learners", "meta-curvature"): lambda images: qs.MetaCurvature(qs.nets.Conv4(filters=3, size=16), inner_lr=0.2),
+    ("learners", "protomaml"): lambda images: qs.ProtoMAML(qs.nets.Conv4(filters=3, size=16), inner_steps=3, chunk=1),
     ("learners", "reptile"): lambda images: qs.Reptile(qs.nets.Conv4(filters=3, size=16), eval_steps=7, bn="support"),
+    ("learners", "imaml"): lambda images: qs.IMAML(qs.nets.MLP(hidden=(8,)), strength=0.5, cg_steps=2, loss="mse"),
+    ("learners", "protonet"): lambda images: qs.ProtoNet(
+        qs.nets.Conv4(filters=3, size=16, out_features=None), distance="cosine", scale=10.0
+    ),
+    ("learners", "matching"): lambda images: qs.MatchingNet(
+        qs.nets.Conv4(filters=3, size=16, out_features=None), fce=True, processing_steps=2
+    ),
+    ("learners", "relation"): lambda images: qs.RelationNet(
+        qs.nets.Conv4(filters=3, size=16, out_features=None, pools=2, features="maps"), relation_filters=4, pool="sum"
+    ),
+    ("learners", "r2d2"): lambda images: qs.R2D2(qs.nets.MLP(out_features=None), ridge=0.5, scale=2.0, loss="mse"),
     ("tasks", "omniglot"): None,  # needs its data; its own tests rebuild it
     ("tasks", "glyphs"): lambda images: qs.tasks.Glyphs(way=3, size=16, rotate=False),
     ("tasks", "sinusoids"): lambda images: qs.tasks.Sinusoids(amplitude=(1.0, 2.0), split="val"),

@@ -3,7 +3,22 @@
 from quickstudy import learners, nets, rules, tasks
 from quickstudy.errors import DataError, DivergedError, QuickstudyError, RunError, UsageError
 from quickstudy.evaluation import Result, evaluate
-from quickstudy.learners import MAML, MetaLearner, Reptile
+from quickstudy.learners import (
+    ANIL,
+    BOIL,
+    FOMAML,
+    IMAML,
+    MAML,
+    R2D2,
+    MatchingNet,
+    MetaCurvature,
+    MetaLearner,
+    MetaSGD,
+    ProtoMAML,
+    ProtoNet,
+    RelationNet,
+    Reptile,
+)
 from quickstudy.meters import Progress
 from quickstudy.runs import Run
 from quickstudy.tasks import Examples, TaskBatch, TaskDistribution
@@ -11,13 +26,24 @@ from quickstudy.training import train
 from quickstudy.version import __version__
 
 __all__ = [
+    "ANIL",
+    "BOIL",
+    "FOMAML",
+    "IMAML",
     "MAML",
+    "R2D2",
     "DataError",
     "DivergedError",
     "Examples",
+    "MatchingNet",
+    "MetaCurvature",
     "MetaLearner",
+    "MetaSGD",
     "Progress",
+    "ProtoMAML",
+    "ProtoNet",
     "QuickstudyError",
+    "RelationNet",
     "Reptile",
     "Result",
     "Run",

@@ -50,6 +50,18 @@ class CommandOptions:
 
 
 @dataclass(frozen=True)
+class TrainingTaskOptions:
+    """How training tasks differ from those of validation and test.
+
+    Args:
+        train_way: classes per training task (None: as way); validation and test keep to way. More ways train features
+            harder.
+    """
+
+    train_way: int | None = None
+
+
+@dataclass(frozen=True)
 class TestOptions:
     """How the trained learner is tested.
 
@@ -90,6 +102,7 @@ class Choice:
             options_of(learner, leave_out=_LEARNER_LEAVE_OUT),
             options_of(CommandOptions),
             options_of(train, leave_out=("resume",)),
+            options_of(TrainingTaskOptions),
             options_of(TestOptions),
         ]
         recipe = getattr(learner, "recipe", None)
@@ -102,7 +115,10 @@ class Choice:
     def build(self, options: Mapping[str, Any]) -> tuple[MetaLearner, Any]:
         """The learner, its weights drawn from the seed, and its training tasks."""
         learner_class, tasks_class, net_class = self._classes()
-        tasks = tasks_class(split="train", **_matching(tasks_class, options))
+        if options["train_way"] is not None:
+            self._check_train_way(options, learner_class)
+        own = {} if options["train_way"] is None else {"way": options["train_way"]}
+        tasks = tasks_class(split="train", **_matching(tasks_class, {**options, **own}))
         shape: tuple[int, ...] = tasks.x_shape
         fitting = {
             "in_channels": shape[0],
@@ -117,6 +133,15 @@ class Choice:
             learner = learner_class(net, **_matching(learner_class, {**options, "loss": loss}))
         return learner, tasks
 
+    def _check_train_way(self, options: Mapping[str, Any], learner: type[Any]) -> None:
+        if "way" not in options:
+            raise UsageError(f"{self.tasks} have no classes; leave out train_way.")
+        if options["train_way"] < options["way"] and not learner.embeds:
+            raise UsageError(
+                f"train_way={options['train_way']} is less than way={options['way']}, but {self.learner} trains one "
+                f"output per class; use train_way >= way."
+            )
+
     def _classes(self) -> tuple[type[Any], type[Any], type[Any]]:
         kinds = (("learners", self.learner), ("tasks", self.tasks), ("nets", self.net))
         learner, tasks, net = (registry.load(kind, name) for kind, name in kinds)
@@ -128,9 +153,10 @@ def _matching(target: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ``train`` takes, and what the final test takes."""
+    """What ``train`` takes, and what the final test takes: its own options, and the way where training has another."""
     training = {name: options[name] for name in inspect.signature(train).parameters if name in options}
-    return training, {field.name: options[field.name] for field in fields(TestOptions)}
+    test = {field.name: options[field.name] for field in fields(TestOptions)}
+    return training, {**test, "test_way": None if options["train_way"] is None else options["way"]}
 
 
 def train_and_test(
@@ -151,8 +177,10 @@ def train_and_test(
     first = int(os.environ.get("RANK", "0")) == 0
     described = registry.describe(tasks)
     # Built before the training: what cannot be tested is said at once, not after hours.
-    changes = {} if test["test_query"] is None else {"query": test["test_query"]}
-    held_out = registry.build(described, split="test", **changes)
+    # A run of before there was a train_way has no test_way.
+    way = {} if test.get("test_way") is None else {"way": test["test_way"]}
+    query = {} if test["test_query"] is None else {"query": test["test_query"]}
+    held_out = registry.build(described, split="test", **way, **query)
     if test["test_tasks"] < 2 or (test["test_steps"] or 0) < 0:
         raise UsageError(
             f"test_tasks must be >= 2 and test_steps >= 0, got {test['test_tasks']} and {test['test_steps']}."
@@ -167,7 +195,7 @@ def train_and_test(
         train(
             learner,
             tasks,
-            validation=registry.build(described, split="val"),
+            validation=registry.build(described, split="val", **way),
             progress=line if first else None,
             notes={"test": test, "command": command},
             **options,

@@ -191,7 +191,8 @@ def evaluate_command(argv: list[str]) -> None:
     run = Run.open(given.run)
     test = run.config.get("test") or {}
     query = test.get("test_query") if given.query is None else given.query
-    asked = {"split": given.split, "way": given.way, "shot": given.shot, "query": query}
+    way = test.get("test_way") if given.way is None else given.way
+    asked = {"split": given.split, "way": way, "shot": given.shot, "query": query}
     tasks = run.tasks(**{name: value for name, value in asked.items() if value is not None})
     learner = registry.build(run.config["learner"])
     step = run.load_into(learner, _checkpoint_step(run, given.checkpoint))

@@ -13,7 +13,18 @@ from quickstudy.errors import UsageError
 
 LEARNERS = {
     "maml": "quickstudy.learners.maml:MAML",
+    "fomaml": "quickstudy.learners.fomaml:FOMAML",
+    "anil": "quickstudy.learners.anil:ANIL",
+    "boil": "quickstudy.learners.boil:BOIL",
+    "meta-sgd": "quickstudy.learners.meta_sgd:MetaSGD",
+    "meta-curvature": "quickstudy.learners.meta_curvature:MetaCurvature",
+    "protomaml": "quickstudy.learners.protomaml:ProtoMAML",
     "reptile": "quickstudy.learners.reptile:Reptile",
+    "protonet": "quickstudy.learners.protonet:ProtoNet",
+    "matching": "quickstudy.learners.matching:MatchingNet",
+    "relation": "quickstudy.learners.relation:RelationNet",
+    "r2d2": "quickstudy.learners.r2d2:R2D2",
+    "imaml": "quickstudy.learners.imaml:IMAML",
 }
 TASKS = {
     "omniglot": "quickstudy.tasks.omniglot:Omniglot",

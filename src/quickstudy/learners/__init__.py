@@ -1,16 +1,41 @@
 """Meta-learners: one file per algorithm."""
 
+from quickstudy.learners.anil import ANIL
 from quickstudy.learners.base import AdaptsInSteps, LossLearner, MetaGradient, MetaLearner, Metrics, Scalars, Solver
+from quickstudy.learners.boil import BOIL
+from quickstudy.learners.fomaml import FOMAML
+from quickstudy.learners.imaml import IMAML
+from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
+from quickstudy.learners.matching import MatchingNet
+from quickstudy.learners.meta_curvature import MetaCurvature
+from quickstudy.learners.meta_sgd import MetaSGD
+from quickstudy.learners.protomaml import ProtoMAML
+from quickstudy.learners.protonet import ProtoNet
+from quickstudy.learners.r2d2 import R2D2
+from quickstudy.learners.relation import RelationNet
 from quickstudy.learners.reptile import Reptile
 
 __all__ = [
+    "ANIL",
+    "BOIL",
+    "FOMAML",
+    "IMAML",
     "MAML",
+    "R2D2",
     "AdaptsInSteps",
+    "GradientLearner",
+    "InnerLoop",
     "LossLearner",
+    "MatchingNet",
+    "MetaCurvature",
     "MetaGradient",
     "MetaLearner",
+    "MetaSGD",
     "Metrics",
+    "ProtoMAML",
+    "ProtoNet",
+    "RelationNet",
     "Reptile",
     "Scalars",
     "Solver",

@@ -95,14 +95,14 @@ def read_story(run: Run) -> Story:
     headline = _headline(read)
     curves = _curves(records)
     seconds = [float(r["seconds"]) for r in records if "seconds" in r]
-    way = options.get("way")
+    way = (config.get("test") or {}).get("test_way") or options.get("way")
     steps_done = max((int(r["step"]) for r in records if "step" in r), default=0)
     metric = headline.metric if headline else _metric(curves)
     return Story(
         name=run.path.resolve().name if run.path else "run in memory",
         learner=title(config.get("learner")),
         tasks=title(config.get("tasks")),
-        shape=" ".join(f"{options[name]}-{name}" for name in ("way", "shot") if options.get(name) is not None),
+        shape=" ".join(f"{n}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n is not None),
         chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,
         bn=str(config.get("bn", "not recorded")),
         metric=metric,
