@@ -146,6 +146,23 @@ def test_arrays_three_axes_and_floats() -> None:
     assert grey.describe() == "Episodes (12 images, 3 classes), 3-way 1-shot, 3 queries per class"
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(torch.uint8, torch.float32), (torch.float64, torch.float32), (torch.int32, torch.int64)],
+)
+def test_feature_vectors_and_token_ids(given: torch.dtype, expected: torch.dtype) -> None:
+    features = torch.arange(36).view(12, 3).to(given)  # tells the examples apart
+    episodes = Episodes(features, LABELS, way=3, shot=1, query=2)
+    x = episodes.sample(2, 0).query.x
+    assert episodes.x_shape == (3,)
+    assert (x.shape, x.dtype) == ((2, 6, 3), expected)
+    scale = 255 if given == torch.uint8 else 1
+    rows = (x[..., 0] * scale / 3).round().long()
+    torch.testing.assert_close(x, features[rows].to(expected) / scale if scale > 1 else features[rows].to(expected))
+    assert torch.equal(LABELS[rows].view(2, 3, 2).sort(1).values[0, :, 0], torch.arange(3))
+    assert episodes.describe() == "Episodes (12 examples, 3 classes), 3-way 1-shot, 2 queries per class"
+
+
 IMAGES = torch.zeros(12, 1, 4, 4, dtype=torch.uint8)
 LABELS = torch.arange(12) // 4
 
@@ -162,9 +179,12 @@ LABELS = torch.arange(12) // 4
         ({"classes": [0, 1, 9]}, r"classes must be labels that occur, got \[9\]"),
         ({"labels": LABELS[:5]}, r"labels must be integers \[12\]"),
         ({"labels": LABELS.float()}, "labels must be integers"),
-        ({"images": IMAGES[:, 0, 0]}, r"images must be \[N, C, H, W\] or \[N, H, W\]"),
+        ({"images": IMAGES[:, 0, 0, 0]}, r"images must be \[N, C, H, W\] or \[N, H, W\], features \[N, f\]"),
+        ({"images": IMAGES[None]}, "images must be"),
         ({"images": IMAGES.long()}, "uint8"),
+        ({"images": IMAGES[:, 0, 0] > 0}, "real numbers, got torch.bool"),
         ({"images": IMAGES[..., :3], "rotate": "episode"}, "needs square images"),
+        ({"images": IMAGES[:, 0, 0], "rotate": "classes"}, r"needs square images, got \[4\]"),
     ],
 )
 def test_what_cannot_work_is_refused(options: dict, message: str) -> None:

@@ -5,12 +5,13 @@ arguments as attributes of the same names, so that a run can write them down and
 model needs to know: ``x_shape`` (of one example), ``outputs`` and ``kind`` (``"classification"`` or ``"regression"``).
 ``describe()`` is its one line for people.
 
-Any labelled images: ``Episodes``, ``ImageFolder``. A data set: ``Omniglot``. Drawn on the fly: ``Glyphs`` and
-``Sinusoids``.
+Any labelled data: ``episodes_from``, ``Episodes``, ``ImageFolder``. A data set: ``Omniglot``. Drawn on the fly:
+``Glyphs`` and ``Sinusoids``.
 """
 
 from quickstudy.tasks.batch import Batch, Examples, TaskBatch, TaskDistribution
 from quickstudy.tasks.episodes import Episodes, split_classes
+from quickstudy.tasks.from_dataset import episodes_from
 from quickstudy.tasks.glyphs import Glyphs
 from quickstudy.tasks.image_folder import ImageFolder
 from quickstudy.tasks.omniglot import Omniglot
@@ -26,5 +27,6 @@ __all__ = [
     "Sinusoids",
     "TaskBatch",
     "TaskDistribution",
+    "episodes_from",
     "split_classes",
 ]

@@ -28,17 +28,22 @@ def open_image(source: Path | str | BytesIO, mode: str, name: str | None = None)
     """
     try:
         with Image.open(source) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if "A" in image.getbands() or "transparency" in image.info:
-                rgba = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-            return image.convert(mode)
+            return in_mode(opened, mode)
     except UnidentifiedImageError as error:
         raise DataError(
             f"{name or source} is not an image that can be read; expected a PNG, JPEG or similar file."
         ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{name or source} cannot be read as an image ({error}); is the file complete?") from error
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Upright and in a Pillow mode (``"L"`` grey, ``"RGB"``); transparency becomes white paper."""
+    image = ImageOps.exif_transpose(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert(mode)
 
 
 def ink_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size"]:

@@ -1,8 +1,8 @@
-"""Episodes: N-way K-shot tasks over any labelled set of images (or of other tensors of one shape).
+"""Episodes: N-way K-shot tasks over any labelled set of images, or of feature vectors.
 
 A task draws ``way`` distinct classes, gives them the labels ``0 .. way-1`` in random order, and draws ``shot`` support
-and ``query`` query examples of each without replacement. The images are held once, as uint8; a batch of tasks is one
-index operation and one conversion to float.
+and ``query`` query examples of each without replacement. The examples are held once, images as uint8; a batch of tasks
+is one index operation and one conversion to float.
 
 Reference: Vinyals et al.: Matching Networks for One Shot Learning. NeurIPS 2016 (section 4.1, the episodes and the
 protocol in which every rotation of a character is a class of its own).
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from quickstudy.errors import UsageError
 from quickstudy.seeding import generator
-from quickstudy.tasks._arrays import as_images, as_labels, wanted
+from quickstudy.tasks._arrays import as_examples, as_labels, wanted
 from quickstudy.tasks._checks import at_least, one_of, shape_text
 from quickstudy.tasks.batch import Examples, TaskBatch
 
@@ -28,11 +28,12 @@ Rotate = Literal["none", "episode", "classes"]
 
 
 class Episodes:
-    """N-way K-shot episodes over labelled images.
+    """N-way K-shot episodes over labelled images or feature vectors.
 
     Args:
-        images: ``[N, C, H, W]`` or ``[N, H, W]``, a tensor or an array. uint8 (0..255) is held as it is and becomes
-            float in [0, 1] in an episode; floating point must be finite and is handed on unscaled, as float32.
+        images: ``[N, C, H, W]`` or ``[N, H, W]``, or features ``[N, f]``, a tensor or an array. uint8 (0..255) is held
+            as it is and becomes float in [0, 1] in an episode; floating point must be finite and is handed on unscaled,
+            as float32; whole numbers of other types are token ids ``[N, L]`` and handed on as int64.
         labels: ``[N]``, any integers; equal labels are one class. Classes may differ in size.
         way: classes per task.
         shot: support examples per class.
@@ -44,8 +45,8 @@ class Episodes:
 
     Raises:
         UsageError: options below 1, way larger than the classes there are, a class with fewer than shot + query
-            examples, shapes or types that do not fit, images that are not square although they are to be rotated.
-        DataError: images with NaN or infinite values.
+            examples, shapes or types that do not fit, examples to be rotated that are no square images.
+        DataError: examples with NaN or infinite values.
 
     >>> images, labels = torch.zeros(40, 1, 28, 28, dtype=torch.uint8), torch.arange(40) // 4
     >>> batch = Episodes(images, labels, way=5, shot=1, query=3).sample(32, seed=0)
@@ -73,7 +74,7 @@ class Episodes:
         self.query = query
         self.rotate: Rotate = rotate
         self.classes = classes
-        self._images = as_images(images)
+        self._images = as_examples(images)
         given = as_labels(labels, len(self._images))
         names = torch.unique(given) if classes is None else wanted(given, classes)
         index = torch.searchsorted(names, given).clamp(max=len(names) - 1)
@@ -97,8 +98,8 @@ class Episodes:
                 f"{int(names[small[0]])} has {int(self._count[small[0]])} ({len(small)} of {len(names)} classes have "
                 f"too few); lower shot or query, or leave these classes out."
             )
-        if self.rotate != "none" and self._images.shape[-1] != self._images.shape[-2]:
-            raise UsageError(f"rotate={self.rotate!r} needs square images, got {[*self._images.shape[1:]]}.")
+        if self.rotate != "none" and (len(self.x_shape) != 3 or self.x_shape[-1] != self.x_shape[-2]):
+            raise UsageError(f"rotate={self.rotate!r} needs square images, got {[*self.x_shape]}.")
 
     @property
     def n_classes(self) -> int:
@@ -107,7 +108,7 @@ class Episodes:
 
     @property
     def x_shape(self) -> tuple[int, ...]:
-        """Shape of one example, ``(C, H, W)``."""
+        """Shape of one example, ``(C, H, W)`` or ``(f,)``."""
         return tuple(self._images.shape[1:])
 
     @property
@@ -122,7 +123,8 @@ class Episodes:
 
     def describe(self) -> str:
         """One line for people."""
-        size = f"{len(self._order)} images, {self.n_classes} classes"
+        what = "images" if len(self.x_shape) == 3 else "examples"
+        size = f"{len(self._order)} {what}, {self.n_classes} classes"
         return f"Episodes ({size}), {shape_text(self.way, self.shot, self.query)}"
 
     def sample(self, tasks: int, seed: int) -> TaskBatch:
@@ -130,7 +132,8 @@ class Episodes:
 
         Returns:
             support ``x [tasks, way * shot, C, H, W]`` float32, ``y [tasks, way * shot]`` int64, and the same for the
-            query with ``way * query``; examples lie class by class, labels 0, 0, .., 1, 1, ..
+            query with ``way * query`` (features: ``[tasks, way * shot, f]``); examples lie class by class, labels 0, 0,
+            .., 1, 1, ..
         """
         at_least(1, tasks=tasks)
         rng = generator(seed, "episodes")
