@@ -71,9 +71,7 @@ class TaskModel:
 
     def start(self, tasks: int) -> Params:
         """The model's trainable parameters, shared by all tasks (views, attached to the graph)."""
-        return {
-            name: p.unsqueeze(0).expand(tasks, *p.shape) for name, p in self.model.named_parameters() if p.requires_grad
-        }
+        return {name: p.unsqueeze(0).expand(tasks, *p.shape) for name, p in trainable(self.model).items()}
 
     def forward(
         self,
@@ -171,11 +169,28 @@ class AdaptedModel:
         return self.net.forward(self.params, x, self.statistics)
 
 
-def head_names(model: nn.Module) -> frozenset[str]:
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that may move, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def head_names(model: nn.Module, prefix: str | None = None) -> frozenset[str]:
     """The names of the head's parameters: those of ``model.head``, else of the last module that has any itself.
 
     The body is the rest. ANIL adapts the head alone, BOIL the body alone.
+
+    Args:
+        prefix: what the names begin with, where that is said.
+
+    Raises:
+        UsageError: no parameter's name begins with ``prefix``.
     """
+    if prefix is not None:
+        found = frozenset(name for name, _ in model.named_parameters() if name.startswith(prefix))
+        if not found:
+            names = ", ".join(name for name, _ in model.named_parameters())
+            raise UsageError(f"no parameter of the model begins with head={prefix!r}; it has {names}.")
+        return found
     head = getattr(model, "head", None)
     if isinstance(head, nn.Module) and any(True for _ in head.parameters()):
         return frozenset(f"head.{name}" for name, _ in head.named_parameters())

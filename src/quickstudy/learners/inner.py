@@ -8,7 +8,7 @@ from torch import Tensor
 
 from quickstudy.batchnorm import describe
 from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Params, TaskModel
+from quickstudy.functional import AdaptedModel, Params, TaskModel, trainable
 from quickstudy.learners.base import LossLearner, Scalars
 from quickstudy.losses import TaskLoss, check_loss, judge, task_losses
 from quickstudy.rules import UpdateRule
@@ -26,6 +26,7 @@ class InnerLoop:
         loss: of one task, by name or as a callable.
         examples: the support examples that a step looks at (None: all of them at every step).
         adapts: the names of the parameters that move (None: all that are trainable).
+        begin: makes each task's start from its support (None: the network's own parameters).
     """
 
     net: TaskModel
@@ -33,11 +34,12 @@ class InnerLoop:
     loss: str | TaskLoss
     examples: Callable[[Examples, int], Examples] | None = None
     adapts: frozenset[str] | None = None
+    begin: Callable[[Examples], Params] | None = None
 
     def __post_init__(self) -> None:
         check_loss(self.loss)
         if self.adapts is not None:
-            names = {name for name, p in self.net.model.named_parameters() if p.requires_grad}
+            names = set(trainable(self.net.model))
             if not self.adapts or not self.adapts <= names:
                 raise UsageError(
                     f"what adapts must be some of the model's trainable parameters ({', '.join(sorted(names))}), got "
@@ -52,9 +54,16 @@ class InnerLoop:
         """The network under given parameters, its queries normalised as the BatchNorm mode says."""
         return AdaptedModel(self.net, params, self.net.statistics(params, support.x))
 
+    def _start(self, support: Examples) -> Params:
+        if self.begin is None:
+            return self.net.start(len(support))
+        # Views of their own: where one part of the start was made from another (a head of prototypes from the body),
+        # an inner gradient holds the one still while it moves the other.
+        return {name: p.view_as(p) for name, p in self.begin(support).items()}
+
     def params(self, support: Examples, *, steps: int, order: int, start: Params | None = None) -> Iterator[Params]:
         """All parameters after 0, 1, ..., ``steps`` steps."""
-        whole = self.net.start(len(support)) if start is None else start
+        whole = self._start(support) if start is None else start
         moving = whole if self.adapts is None else {name: p for name, p in whole.items() if name in self.adapts}
 
         def objective(params: Params, step: int) -> Tensor:

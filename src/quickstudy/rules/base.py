@@ -23,3 +23,12 @@ class UpdateRule(nn.Module, ABC):
     @abstractmethod
     def update(self, params: Params, grads: Params, state: Any) -> tuple[Params, Any]:
         """One step: new parameters and new state. Nothing that is passed in is changed."""
+
+
+def key(name: str, part: str) -> str:
+    """A key for what a rule holds of the parameter ``name``: ``nn.ParameterDict`` takes no dots.
+
+    >>> key("head.weight", "rate")
+    'head/weight/rate'
+    """
+    return f"{name.replace('.', '/')}/{part}"
