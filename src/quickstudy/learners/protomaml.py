@@ -1,0 +1,126 @@
+"""ProtoMAML: MAML whose head is made for each task, from the task's prototypes. It starts where the prototypical
+network of its features is, whatever the classes and their order, and gradient steps go on from there.
+
+Equations (Triantafillou et al. 2020, section 3), for task i with features f(x), support loss L_i and query loss L'_i:
+
+    c_k  = mean of f(x) over the support examples of class k
+    w_k  = 2 c_k        b_k = -|c_k|^2                       the head: w_k . f + b_k = -|f - c_k|^2 + |f|^2
+    phi  = (theta, w, b) - alpha * grad L_i(theta, w, b)     inner step, ``inner_steps`` times, of all parameters
+    theta <- theta - beta * grad_theta mean_i L'_i(phi_i)    outer step, through the inner ones and the prototypes
+
+The head's own parameters in ``model`` say its size only. A class that a task does not have gets a logit of -1e9.
+
+Where it differs from the paper: the paper trains with ``order=1`` (the outer gradient still goes through the
+prototypes); the mean over tasks stands for the sum; BatchNorm's mode is an option.
+
+Reference: Triantafillou et al.: Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples. ICLR 2020.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from quickstudy.batchnorm import Mode
+from quickstudy.errors import UsageError
+from quickstudy.functional import Execution, Params, TaskModel, head_names, trainable
+from quickstudy.learners.inner import GradientLearner, InnerLoop
+from quickstudy.learners.maml import MAML
+from quickstudy.losses import TaskLoss
+from quickstudy.rules import SGD
+from quickstudy.tasks.batch import Examples
+
+ABSENT = -1e9  # the bias of a class without examples: no probability, and no gradient either
+
+
+class ProtoMAML(GradientLearner):
+    """ProtoMAML: features whose prototypes make each task's head, which gradient steps then improve.
+
+    Args:
+        model: maps ``[n, ...]`` to logits ``[n, classes]``, at least as many as a task has; its head (``model.head``,
+            or its last layer) is an ``nn.Linear`` with a bias.
+        inner_lr: step size alpha of the inner gradient steps, > 0.
+        inner_steps: gradient steps per task, >= 0; 0 is the prototypical network.
+        order: 2 differentiates through the inner gradients, 1 takes them as constants.
+        loss: ``cross_entropy``, or ``loss(logits, labels) -> scalar`` of one task.
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        execution: how a batch of tasks runs: ``auto``, ``loop`` or ``vmap`` (see ``quickstudy.functional``).
+        chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
+
+    Raises:
+        UsageError: an option out of its range, or a model whose head cannot be made of prototypes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        inner_lr: float = 0.01,
+        inner_steps: int = 5,
+        order: int = 2,
+        loss: str | TaskLoss = "cross_entropy",
+        bn: Mode = "transductive",
+        execution: Execution = "auto",
+        chunk: int | None = None,
+    ) -> None:
+        super().__init__()
+        if order not in (1, 2) or inner_steps < 0:
+            raise UsageError(f"ProtoMAML needs order 1 or 2 and inner_steps >= 0, got {order} and {inner_steps}.")
+        if loss == "mse":
+            raise UsageError("ProtoMAML's head is made of the classes' prototypes: it cannot do regression, use MAML.")
+        self.model = model
+        self.inner_lr = inner_lr
+        self.inner_steps = inner_steps
+        self.order = order
+        self.loss = loss
+        self.bn: Mode = bn
+        self.execution: Execution = execution
+        self.chunk = chunk
+        net = TaskModel(model, bn, execution)
+        self.inner = InnerLoop(net, SGD(lr=inner_lr), loss, begin=PrototypeHead(net, *_linear_head(model)))
+
+    @staticmethod
+    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
+        """Options by name: MAML's, with smaller inner steps, as the start is better. ``paper``: first order."""
+        options = {**MAML.recipe(preset, tasks, way, shot), "inner_lr": 0.01, "inner_steps": 5, "test_steps": 5}
+        return {**options, "order": 1} if preset == "paper" else options
+
+
+@dataclass(frozen=True)
+class PrototypeHead:
+    """Each task's start: the network's own body, and a head (``weight`` and ``bias``) of its support's prototypes."""
+
+    net: TaskModel
+    weight: str
+    bias: str
+
+    def __call__(self, support: Examples) -> Params:
+        """All parameters ``{name: [tasks, ...]}``, the head's ``[tasks, classes, f]`` and ``[tasks, classes]``."""
+        x, y_tn = support.x, support.y
+        if y_tn.ndim != 2 or y_tn.is_floating_point():
+            raise UsageError(f"ProtoMAML needs classes [tasks, n], as integers, got {y_tn.dtype} {[*y_tn.shape]}.")
+        start = self.net.start(len(support))
+        w_tkf, b_tk = start[self.weight], start[self.bias]
+        # With the identity as its head, the network gives its features.
+        eye = torch.eye(w_tkf.shape[2], dtype=w_tkf.dtype, device=x.device).expand(len(support), -1, -1)
+        f_tnf = self.net.forward({**start, self.weight: eye, self.bias: torch.zeros_like(eye[:, 0])}, x)
+        belongs_tnk = (y_tn[..., None] == torch.arange(b_tk.shape[1], device=x.device)).to(f_tnf.dtype)
+        count_tk = belongs_tnk.sum(1)
+        c_tkf = belongs_tnk.mT @ f_tnf / count_tk.clamp(min=1)[..., None]
+        bias_tk = torch.where(count_tk > 0, -c_tkf.square().sum(-1), ABSENT)
+        return {**start, self.weight: 2 * c_tkf, self.bias: bias_tk}
+
+
+def _linear_head(model: nn.Module) -> tuple[str, str]:
+    """The names of the head's weight and bias."""
+    names = head_names(model)
+    prefix = next(iter(names)).rpartition(".")[0]
+    head = model.get_submodule(prefix)
+    weight, bias = (f"{prefix}.{part}" if prefix else part for part in ("weight", "bias"))
+    if not isinstance(head, nn.Linear) or not {weight, bias} <= trainable(model).keys():
+        raise UsageError(
+            f"ProtoMAML makes each task's head of the prototypes of its classes: the model's head must be a trainable "
+            f"nn.Linear with a bias, got {head}."
+        )
+    return weight, bias
