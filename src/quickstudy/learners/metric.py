@@ -14,7 +14,7 @@ from typing import ClassVar, TypeAlias, final
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
 from quickstudy.batchnorm import describe
@@ -82,8 +82,8 @@ class MetricLearner(LossLearner):
         return describe(self.net.bn, self)
 
 
-def one_hot(y: Shaped[Tensor, "tasks n"], like: Tensor) -> Float[Tensor, "tasks n way"]:
-    """Which class each support example belongs to; the way is what the labels say.
+def one_hot(y: Tensor, like: Tensor) -> Float[Tensor, "tasks n way"]:
+    """Which class each support example (``y [tasks, n]``) belongs to; the way is what the labels say.
 
     Raises:
         UsageError: labels that are no classes, or a class without a support example.
