@@ -157,7 +157,7 @@ def test_a_model_that_vmap_cannot_take_falls_back_with_one_warning():
     model = Branching()
     batch = Sequences().sample(3, 0)
     learner = qs.MAML(model, execution="vmap", chunk=1)
-    with pytest.warns(UserWarning, match="looping over the tasks"):
+    with pytest.warns(UserWarning, match="one by one"):
         loss, _ = learner.meta_loss(batch)
     learner.meta_loss(batch)  # a second warning would be an error here
     learner.meta_backward(batch, workers=2)

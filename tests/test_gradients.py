@@ -150,7 +150,8 @@ def test_chunks_workers_and_executions_give_one_gradient(steps):
     for chunk, workers, execution in (
         (None, 1, "loop"),
         (2, 1, "loop"),
-        (1, 2, "loop"),
+        (None, 2, "threads"),
+        (2, 2, "threads"),
         (2, 2, "vmap"),
         (5, 1, "vmap"),
     ):

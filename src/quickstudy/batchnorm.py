@@ -8,8 +8,9 @@ Three modes, named in the words of Nichol et al. 2018 (Reptile, section 6) and B
 - ``running``: everything by the model's own running statistics as they came with it (a pretrained net). quickstudy
   never changes them.
 
-The modes work on any module that calls ``torch.nn.functional.batch_norm``, through a torch function mode: the
-module is neither patched nor copied. Layers are told apart by the order in which one forward calls them.
+The modes work on any module that calls ``torch.nn.functional.batch_norm`` (or ``fused.conv_block``, which has it
+inside), through a torch function mode: the module is neither patched nor copied. Layers are told apart by the order in
+which one forward calls them.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from quickstudy import fused
 from quickstudy.errors import UsageError
 
 Mode: TypeAlias = Literal["transductive", "support", "running"]
@@ -79,6 +81,8 @@ class BatchNormAs(TorchFunctionMode):
     ) -> Any:
         if func is F.batch_norm:
             return self._batch_norm(*args, **(kwargs or {}))
+        if func is fused.conv_block:
+            return self._conv_block(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
     def _batch_norm(
@@ -106,6 +110,39 @@ class BatchNormAs(TorchFunctionMode):
             if self.written_out:
                 return _normalise(x, mean, var, weight, bias, eps)
         return torch.batch_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)
+
+    def _conv_block(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        norm_weight: Tensor,
+        norm_bias: Tensor,
+        training: bool,
+        momentum: float,
+        eps: float,
+        padding: int,
+        pool: bool,
+    ) -> Tensor:
+        if self.running or self.written_out:
+            y = F.conv2d(x, weight, bias, padding=padding)
+            z = F.relu(self._batch_norm(y, running_mean, running_var, norm_weight, norm_bias, eps=eps))
+            return F.max_pool2d(z, 2) if pool else z
+        norm_bias = norm_bias + 0 * bias  # the convolution's bias cancels: its gradient is zero, but it has one
+        sign = fused.signs(norm_weight)
+        y = fused.convolve(x, weight, sign, padding)
+        if self.fixed is None and not self.record:
+            return fused.normalised_by_batch(y, norm_weight * sign, norm_bias, eps, pool)
+        if self.fixed is not None:
+            mean, var = next(self._replay)
+            mean = mean - bias  # statistics are of the convolution with its bias, as on every other path
+        else:
+            var, mean = torch.var_mean(y, [0, 2, 3], correction=0)
+            mean = mean * sign
+            self.seen.append((mean + bias, var))
+        return fused.normalised_by(y, mean * sign, var, norm_weight * sign, norm_bias, eps, pool)
 
 
 def _normalise(x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Shaped
@@ -22,7 +22,17 @@ from quickstudy.errors import UsageError
 
 Params: TypeAlias = dict[str, Tensor]
 """Parameters by name, each ``[tasks, ...]``."""
-Execution: TypeAlias = Literal["auto", "loop", "vmap"]
+Execution: TypeAlias = Literal["auto", "vmap", "threads", "loop"]
+
+
+@runtime_checkable
+class RunsTasks(Protocol):
+    """A model that has a way of its own to run a batch of tasks, each with its own parameters; it has no BatchNorm."""
+
+    def forward_tasks(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Predictions ``[tasks, n, ...]`` for x ``[tasks, n, ...]`` and parameters ``{name: [tasks, ...]}``."""
+        ...
+
 
 # Layers that are slower under vmap on a CPU (convolutions), or that vmap cannot take (recurrent cells).
 _NOT_FOR_CPU_VMAP = (nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._BatchNorm)
@@ -43,9 +53,11 @@ class TaskModel:
     Args:
         model: any module that maps ``[n, ...]`` to ``[n, ...]``.
         bn: BatchNorm's mode, see ``quickstudy.batchnorm``.
-        execution: ``loop`` (one forward per task), ``vmap`` (all tasks in one set of operations), or ``auto``:
-            vmap on GPUs and for models without convolutions, recurrent cells and BatchNorm, else the loop. All give
-            the same numbers to rounding. A model that vmap cannot take falls back to the loop with one warning.
+        execution: ``loop`` (one task after the other, each on all cores), ``threads`` (tasks side by side, each on one
+            core), ``vmap`` (all tasks in one set of operations), or ``auto``: the model's own way for a batch of tasks
+            if it has one (``RunsTasks``), vmap on GPUs and for models without convolutions, recurrent cells and
+            BatchNorm, else threads. All give the same numbers to rounding. A model that vmap cannot take falls back to
+            threads with one warning.
 
     Raises:
         UsageError: an unknown mode, or a model without trainable parameters.
@@ -61,13 +73,15 @@ class TaskModel:
         self.bn: batchnorm.Mode = bn
         self.execution = execution
         self._vmap = _VmapWorks()
+        self._runs_tasks = execution == "auto" and isinstance(model, RunsTasks)
         self._cpu_vmap = not any(isinstance(m, _NOT_FOR_CPU_VMAP) for m in model.modules())
 
     @property
     def tasks_at_once(self) -> int | None:
-        """The pieces in which a batch runs best: task by task in the loop (it stays in cache), else all at once."""
-        device = next(self.model.parameters()).device
-        return None if self._use_vmap(device) else 1
+        """The pieces in which a batch runs best: task by task on threads (it stays in cache), else all at once."""
+        if self.execution == "loop" or self._runs_tasks:
+            return None
+        return None if self._use_vmap(next(self.model.parameters()).device) else 1
 
     def start(self, tasks: int) -> Params:
         """The model's trainable parameters, shared by all tasks (views, attached to the graph)."""
@@ -95,6 +109,9 @@ class TaskModel:
     def _run(
         self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, *, record: bool
     ) -> tuple[Tensor, batchnorm.Statistics]:
+        if self._runs_tasks:
+            assert isinstance(self.model, RunsTasks)
+            return self.model.forward_tasks(params, x), ()
         if self._use_vmap(x.device):
             try:
                 one_task = partial(self._one_task, record=record, written_out=True)
@@ -104,7 +121,9 @@ class TaskModel:
                 result = self._loop(params, x, statistics, record)
                 self._vmap.works = False
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                warnings.warn(f"vmap cannot run this model ({reason}); looping over the tasks instead.", stacklevel=3)
+                warnings.warn(
+                    f"vmap cannot run this model ({reason}); taking the tasks one by one instead.", stacklevel=3
+                )
                 return result
         return self._loop(params, x, statistics, record)
 

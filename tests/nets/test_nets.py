@@ -11,10 +11,11 @@ from quickstudy.nets import MLP, Conv4
 def test_conv4_is_the_four_block_64_filter_network_on_28x28():
     """The seed case: 3x3 convolution, BatchNorm, ReLU, 2x2 max-pooling, four times; a linear head on 64 features."""
     net = Conv4()
-    kinds = [[type(layer) for layer in block] for block in net.blocks]
-    assert kinds == [[nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d]] * 4
-    channels = [(block[0].in_channels, block[0].out_channels, block[0].kernel_size) for block in net.blocks]
-    assert channels == [(1, 64, (3, 3)), *[(64, 64, (3, 3))] * 3]
+    convolutions = [block.conv for block in net.blocks]
+    assert [(c.in_channels, c.out_channels, c.kernel_size) for c in convolutions] == [
+        (1, 64, (3, 3)),
+        *[(64, 64, (3, 3))] * 3,
+    ]
     assert (net.head.in_features, net.head.out_features) == (64, 5)
     first = 64 * (1 * 3 * 3) + 64
     others = 3 * (64 * (64 * 3 * 3) + 64)

@@ -1,7 +1,8 @@
 """Base networks, small and plain. Any other ``nn.Module`` serves as well."""
 
 from quickstudy.nets.conv4 import Conv4
+from quickstudy.nets.conv_block import ConvBlock
 from quickstudy.nets.mlp import MLP
 from quickstudy.nets.resnet12 import ResNet12
 
-__all__ = ["MLP", "Conv4", "ResNet12"]
+__all__ = ["MLP", "Conv4", "ConvBlock", "ResNet12"]

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.errors import UsageError
+from quickstudy.nets.conv_block import ConvBlock
 
 
 class Conv4(nn.Module):
@@ -65,7 +66,7 @@ class Conv4(nn.Module):
         self.pools = pools
         self.features: Literal["flat", "maps"] = features
         widths = [in_channels] + [filters] * 4
-        self.blocks = nn.Sequential(*(_block(widths[i], filters, padding, i < pools) for i in range(4)))
+        self.blocks = nn.Sequential(*(ConvBlock(widths[i], filters, padding=padding, pool=i < pools) for i in range(4)))
         self.x_shape = (in_channels, size, size)
         self.feature_shape = (filters, left, left)
         self.head = None if out_features is None else nn.Linear(filters * left**2, out_features)
@@ -81,9 +82,3 @@ class Conv4(nn.Module):
         if self.head is not None:
             return self.head(maps.flatten(1))
         return maps.flatten(1) if self.features == "flat" else maps
-
-
-def _block(in_channels: int, filters: int, padding: int, pool: bool) -> nn.Sequential:
-    convolution = nn.Conv2d(in_channels, filters, 3, padding=padding)
-    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(filters), nn.ReLU()]
-    return nn.Sequential(*layers, nn.MaxPool2d(2)) if pool else nn.Sequential(*layers)

@@ -1,8 +1,10 @@
 """MLP: linear layers with ReLU between; the sinusoid network of MAML is ``MLP(in_features=1, out_features=1)``."""
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -40,3 +42,19 @@ class MLP(nn.Module):
         if math.prod(x.shape[1:]) != self.in_features:
             raise UsageError(f"this MLP takes {self.in_features} numbers per example, got x {[*x.shape]}.")
         return self.layers(x.flatten(1))
+
+    def forward_tasks(
+        self, params: Mapping[str, Tensor], x: Float[Tensor, "tasks n ..."]
+    ) -> Float[Tensor, "tasks n out"]:
+        """The same for a batch of tasks, each with its own weights ``{name: [tasks, ...]}``."""
+        h = x.flatten(2)
+        if h.shape[-1] != self.in_features:
+            raise UsageError(f"this MLP takes {self.in_features} numbers per example, got x {[*x.shape]}.")
+        named = {**dict(self.named_parameters()), **params}
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, nn.ReLU):
+                h = h.relu()
+                continue
+            weight, bias = named[f"layers.{i}.weight"], named[f"layers.{i}.bias"]
+            h = torch.baddbmm(bias.expand(len(h), 1, -1) if bias.ndim == 1 else bias.unsqueeze(1), h, weight.mT)
+        return h
