@@ -8,6 +8,7 @@ import torch
 import quickstudy as qs
 from quickstudy import registry
 from quickstudy.assemble import PRESETS, Choice, split_options, train_and_test
+from quickstudy.report.content import read_story
 
 TINY = {"way": 3, "size": 16, "filters": 3, "query": 2}
 
@@ -55,10 +56,14 @@ def test_required_options_stay_required():
 @pytest.mark.parametrize("learner", registry.LEARNERS)
 def test_build_fits_the_net_to_the_tasks(learner):
     choice = Choice(learner, "glyphs", "conv4", "quick")
-    built, tasks = choice.build(options(choice, **TINY, inner_lr=0.123))
+    own = {"inner_lr": 0.123} if "inner_lr" in defaults(choice) else {}
+    built, tasks = choice.build(options(choice, **TINY, **own, train_way=None))
     assert isinstance(built, registry.load("learners", learner))
-    assert (built.inner_lr, built.judged_by) == (0.123, "cross_entropy")
-    assert (built.model.in_channels, built.model.out_features, built.model.size, built.model.filters) == (1, 3, 16, 3)
+    assert all(getattr(built, name) == value for name, value in own.items())
+    assert callable(built.judged_by) or built.judged_by == "cross_entropy"
+    outputs = None if built.embeds else 3
+    model = built.model
+    assert (model.in_channels, model.out_features, model.size, model.filters) == (1, outputs, 16, 3)
     assert (tasks.split, tasks.way, tasks.size) == ("train", 3, 16)
 
 
@@ -67,6 +72,35 @@ def test_regression_gets_its_loss():
     built, tasks = choice.build(options(choice, hidden=(8,)))
     assert (built.judged_by, built.model.in_features, built.model.out_features) == ("mse", 1, 1)
     assert isinstance(tasks, qs.tasks.Sinusoids)
+
+
+def test_classes_cannot_be_told_apart_where_there_are_none():
+    choice = Choice("protonet", "sinusoids", "mlp", "quick")
+    with pytest.raises(qs.UsageError, match="protonet tells classes apart, but sinusoids are no classes"):
+        choice.build(options(choice))
+
+
+def test_training_on_more_ways():
+    """The training tasks have train_way classes; the way that was asked for is the test's."""
+    choice = Choice("protonet", "glyphs", "conv4", "quick")
+    assert defaults(choice, 5)["train_way"] == 20
+    assert defaults(choice, 30)["train_way"] == 30
+    given = options(choice, **TINY, train_way=7)
+    _, tasks = choice.build(given)
+    assert tasks.way == 7
+    assert split_options(given)[1]["test_way"] == 3
+    assert split_options(options(choice, train_way=None))[1]["test_way"] is None
+
+
+def test_ways_that_a_head_does_not_have():
+    choice = Choice("maml", "glyphs", "conv4", "quick")
+    learner, tasks = choice.build(options(choice, **TINY, train_way=4))  # the test uses three of the four outputs
+    assert (learner.model.out_features, tasks.way) == (4, 4)
+    with pytest.raises(qs.UsageError, match="train_way=2 is less than way=3, but maml trains one output per class"):
+        choice.build(options(choice, **TINY, train_way=2))
+    sines = Choice("maml", "sinusoids", "mlp", "quick")
+    with pytest.raises(qs.UsageError, match="sinusoids are no classes; leave out train_way"):
+        sines.build(options(sines, train_way=2))
 
 
 def test_initial_weights_come_from_the_seed_and_from_nothing_else():
@@ -85,7 +119,7 @@ def test_initial_weights_come_from_the_seed_and_from_nothing_else():
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        (("abacus", "glyphs", "conv4", "quick"), "'abacus' among the learners: maml, reptile"),
+        (("abacus", "glyphs", "conv4", "quick"), "'abacus' among the learners: .*maml, .*reptile"),
         (("maml", "abacus", "conv4", "quick"), "'abacus' among the tasks: .*glyphs"),
         (("maml", "glyphs", "abacus", "quick"), "'abacus' among the nets: conv4, mlp"),
         (("maml", "glyphs", "conv4", "abacus"), "no preset 'abacus': demo, quick, paper"),
@@ -98,14 +132,14 @@ def test_unknown_names(names, text):
 
 def test_split_options():
     training, test = split_options(options(Choice("maml", "sinusoids", "mlp", "quick"), steps=7, test_tasks=9))
-    assert test == {"test_tasks": 9, "test_steps": 10, "test_query": None}
+    assert test == {"test_tasks": 9, "test_steps": 10, "test_query": None, "test_way": None}
     assert training["steps"] == 7
     assert {"meta_batch", "meta_lr", "seed", "out", "device", "workers"} <= set(training)
     assert not {"inner_lr", "hidden", "shot", "test_tasks"} & set(training)
 
 
-def prepared(**given):
-    choice = Choice("maml", "glyphs", "conv4", "quick")
+def prepared(learner="maml", **given):
+    choice = Choice(learner, "glyphs", "conv4", "quick")
     built = options(choice, **TINY, **{"steps": 2, "meta_batch": 2, "test_tasks": 4, "validation_tasks": 2, **given})
     return *choice.build(built), *split_options(built)
 
@@ -118,7 +152,7 @@ def test_train_and_test(tmp_path):
     assert finished is not None
     run, result = finished
     assert run.config["command"] == "as given"
-    assert run.config["test"] == {"test_tasks": 4, "test_steps": 2, "test_query": 3}
+    assert run.config["test"] == {"test_tasks": 4, "test_steps": 2, "test_query": 3, "test_way": None}
     assert run.config["validation"]["options"]["split"] == "val"
     assert "Glyphs test" in result.tasks
     assert "3 queries per class" in result.tasks
@@ -128,6 +162,18 @@ def test_train_and_test(tmp_path):
     assert "Glyphs train" in said[0]
     assert "BatchNorm: transductive" in said[0]
     assert out in said[0]
+
+
+def test_trained_on_more_ways_than_tested_on(tmp_path):
+    learner, tasks, training, test = prepared("protonet", train_way=6)
+    out = str(tmp_path / "r")
+    finished = train_and_test(learner, tasks, training, test, out=out, say=lambda text: None)
+    assert finished is not None
+    run, result = finished
+    assert "3-way" in result.tasks
+    assert [run.config[part]["options"]["way"] for part in ("tasks", "validation")] == [6, 3]
+    story = read_story(run)
+    assert (story.shape, story.chance) == ("3-way 1-shot", 1 / 3)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,13 @@ def lines(file):
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
+@pytest.fixture(scope="module")
+def more_ways(tmp_path_factory) -> tuple[Path, Done]:
+    """Prototypical networks, trained on 5 classes a task for the sake of 3."""
+    out = tmp_path_factory.mktemp("cli") / "protonet"
+    return out, quickstudy("train", "protonet", "--tasks=glyphs", *TINY, "--train-way", 5, "--steps", 3, "--out", out)
+
+
 # -- what there is -----------------------------------------------------------------------------------------------
 
 
@@ -577,3 +584,33 @@ def test_warnings_are_a_line_each(trained, monkeypatch):
         shown = warnings.showwarning
     assert done == (0, "report: there\n", "warning: mind the step\n")
     assert shown is not cli._one_line_warning
+
+
+# -- training on other ways than the test's ----------------------------------------------------------------------
+
+
+def test_more_ways_in_training_than_in_the_test(more_ways):
+    run, done = more_ways
+    assert done.code == 0, done.err
+    assert re.search(r"training on .* 5-way", done.err)
+    assert "3-way" in done.out
+    again = quickstudy("evaluate", run, "--n-tasks", 4)  # as the run's own test
+    assert "3-way" in again.out, again.err
+    assert "7-way" in quickstudy("evaluate", run, "--n-tasks", 4, "--way", 7).out
+    resumed = quickstudy("resume", run)
+    assert resumed.code == 0, resumed.err
+    assert "3-way" in resumed.out
+
+
+def test_adapt_to_more_classes_than_in_training(more_ways, tmp_path):
+    batch = qs.tasks.Glyphs(way=7, shot=1, query=1, size=16).sample(1, 0)
+    for part, examples in (("support", batch.support), ("query", batch.query)):
+        for i, x in enumerate(examples.x[0]):
+            folder = tmp_path / part / (f"c{i}" if part == "support" else "")
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(((1 - x[0]) * 255).byte().numpy()).save(folder / f"{i}.png")
+    done = quickstudy("adapt", more_ways[0], "--support", tmp_path / "support", "--query", tmp_path / "query", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert len(found) == 7
+    assert list(found[0]["probabilities"]) == [f"c{i}" for i in range(7)]

@@ -11,7 +11,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.assemble import CommandOptions, TestOptions
+from quickstudy.assemble import CommandOptions, TestOptions, TrainingTaskOptions
 from quickstudy.options import argument_help, make_options, options_of
 
 
@@ -124,7 +124,9 @@ def test_what_has_no_default_must_be_given(capsys):
 TARGETS = [registry.load(kind, name) for kind in ("learners", "tasks", "nets") for name in registry.KINDS[kind]]
 
 
-@pytest.mark.parametrize("target", [*TARGETS, qs.train, CommandOptions, TestOptions], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(
+    "target", [*TARGETS, qs.train, CommandOptions, TestOptions, TrainingTaskOptions], ids=lambda t: t.__name__
+)
 def test_everything_on_the_command_line_explains_all_its_options(target):
     for option in options_of(target):
         text = argument_help(target).get(option, "")

@@ -115,10 +115,9 @@ class Choice:
     def build(self, options: Mapping[str, Any]) -> tuple[MetaLearner, Any]:
         """The learner, its weights drawn from the seed, and its training tasks."""
         learner_class, tasks_class, net_class = self._classes()
-        if options["train_way"] is not None:
-            self._check_train_way(options, learner_class)
-        own = {} if options["train_way"] is None else {"way": options["train_way"]}
-        tasks = tasks_class(split="train", **_matching(tasks_class, {**options, **own}))
+        tasks = tasks_class(split="train", **_matching(tasks_class, {**options, **self._training_shape(options)}))
+        if tasks.kind == "regression" and "loss" not in inspect.signature(learner_class).parameters:
+            raise UsageError(f"{self.learner} tells classes apart, but {self.tasks} are no classes.")
         shape: tuple[int, ...] = tasks.x_shape
         fitting = {
             "in_channels": shape[0],
@@ -133,14 +132,19 @@ class Choice:
             learner = learner_class(net, **_matching(learner_class, {**options, "loss": loss}))
         return learner, tasks
 
-    def _check_train_way(self, options: Mapping[str, Any], learner: type[Any]) -> None:
+    def _training_shape(self, options: Mapping[str, Any]) -> dict[str, int]:
+        """What the shape of training tasks changes."""
+        more = options["train_way"]
+        if more is None:
+            return {}
         if "way" not in options:
-            raise UsageError(f"{self.tasks} have no classes; leave out train_way.")
-        if options["train_way"] < options["way"] and not learner.embeds:
+            raise UsageError(f"{self.tasks} are no classes; leave out train_way.")
+        if more < options["way"] and not registry.load("learners", self.learner).embeds:
             raise UsageError(
-                f"train_way={options['train_way']} is less than way={options['way']}, but {self.learner} trains one "
-                f"output per class; use train_way >= way."
+                f"train_way={more} is less than way={options['way']}, but {self.learner} trains one output per class; "
+                f"use train_way >= way, or leave it out."
             )
+        return {"way": more}
 
     def _classes(self) -> tuple[type[Any], type[Any], type[Any]]:
         kinds = (("learners", self.learner), ("tasks", self.tasks), ("nets", self.net))
@@ -153,7 +157,7 @@ def _matching(target: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ``train`` takes, and what the final test takes: its own options, and the way where training has another."""
+    """What ``train`` takes, and what the final test takes: its options, and ``test_way`` where training has another."""
     training = {name: options[name] for name in inspect.signature(train).parameters if name in options}
     test = {field.name: options[field.name] for field in fields(TestOptions)}
     return training, {**test, "test_way": None if options["train_way"] is None else options["way"]}
@@ -177,7 +181,7 @@ def train_and_test(
     first = int(os.environ.get("RANK", "0")) == 0
     described = registry.describe(tasks)
     # Built before the training: what cannot be tested is said at once, not after hours.
-    # A run of before there was a train_way has no test_way.
+    # (A run may be older than test_way.)
     way = {} if test.get("test_way") is None else {"way": test["test_way"]}
     query = {} if test["test_query"] is None else {"query": test["test_query"]}
     held_out = registry.build(described, split="test", **way, **query)

@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from quickstudy.batchnorm import Mode
 from quickstudy.errors import UsageError
 from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, feature_shape, one_hot
+from quickstudy.learners.metric import FromFeatures, MetricLearner, feature_shape, one_hot, ways
 
 
 class MatchingNet(MetricLearner):
-    """Matching networks: attention over the support set's labels, with or without full-context embeddings.
+    """Matching networks: attention over the support set's labels, with full context or without.
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
@@ -93,13 +93,13 @@ class MatchingNet(MetricLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: section 4.1.1, its steps ours. ``quick``, ``demo``: ours, for two CPU cores."""
+        if tasks == "sinusoids":
+            return {"steps": 1000}  # never taken: they are no classes
         if preset == "paper":
             outer = {"steps": 50000, "meta_batch": 16, "schedule": "cosine"}
             return {**outer, "filters": 64, "query": 5, "test_query": 15}
-        many = tasks in ("omniglot", "glyphs")  # a folder may have few classes
-        train = {"train_way": max(20, way)} if many else {}
         outer = {"steps": 600 if preset == "demo" else 3000, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        return {**train, **outer, "scale": 10.0, "filters": 32, "query": 5, "test_query": 15}
+        return {**ways(tasks, way, 20), **outer, "scale": 10.0, "filters": 32, "query": 5, "test_query": 15}
 
 
 def cosines(f: Float[Tensor, "tasks q f"], g: Float[Tensor, "tasks n f"]) -> Float[Tensor, "tasks q n"]:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from quickstudy.batchnorm import Mode
 from quickstudy.errors import UsageError
 from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, one_hot
+from quickstudy.learners.metric import FromFeatures, MetricLearner, one_hot, ways
 
 
 class R2D2(MetricLearner):
@@ -92,15 +92,14 @@ class R2D2(MetricLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: the authors' Omniglot run with 64 filters (60-way). ``quick``, ``demo``: ours."""
-        many = tasks in ("omniglot", "glyphs")  # a folder may have few classes
+        if tasks == "sinusoids":
+            return {"steps": {"demo": 3000, "quick": 15000, "paper": 70000}[preset], "meta_batch": 25}
         if preset == "paper":
-            train = {"train_way": max(60, way), "query": max(1, 10 - shot)} if many else {"query": 15}
             outer = {"steps": 20000, "meta_batch": 1, "meta_lr": 5e-3, "schedule": "cosine"}
-            return {**train, **outer, "filters": 64, "scale": 10.0, "test_query": 15}
+            return {**ways(tasks, way, 60), **outer, "filters": 64, "query": max(1, 10 - shot), "test_query": 15}
         steps = 600 if preset == "demo" else 3000
-        train = {"train_way": max(20, way)} if many else {}
         outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        return {**train, **outer, "filters": 32, "query": 5, "test_query": 15}
+        return {**ways(tasks, way, 20), **outer, "filters": 32, "query": 5, "test_query": 15}
 
 
 def with_one(features: Float[Tensor, "tasks n ..."]) -> Float[Tensor, "tasks n f"]:
