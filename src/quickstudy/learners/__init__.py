@@ -3,13 +3,16 @@
 from quickstudy.learners.anil import ANIL
 from quickstudy.learners.base import AdaptsInSteps, LossLearner, MetaGradient, MetaLearner, Metrics, Scalars, Solver
 from quickstudy.learners.boil import BOIL
+from quickstudy.learners.cavia import CAVIA
 from quickstudy.learners.fomaml import FOMAML
 from quickstudy.learners.imaml import IMAML
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
+from quickstudy.learners.mamlpp import MAMLPlusPlus
 from quickstudy.learners.matching import MatchingNet
 from quickstudy.learners.meta_curvature import MetaCurvature
 from quickstudy.learners.meta_sgd import MetaSGD
+from quickstudy.learners.metric import MetricLearner
 from quickstudy.learners.protomaml import ProtoMAML
 from quickstudy.learners.protonet import ProtoNet
 from quickstudy.learners.r2d2 import R2D2
@@ -19,6 +22,7 @@ from quickstudy.learners.reptile import Reptile
 __all__ = [
     "ANIL",
     "BOIL",
+    "CAVIA",
     "FOMAML",
     "IMAML",
     "MAML",
@@ -27,11 +31,13 @@ __all__ = [
     "GradientLearner",
     "InnerLoop",
     "LossLearner",
+    "MAMLPlusPlus",
     "MatchingNet",
     "MetaCurvature",
     "MetaGradient",
     "MetaLearner",
     "MetaSGD",
+    "MetricLearner",
     "Metrics",
     "ProtoMAML",
     "ProtoNet",
