@@ -1,5 +1,7 @@
 """quickstudy: learning to learn, made practical."""
 
+from typing import TYPE_CHECKING, Any
+
 from quickstudy import learners, nets, rules, tasks
 from quickstudy.errors import DataError, DivergedError, QuickstudyError, RunError, UsageError
 from quickstudy.evaluation import Result, evaluate
@@ -24,6 +26,9 @@ from quickstudy.runs import Run
 from quickstudy.tasks import Examples, TaskBatch, TaskDistribution
 from quickstudy.training import train
 from quickstudy.version import __version__
+
+if TYPE_CHECKING:
+    from quickstudy.few_shot_classifier import FewShotClassifier as FewShotClassifier
 
 __all__ = [
     "ANIL",
@@ -59,3 +64,16 @@ __all__ = [
     "tasks",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``FewShotClassifier`` on demand: it needs scikit-learn, which nothing else does."""
+    if name != "FewShotClassifier":
+        raise AttributeError(f"module 'quickstudy' has no attribute {name!r}")
+    try:
+        from quickstudy.few_shot_classifier import FewShotClassifier
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"FewShotClassifier needs scikit-learn ({error}); install it with: pip install 'quickstudy[sklearn]'"
+        ) from error
+    return FewShotClassifier
