@@ -21,6 +21,8 @@ EXAMPLES = {
     ("learners", "meta-curvature"): lambda images: qs.MetaCurvature(qs.nets.Conv4(filters=3, size=16), inner_lr=0.2),
     ("learners", "protomaml"): lambda images: qs.ProtoMAML(qs.nets.Conv4(filters=3, size=16), inner_steps=3, chunk=1),
     ("learners", "reptile"): lambda images: qs.Reptile(qs.nets.Conv4(filters=3, size=16), eval_steps=7, bn="support"),
+    ("learners", "cavia"): lambda images: qs.CAVIA(qs.nets.MLP(hidden=(8,)), context=3, at="layers.2", loss="mse"),
+    ("learners", "mamlpp"): lambda images: qs.MAMLPlusPlus(qs.nets.Conv4(filters=3, size=16), per_step_statistics=True),
     ("learners", "imaml"): lambda images: qs.IMAML(qs.nets.MLP(hidden=(8,)), strength=0.5, cg_steps=2, loss="mse"),
     ("learners", "protonet"): lambda images: qs.ProtoNet(
         qs.nets.Conv4(filters=3, size=16, out_features=None), distance="cosine", scale=10.0

@@ -8,10 +8,12 @@ from quickstudy.evaluation import Result, evaluate
 from quickstudy.learners import (
     ANIL,
     BOIL,
+    CAVIA,
     FOMAML,
     IMAML,
     MAML,
     R2D2,
+    MAMLPlusPlus,
     MatchingNet,
     MetaCurvature,
     MetaLearner,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANIL",
     "BOIL",
+    "CAVIA",
     "FOMAML",
     "IMAML",
     "MAML",
@@ -40,6 +43,7 @@ __all__ = [
     "DataError",
     "DivergedError",
     "Examples",
+    "MAMLPlusPlus",
     "MatchingNet",
     "MetaCurvature",
     "MetaLearner",

@@ -25,6 +25,8 @@ LEARNERS = {
     "relation": "quickstudy.learners.relation:RelationNet",
     "r2d2": "quickstudy.learners.r2d2:R2D2",
     "imaml": "quickstudy.learners.imaml:IMAML",
+    "cavia": "quickstudy.learners.cavia:CAVIA",
+    "mamlpp": "quickstudy.learners.mamlpp:MAMLPlusPlus",
 }
 TASKS = {
     "omniglot": "quickstudy.tasks.omniglot:Omniglot",

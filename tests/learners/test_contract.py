@@ -11,7 +11,7 @@ from quickstudy import registry
 from quickstudy.testing import check_learner
 
 # The meta-gradient of these is by design not the derivative of their meta-loss.
-NOT_THE_DERIVATIVE = {"reptile", "fomaml"}
+NOT_THE_DERIVATIVE = {"reptile", "fomaml", "imaml"}  # imaml: exact only where the inner problem is solved
 # Adapts a network with a head, but to classes only.
 CLASSIFIES = {"protomaml"}
 

@@ -16,6 +16,7 @@ takes the proximal term's step once, after the others; here it is part of each s
 Reference: Rajeswaran, Finn, Kakade, Levine: Meta-Learning with Implicit Gradients. NeurIPS 2019.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -113,7 +114,8 @@ class IMAML(MetaLearner):
         """mean_i (I + H_i / lambda)^-1 grad L'_i(phi_i), exact where phi_i solves the inner problem."""
         support, net = batch.support, self.inner.net
         with torch.no_grad():
-            *_, end = self.inner.params(support, steps=self.inner_steps, order=1)
+            # Of all steps' weights only the last are kept.
+            (end,) = deque(self.inner.params(support, steps=self.inner_steps, order=1), maxlen=1)
         with torch.enable_grad():
             at = {name: p.detach().requires_grad_() for name, p in end.items()}
             loss, metrics = judge(self.loss, self.inner.solver(at, support)(batch.query.x), batch.query.y)
