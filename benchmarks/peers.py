@@ -129,11 +129,6 @@ def best_peer(entries: list[Entry], errors: dict[str, dict[str, Any]]) -> Entry 
     return min(right, key=lambda e: e.median, default=None)
 
 
-def show_check(errors: dict[str, dict[str, Any]]) -> None:
-    rows = [[n, "-" if e["error"] is None else f"{e['error']:.1e}", e["verdict"]] for n, e in errors.items()]
-    print(table(rows, ["contender", "relative error", ""]), flush=True)
-
-
 def show_times(entries: list[Entry], errors: dict[str, dict[str, Any]], limit: dict[str, float]) -> dict[str, Any]:
     peer = best_peer(entries, errors)
     rows: list[list[str]] = []
@@ -150,19 +145,10 @@ def show_times(entries: list[Entry], errors: dict[str, dict[str, Any]], limit: d
             if entry.contender.ours:
                 factor = peer.median / entry.median
                 print(f"{entry.contender.name}: {factor:.2f} times as fast as the fastest peer, {peer.contender.name}")
+    keep = ("threads", "first", "median", "seconds", "calls")
     return {
         "fastest_peer": peer.contender.name if peer else None,
-        "times": [
-            {
-                "contender": e.contender.name,
-                "threads": e.threads,
-                "first": e.first,
-                "median": e.median,
-                "seconds": e.seconds,
-                "calls_per_turn": e.calls,
-            }
-            for e in entries
-        ],
+        "times": [{"contender": e.contender.name, **{k: getattr(e, k) for k in keep}} for e in entries],
     }
 
 
@@ -241,7 +227,8 @@ def main() -> None:
         print(f"limit: {macs / 1e9:.3g} thousand million multiply-adds, at the rates above {bounds}", flush=True)
         taking_part = named(work, given)
         errors = check(work, taking_part, given.check_tasks, given.check_filters)
-        show_check(errors)
+        rows = [[n, "-" if e["error"] is None else f"{e['error']:.1e}", e["verdict"]] for n, e in errors.items()]
+        print(table(rows, ["contender", "relative error", ""]), flush=True)
         result: dict[str, Any] = {"macs": macs, "limit": limit, "gradient_errors": errors}
         timed = [c for c in taking_part if not c.only_checked]
         if given.rounds:

@@ -148,6 +148,9 @@ def meta_gradient_macs(work: Workload) -> int:
         Reptile:         k (3 (S + Q) - (S1 + Q1))
         prototypical:    3 (S + Q) - (S1 + Q1)
 
+    torch's own count of a plain loop is the same, except that its second order spends two units on the first layer that
+    nothing asks for (``tests/test_benchmarks.py``).
+
     BatchNorm, ReLU, pooling, the losses and the rules are left out (memory-bound, less than a hundredth of the
     multiply-adds), and so are algorithms that save products (Winograd's), which may undercut this.
     """
