@@ -10,8 +10,8 @@ over the tasks. Then the contenders take turns: in each round each is timed once
 with torch's default number of threads and again with one; the faster counts. A peer whose gradient is wrong is shown
 but does not count as the fastest. At the end: the time that the multiply-adds alone would take on this machine.
 
-Peers: higher, torchopt, parallel-metalearn, and plain PyTorch. learn2learn is missing because it cannot be installed:
-its last release (0.2.0, 2023) builds Cython code that does not compile on the Python versions torch 2.13 needs.
+Peers: higher, torchopt, parallel-metalearn, and plain PyTorch. learn2learn is missing because it cannot be installed
+on Python 3.11 or later: the C code in its last release (0.2.0, 2023) asks for a header that Python no longer has.
 """
 
 import argparse
