@@ -65,6 +65,16 @@ def same_start_(module: nn.Module) -> None:
             dist.broadcast(t.detach(), 0)
 
 
+def average_buffers_(module: nn.Module, weight: float) -> None:
+    """Give every process the mean of what each made of the module's buffers, weighed by their shares of the tasks."""
+    if world() > 1:
+        buffers = list(module.buffers())
+        means = [b.double() * weight for b in buffers]
+        sum_(means)
+        for b, mean in zip(buffers, means, strict=True):
+            b.copy_(mean if b.is_floating_point() else mean.round())
+
+
 def weigh_gradients(module: nn.Module, weight: float) -> list[Tensor]:
     """The module's gradients, scaled in place by this process's share of the tasks."""
     grads = [p.grad for p in module.parameters() if p.grad is not None]

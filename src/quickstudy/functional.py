@@ -188,7 +188,7 @@ class AdaptedModel:
         return self.net.forward(self.params, x, self.statistics)
 
 
-def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+def trainable(model: nn.Module) -> dict[str, Tensor]:
     """The parameters that may move, by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 

@@ -49,6 +49,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     workers: int | None = None,
+    compile: bool = False,
     tensorboard: bool = False,
     progress: Callable[[Progress], None] | None = None,
     notes: dict[str, Any] | None = None,
@@ -77,6 +78,8 @@ def train(
         resume: go on from the last checkpoint in ``out``, if there is one.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ...
         workers: threads on a CPU (None: as many as torch may use).
+        compile: compile the meta-gradient at the first outer step (some ten seconds, and a C++ compiler is needed on a
+            CPU); pays for long runs of small networks.
         tensorboard: write the metrics for TensorBoard too, into ``out`` (needs the ``tensorboard`` extra).
         progress: called after every outer step.
         notes: more to write into ``config.json`` (the command that started the run, say).
@@ -123,6 +126,7 @@ def train(
             "checkpoint_every": checkpoint_every,
             "keep": keep,
             "seed": seed,
+            "compile": compile,
         },
         "bn": learner.bn_mode,
         "machine": machine(),
@@ -163,7 +167,7 @@ def train(
             torch.manual_seed(fold(seed, "noise", state.step, distributed.rank()))
             opt.zero_grad(set_to_none=True)
             part = distributed.shard(tasks.sample(meta_batch, task_seed)).to(where)
-            metrics = learner.meta_backward(part, workers=workers)
+            metrics = learner.meta_backward(part, workers=workers, compile=compile)
             metrics, stop = _share(learner, metrics, len(part) / meta_batch, interrupted())
             norm = torch.nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
             if not (math.isfinite(metrics["loss"]) and math.isfinite(float(norm))):
@@ -234,6 +238,7 @@ def _share(learner: MetaLearner, metrics: Metrics, weight: float, stop: bool) ->
     flag = torch.tensor([float(stop)])
     if distributed.world() > 1:
         distributed.sum_([*distributed.weigh_gradients(learner, weight), values, flag])
+        distributed.average_buffers_(learner, weight)
     return dict(zip(metrics, values.tolist(), strict=True)), bool(flag.item())
 
 

@@ -47,7 +47,7 @@ def test_conv4_names_what_it_takes_and_what_it_got(shape):
 
 @pytest.mark.parametrize("options", [{"size": 15}, {"filters": 0}, {"out_features": 0}, {"in_channels": 0}])
 def test_conv4_refuses(options):
-    with pytest.raises(qs.UsageError, match="of images of size 15|Conv4 needs"):
+    with pytest.raises(qs.UsageError, match=r"of images of size 15|Conv4 needs"):
         Conv4(**options)
 
 
