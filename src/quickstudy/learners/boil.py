@@ -76,4 +76,4 @@ class BOIL(GradientLearner):
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name: MAML's, with the larger inner step that a fixed head allows."""
         options = MAML.recipe(preset, tasks, way, shot)
-        return options if tasks == "sinusoids" else {**options, "inner_lr": 0.5, "inner_steps": 1, "test_steps": 1}
+        return options if tasks == "sinusoids" else {**options, "inner_lr": 0.5, "inner_steps": 1}

@@ -73,5 +73,6 @@ class MetaSGD(GradientLearner):
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's, with one inner step as in the paper."""
-        return {**MAML.recipe(preset, tasks, way, shot), "inner_steps": 1, "test_steps": 1}
+        """Options by name: MAML's, with one inner step. ``paper``: one in the test, too."""
+        options = {**MAML.recipe(preset, tasks, way, shot), "inner_steps": 1}
+        return {**options, "test_steps": 1} if preset == "paper" else options
