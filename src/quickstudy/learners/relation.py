@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from quickstudy.batchnorm import Mode
 from quickstudy.errors import UsageError
 from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, class_means, feature_shape, one_hot
+from quickstudy.learners.metric import FromFeatures, MetricLearner, class_means, feature_shape, one_hot, ways
 
 
 class RelationNet(MetricLearner):
@@ -130,7 +130,9 @@ class RelationNet(MetricLearner):
             outer = {"steps": 1000000, "meta_batch": 1, "clip": 0.5}
             return {**maps, **outer, "filters": 64, "query": query, "pool": "sum"}
         outer = {"steps": 600 if preset == "demo" else 3000, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        return {**maps, **outer, "clip": 10.0, "filters": 32, "relation_filters": 32, "query": 10 if way <= 5 else 5}
+        # Of many ways' pairs nearly all are wrong ones, and training is slow to start; tests may have any way.
+        few = ways(tasks, 5, 5)
+        return {**maps, **few, **outer, "clip": 10.0, "filters": 32, "relation_filters": 32, "query": 10}
 
 
 def relation_loss(predictions: Float[Tensor, "n way"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
