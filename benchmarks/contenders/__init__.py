@@ -23,8 +23,7 @@ def contenders(work: Workload) -> list[Contender]:
     ours = [Contender("quickstudy", quickstudy(), tolerance=tolerance)]
     if work.net_kind == "conv":
         ours.append(Contender("quickstudy, plain modules", quickstudy(own_net=False), tolerance=tolerance))
-    learner = {"maml": "MAML", "reptile": "Reptile", "prototypical": "ProtoNet"}[work.family]
-    if hasattr(qs, learner) and "compile" in inspect.signature(getattr(qs, learner)).parameters:
+    if "compile" in inspect.signature(qs.MetaLearner.meta_backward).parameters:
         ours.append(Contender("quickstudy, compile=True", quickstudy(compile=True), tolerance=tolerance))
     if work.family == "prototypical":
         others = [

@@ -9,11 +9,12 @@ from contenders.parts import Prepare, Step, gradients
 from workloads import Workload
 
 
-def quickstudy(*, own_net: bool = True, **options: Any) -> Prepare:
+def quickstudy(*, own_net: bool = True, compile: bool = False, **options: Any) -> Prepare:
     """The public interface, with its defaults: ``learner.meta_backward(batch)``.
 
     Args:
         own_net: the net of ``quickstudy.nets``; otherwise the plain modules that the peers have, too.
+        compile: given to ``meta_backward``.
         options: of the learner.
     """
 
@@ -23,7 +24,7 @@ def quickstudy(*, own_net: bool = True, **options: Any) -> Prepare:
 
         def step() -> list[Tensor]:
             learner.zero_grad()
-            learner.meta_backward(batch)
+            learner.meta_backward(batch, compile=True) if compile else learner.meta_backward(batch)
             return gradients(net)
 
         return step

@@ -1,0 +1,183 @@
+"""Every learner on Omniglot, with the same time to train: the results table.
+
+    python benchmarks/omniglot.py --budget 45 --jobs 2 --out runs/omniglot            # the four settings of each
+    python benchmarks/omniglot.py --protocol lake --settings 5w1s --out runs/omniglot # alphabets never seen
+    python benchmarks/omniglot.py --learners protonet --preset paper --budget 420 --seeds 0 1 2 --out runs/omniglot
+    python benchmarks/omniglot.py --table --out runs/omniglot                         # print what is there
+
+A row is a run in a process of its own, on one core: the rate is measured for a moment, and the run gets as many outer
+steps as fit into the budget (seconds of training on this machine, its one validation left out); everything else is the
+learner's preset. Then it is tested on 1000 tasks. The protocol is the one of the learner's paper (``maml`` for gradient
+learners, ``vinyals`` for those that compare features) unless ``--protocol`` says otherwise. Rows that are in
+results.jsonl already are not run again, so an interrupted benchmark goes on.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import quickstudy as qs
+from quickstudy import registry
+from quickstudy.assemble import Choice, split_options, train_and_test
+from quickstudy.seeding import fold
+from quickstudy.terminal import table
+
+SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1), "20w5s": (20, 5)}
+# In percent, as each method's paper (first-order MAML and Reptile: the Reptile paper, with transduction) has them.
+PAPERS: dict[str, tuple[float | None, ...]] = {
+    "maml": (98.7, 99.9, 95.8, 98.9),
+    "fomaml": (98.3, 99.2, 89.4, 97.9),
+    "reptile": (97.68, 99.48, 89.43, 97.12),
+    "anil": (None, None, 96.2, 98.0),
+    "meta-sgd": (99.53, 99.93, 95.93, 98.97),
+    "mamlpp": (99.47, 99.93, 97.65, 99.33),
+    "imaml": (99.50, 99.74, 96.18, 99.14),
+    "protonet": (98.8, 99.7, 96.0, 98.9),
+    "matching": (98.1, 98.9, 93.8, 98.5),
+    "relation": (99.6, 99.8, 97.6, 99.1),
+}
+
+
+def protocol_of(learner: str) -> str:
+    return "vinyals" if registry.load("learners", learner).embeds else "maml"
+
+
+def run_row(row: dict[str, Any], out: Path) -> None:
+    """Measure the rate, train, test, and append the result to ``results.jsonl``."""
+    torch.set_num_threads(1)
+    way, shot = SETTINGS[row["setting"]]
+    choice = Choice(row["learner"], "omniglot", "conv4", row["preset"])
+    given = {"way": way, "shot": shot, "seed": row["seed"], "protocol": row["protocol"], "workers": 1}
+    if row["filters"] is not None:
+        given["filters"] = row["filters"]
+    options = {**asdict(choice.options(way, shot)()), **given}
+    learner, tasks = choice.build(options)
+    steps = steps_in_time(learner, tasks, options["meta_batch"], row["budget"])
+    options |= {"steps": steps, "validate_every": steps, "validation_tasks": 50, "checkpoint_every": steps}
+    if "multi_step" in options:
+        options["multi_step"] = steps // 4  # the recipe's share of the steps
+    learner, tasks = choice.build(options)  # the measurement has not moved it, but a run begins afresh
+    training, test = split_options(options)
+    folder = out / "-".join(str(value) for value in row.values())
+    finished = train_and_test(learner, tasks, training, test, out=str(folder), say=lambda text: None, resume=True)
+    assert finished is not None, "there is one process"
+    run, result = finished
+    seconds = next(r["seconds"] for r in reversed(run.metrics()) if "seconds" in r)
+    record = {**row, "steps": run.config["training"]["steps"], "seconds": seconds, "mean": result.mean}
+    record |= {"ci95": result.ci95, "n_tasks": result.n_tasks, "bn": result.bn}
+    with open(out / "results.jsonl", "a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def steps_in_time(learner: qs.MetaLearner, tasks: Any, meta_batch: int, budget: float) -> int:
+    """Outer steps that take ``budget`` seconds, by the time of some after the first."""
+    learner.meta_backward(tasks.sample(meta_batch, 0), workers=1)
+    count, started = 0, time.monotonic()
+    while time.monotonic() - started < min(3.0, budget / 4):
+        learner.meta_backward(tasks.sample(meta_batch, fold(0, count)), workers=1)
+        count += 1
+    return max(1, round(budget * count / (time.monotonic() - started)))
+
+
+def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
+    same = {"preset": given.preset, "filters": given.filters, "budget": given.budget}
+    return [
+        {"learner": learner, "setting": s, "protocol": given.protocol or protocol_of(learner), "seed": seed, **same}
+        for seed in given.seeds
+        for s in given.settings
+        for learner in given.learners
+    ]
+
+
+def run_all(rows: list[dict[str, Any]], out: Path, jobs: int) -> None:
+    done = read(out)
+    todo = [row for row in rows if not any(row.items() <= record.items() for record in done)]
+    started = time.monotonic()
+
+    def one(numbered: tuple[int, dict[str, Any]]) -> None:
+        number, row = numbered
+        command = [sys.executable, __file__, "--out", str(out), "--row", json.dumps(row)]
+        failed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+        name = " ".join(str(value) for value in row.values())
+        each = (time.monotonic() - started) / (number + 1)
+        state = "FAILED" if failed else "done"
+        print(
+            f"{number + 1}/{len(todo)} {name}: {state}, {each * (len(todo) - number - 1) / 60:.0f} min left", flush=True
+        )
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(one, enumerate(todo)))
+
+
+def read(out: Path) -> list[dict[str, Any]]:
+    file = out / "results.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def print_tables(records: list[dict[str, Any]]) -> None:
+    """One table for each preset, number of filters, budget and protocol group; seeds are averaged."""
+    groups: dict[Any, dict[str, dict[str, list[dict[str, Any]]]]] = defaultdict(lambda: defaultdict(dict))
+    for r in records:
+        shared = "lake" if r["protocol"] == "lake" else "the papers' protocols"
+        cell = groups[r["preset"], r["filters"], r["budget"], shared][r["learner"]]
+        cell.setdefault(r["setting"], []).append(r)
+    for (preset, filters, budget, protocol), learners in groups.items():
+        of = "" if filters is None else f", {filters} filters"
+        print(f"\n{protocol}; preset {preset}{of}; {budget:g} s of training on one core; 1000 test tasks, ± 95%\n")
+        settings = [s for s in SETTINGS if any(s in by_setting for by_setting in learners.values())]
+        lines = []
+        for name in (n for n in registry.LEARNERS if n in learners):
+            cells = []
+            for s in settings:
+                cells.append(_cell(learners[name].get(s, [])))
+                figure = PAPERS.get(name, (None,) * 4)[list(SETTINGS).index(s)]
+                cells.append("" if figure is None or protocol == "lake" else f"{figure}")
+            steps = "/".join(str(learners[name][s][0]["steps"]) for s in settings if s in learners[name])
+            lines.append([name, *cells, steps])
+        print(table(lines, ["learner", *(c for s in settings for c in (s, "paper")), "outer steps"]))
+
+
+def _cell(records: list[dict[str, Any]]) -> str:
+    if not records:
+        return ""
+    means = torch.tensor([100 * r["mean"] for r in records], dtype=torch.float64)
+    within = 100 * sum(r["ci95"] for r in records) / len(records)
+    if len(records) == 1:
+        return f"{float(means[0]):.2f} ± {within:.2f}"
+    return f"{float(means.mean()):.2f} ± {within:.2f} (seeds: {', '.join(f'{float(m):.2f}' for m in means)})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--learners", nargs="+", choices=registry.LEARNERS, default=list(registry.LEARNERS))
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--protocol", choices=("maml", "vinyals", "lake"), help="default: as in the learner's paper")
+    parser.add_argument("--preset", choices=("quick", "paper"), default="quick")
+    parser.add_argument("--filters", type=int, help="default: the preset's")
+    parser.add_argument("--budget", type=float, default=45.0, help="seconds of training on one core")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--jobs", type=int, default=1, help="rows at a time, one core each")
+    parser.add_argument("--out", type=Path, default=Path("runs/omniglot"))
+    parser.add_argument("--table", action="store_true", help="only print the table of what is there")
+    parser.add_argument("--row", type=json.loads, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.row is not None:
+        return run_row(given.row, given.out)
+    if not given.table:
+        run_all(rows_of(given), given.out, given.jobs)
+    return print_tables(read(given.out))
+
+
+if __name__ == "__main__":
+    main()
