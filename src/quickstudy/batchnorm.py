@@ -15,7 +15,7 @@ which one forward calls them.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args, no_type_check
 
 import torch
 import torch.nn.functional as F
@@ -76,6 +76,7 @@ class BatchNormAs(TorchFunctionMode):
         super().__init__()
         self._replay = iter(self.fixed or ())
 
+    @no_type_check  # by the tests' checks at run time, that is: every torch operation passes here
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
