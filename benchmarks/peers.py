@@ -236,8 +236,8 @@ def main() -> None:
         if given.memory:
             result["memory"] = show_memory(key, timed, given)
         report["workloads"][key] = result
-    if given.json:
-        given.json.write_text(json.dumps(report, indent=1) + "\n")
+        if given.json:  # after each, so that a long run that is cut off leaves what it has
+            given.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
