@@ -113,6 +113,8 @@ class CAVIA(LossLearner):
         if preset == "paper":
             outer = {"steps": 60000, "meta_batch": 16, "filters": 64, "query": 15}
             return {**inner, **outer, "test_query": 15}
+        # The context's gradients are small at first; larger steps learn sooner.
+        inner |= {"inner_lr": 20.0, "inner_steps": 3}
         steps = 800 if preset == "demo" else 4000 if shot == 1 else 2500
         outer = {"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
         return {**inner, **outer, "filters": 32, "query": 5, "test_query": 15}

@@ -117,8 +117,8 @@ class MAMLPlusPlus(MetaLearner):
         """Options by name. ``paper``: the authors' settings for Omniglot. ``quick``, ``demo``: ours, for two cores."""
         if tasks == "sinusoids":  # none in the paper
             steps = {"demo": 2000, "quick": 10000, "paper": 70000}[preset]
-            inner = {"inner_lr": 0.01, "inner_steps": 5, "multi_step": steps // 10}
-            return {**inner, "steps": steps, "meta_batch": 25, "schedule": "cosine"}
+            inner = {"inner_lr": 0.01, "inner_steps": 3, "multi_step": steps // 10}
+            return {**inner, "steps": steps, "meta_batch": 25, "schedule": "cosine", "clip": 10.0}
         outer = {"meta_batch": 8, "schedule": "cosine", "test_query": 15}
         if preset == "paper":
             inner = {"inner_lr": 0.1, "inner_steps": 5, "multi_step": 5000}
