@@ -82,9 +82,11 @@ class ProtoMAML(GradientLearner):
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's, with smaller inner steps, as the start is better. ``paper``: first order."""
-        options = {**MAML.recipe(preset, tasks, way, shot), "inner_lr": 0.01, "inner_steps": 5, "test_steps": 5}
-        return {**options, "order": 1} if preset == "paper" else options
+        """Options by name: MAML's, with smaller inner steps, as the start is better. ``paper``: first order, as there."""
+        options = MAML.recipe(preset, tasks, way, shot)
+        if preset == "paper":
+            return {**options, "inner_lr": 0.01, "inner_steps": 5, "test_steps": 5, "order": 1}
+        return {**options, "inner_lr": 0.1, "inner_steps": 1, "test_steps": 3}
 
 
 @dataclass(frozen=True)
