@@ -82,7 +82,7 @@ class ProtoMAML(GradientLearner):
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's, with smaller inner steps, as the start is better. ``paper``: first order, as there."""
+        """Options by name: MAML's, with smaller inner steps, as the start is better. ``paper``: first order."""
         options = MAML.recipe(preset, tasks, way, shot)
         if preset == "paper":
             return {**options, "inner_lr": 0.01, "inner_steps": 5, "test_steps": 5, "order": 1}
