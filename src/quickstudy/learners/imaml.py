@@ -16,7 +16,6 @@ takes the proximal term's step once, after the others; here it is part of each s
 Reference: Rajeswaran, Finn, Kakade, Levine: Meta-Learning with Implicit Gradients. NeurIPS 2019.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -120,8 +119,7 @@ class IMAML(MetaLearner):
         """mean_i (I + H_i / lambda)^-1 grad L'_i(phi_i), exact where phi_i solves the inner problem."""
         support, net = batch.support, self.inner.net
         with torch.no_grad():
-            # Of all steps' weights only the last are kept.
-            (end,) = deque(self.inner.params(support, steps=self.inner_steps, order=1), maxlen=1)
+            end = self.inner.adapt(support, steps=self.inner_steps, order=1).params
         with torch.enable_grad():
             at = {name: p.detach().requires_grad_() for name, p in end.items()}
             loss, metrics = judge(self.loss, self.inner.solver(at, support)(batch.query.x), batch.query.y)

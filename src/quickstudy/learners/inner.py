@@ -1,5 +1,6 @@
 """What learners that adapt a network by gradient steps share: the network, the rule, the loss, and the path."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import final
@@ -61,9 +62,9 @@ class InnerLoop:
         # an inner gradient holds the one still while it moves the other.
         return {name: p.view_as(p) for name, p in self.begin(support).items()}
 
-    def params(self, support: Examples, *, steps: int, order: int, start: Params | None = None) -> Iterator[Params]:
+    def params(self, support: Examples, *, steps: int, order: int) -> Iterator[Params]:
         """All parameters after 0, 1, ..., ``steps`` steps."""
-        whole = self._start(support) if start is None else start
+        whole = self._start(support)
         moving = whole if self.adapts is None else {name: p for name, p in whole.items() if name in self.adapts}
 
         def objective(params: Params, step: int) -> Tensor:
@@ -73,13 +74,14 @@ class InnerLoop:
         for params in unroll(objective, moving, self.rule, steps=steps, order=order):
             yield {**whole, **params}
 
-    def path(self, support: Examples, *, steps: int, order: int, start: Params | None = None) -> Iterator[AdaptedModel]:
+    def path(self, support: Examples, *, steps: int, order: int) -> Iterator[AdaptedModel]:
         """The solvers after 0, 1, ..., ``steps`` steps."""
-        return (self.solver(params, support) for params in self.params(support, steps=steps, order=order, start=start))
+        return (self.solver(params, support) for params in self.params(support, steps=steps, order=order))
 
-    def adapt(self, support: Examples, *, steps: int, order: int, start: Params | None = None) -> AdaptedModel:
+    def adapt(self, support: Examples, *, steps: int, order: int) -> AdaptedModel:
         """The solver after the last step."""
-        *_, last = self.params(support, steps=steps, order=order, start=start)
+        # Of all steps' weights only the last are kept.
+        (last,) = deque(self.params(support, steps=steps, order=order), maxlen=1)
         return self.solver(last, support)
 
 
