@@ -38,3 +38,13 @@ def test_own_images(run_example, tmp_path):
     output = run_example("own_images.py", "--steps", 2, "--test-tasks", 25, "--folder", tmp_path)
     assert output.count(".png: character0") == 15
     assert (tmp_path / "images" / "character39").is_dir()
+
+
+def test_lora_text(run_example):
+    for package in ("transformers", "peft"):
+        pytest.importorskip(package, reason=f"no {package}: install the extra text")
+    lines = run_example("lora_text.py", "--steps", 1, "--test-tasks", 5).splitlines()
+    assert lines[1] == "7,909 of 30,885 weights adapt"
+    assert [line.split(":")[0] for line in lines[2:]] == [
+        f"{when} meta-training, after {steps:2} steps on 5 texts" for when in ("before", "after") for steps in (3, 10)
+    ]
