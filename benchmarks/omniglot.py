@@ -7,7 +7,7 @@
 
 A row is a run in a process of its own, on one core: the rate is measured for a moment, and the run gets as many outer
 steps as fit into the budget (seconds of training on this machine, its one validation left out); everything else is the
-learner's preset. Then it is tested on 1000 tasks. The protocol is the one of the learner's paper (``maml`` for gradient
+learner's preset. Then it is tested on 1000 tasks (15 queries per class, 5 of each of 20 classes). The protocol is the one of the learner's paper (``maml`` for gradient
 learners, ``vinyals`` for those that compare features) unless ``--protocol`` says otherwise. Rows that are in
 results.jsonl already are not run again, so an interrupted benchmark goes on.
 """
@@ -64,6 +64,7 @@ def run_row(row: dict[str, Any], out: Path) -> None:
     learner, tasks = choice.build(options)
     steps = steps_in_time(learner, tasks, options["meta_batch"], row["budget"])
     options |= {"steps": steps, "validate_every": steps, "validation_tasks": 50, "checkpoint_every": steps}
+    options["test_query"] = 15 if way == 5 else 5
     if "multi_step" in options:
         options["multi_step"] = steps // 4  # the recipe's share of the steps
     learner, tasks = choice.build(options)  # the measurement has not moved it, but a run begins afresh

@@ -131,19 +131,19 @@ class BatchNormAs(TorchFunctionMode):
             y = F.conv2d(x, weight, bias, padding=padding)
             z = F.relu(self._batch_norm(y, running_mean, running_var, norm_weight, norm_bias, eps=eps))
             return F.max_pool2d(z, 2) if pool else z
-        norm_bias = norm_bias + 0 * bias  # the convolution's bias cancels: its gradient is zero, but it has one
         sign = fused.signs(norm_weight)
-        y = fused.convolve(x, weight, sign, padding)
+        y = fused.convolve(x, weight, bias, sign, padding)
+        positive = norm_weight if sign is None else norm_weight * sign
         if self.fixed is None and not self.record:
-            return fused.normalised_by_batch(y, norm_weight * sign, norm_bias, eps, pool)
+            return fused.normalised_by_batch(y, positive, norm_bias, eps, pool)
         if self.fixed is not None:
             mean, var = next(self._replay)
             mean = mean - bias  # statistics are of the convolution with its bias, as on every other path
+            mean = mean if sign is None else mean * sign
         else:
             var, mean = torch.var_mean(y, [0, 2, 3], correction=0)
-            mean = mean * sign
-            self.seen.append((mean + bias, var))
-        return fused.normalised_by(y, mean * sign, var, norm_weight * sign, norm_bias, eps, pool)
+            self.seen.append(((mean if sign is None else mean * sign) + bias, var))
+        return fused.normalised_by(y, mean, var, positive, norm_bias, eps, pool)
 
 
 def _normalise(x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:

@@ -6,7 +6,7 @@ thrown away, so that nothing leaks between tasks.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
@@ -135,7 +135,7 @@ class TaskModel:
     def _loop(
         self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, record: bool
     ) -> tuple[Tensor, batchnorm.Statistics]:
-        per_task = {name: p.unbind(0) for name, p in params.items()}
+        per_task = {name: _split(p) for name, p in params.items()}
         outputs, seen = [], []
         for t in range(len(x)):
             fixed = None if statistics is None else tuple((mean[t], var[t]) for mean, var in statistics)
@@ -144,10 +144,9 @@ class TaskModel:
             outputs.append(output)
             seen.append(stats)
         stacked = tuple(
-            (torch.stack([mean for mean, _ in layer]), torch.stack([var for _, var in layer]))
-            for layer in zip(*seen, strict=True)
+            (_join([mean for mean, _ in layer]), _join([var for _, var in layer])) for layer in zip(*seen, strict=True)
         )
-        return torch.stack(outputs), stacked
+        return _join(outputs), stacked
 
     def _one_task(
         self,
@@ -164,6 +163,15 @@ class TaskModel:
         with mode, sdpa_kernel(SDPBackend.MATH):
             output = functional_call(self.model, {**params, **buffers}, (x,))
         return output, tuple(mode.seen)
+
+
+def _split(t: Tensor) -> Sequence[Tensor]:
+    """Each task's part; of a single task without the copies that ``unbind`` makes on the way back."""
+    return (t.squeeze(0),) if len(t) == 1 else t.unbind(0)
+
+
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack([*parts])
 
 
 @dataclass(frozen=True)

@@ -66,14 +66,16 @@ def conv_block(
     return F.max_pool2d(z, 2) if pool else z
 
 
-def signs(norm_weight: Tensor) -> Tensor:
-    """Of BatchNorm's weight, ``[out]``: -1 or 1."""
-    return torch.where(norm_weight.detach() < 0, -1.0, 1.0).to(norm_weight.dtype)
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, sign: Tensor | None, padding: int) -> Tensor:
+    """The convolution, channels last, its outputs' signs changed; the bias is left out (its gradient is zero)."""
+    filters = weight if sign is None else weight * sign.view(-1, 1, 1, 1)
+    return _Convolution.apply(channels_last(x), filters, bias, padding)  # type: ignore[no-any-return]
 
 
-def convolve(x: Tensor, weight: Tensor, sign: Tensor, padding: int) -> Tensor:
-    """The convolution without bias, its outputs' signs changed, channels last."""
-    return _Convolution.apply(channels_last(x), weight * sign.view(-1, 1, 1, 1), padding)  # type: ignore[no-any-return]
+def signs(norm_weight: Tensor) -> Tensor | None:
+    """Of BatchNorm's weight, ``[out]``: -1 or 1; None where all are positive."""
+    negative = norm_weight.detach() < 0
+    return torch.where(negative, -1.0, 1.0).to(norm_weight.dtype) if bool(negative.any()) else None
 
 
 def normalised_by_batch(y: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float, pool: bool) -> Tensor:
@@ -97,7 +99,7 @@ def channels_last(x: Tensor) -> Tensor:
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.padding = padding
         return F.conv2d(x, weight, padding=padding)
@@ -106,7 +108,7 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         dx, dweight = _ConvolutionGradient.apply(grads[0], x, weight, ctx.padding, ctx.needs_input_grad[0])
-        return dx, dweight, None
+        return dx, dweight, weight.new_zeros(len(weight)), None
 
 
 class _ConvolutionGradient(torch.autograd.Function):
@@ -150,17 +152,17 @@ class _NormReluPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, g: Tensor, b: Tensor, eps: float, pool: bool) -> Tensor:
         mean, var = torch.batch_norm_update_stats(y, None, None, 0.0)
-        r = torch.rsqrt(var + eps)
-        scale = g * r
+        r = var.add_(eps).rsqrt_()
+        gr = g * r
         picked, index = _aten.max_pool2d_with_indices(y, [2, 2]) if pool else (y, None)
-        z = torch.addcmul(_wide(b - mean * scale), picked, _wide(scale)).relu_()
-        ctx.save_for_backward(y, g, b, mean, r, picked, index, z)
+        z = torch.addcmul(_wide(torch.addcmul(b, mean, gr, value=-1)), picked, _wide(gr)).relu_()
+        ctx.save_for_backward(y, g, mean, r, gr, picked, index, z)
         return z
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        y, g, b, *rest = ctx.saved_tensors
-        return *_NormReluPoolGradient.apply(grads[0], y, g, b, *rest), None, None
+        y, g, *rest = ctx.saved_tensors
+        return *_NormReluPoolGradient.apply(grads[0], y, g, *rest), None, None
 
 
 class _NormReluPoolGradient(torch.autograd.Function):
@@ -170,48 +172,53 @@ class _NormReluPoolGradient(torch.autograd.Function):
         dz: Tensor,
         y: Tensor,
         g: Tensor,
-        b: Tensor,
         mean: Tensor,
         r: Tensor,
+        gr: Tensor,
         picked: Tensor,
         index: Tensor | None,
         z: Tensor,
     ) -> Any:
         ctx.set_materialize_grads(False)
         q = _aten.threshold_backward(channels_last(dz), z, 0.0)
-        xp = (picked - _wide(mean)).mul_(_wide(r))
+        xp = torch.addcmul(_wide(-mean * r), picked, _wide(r))
         db, dg = _sum(q), _sum(q * xp)
-        n = y.numel() // len(g)
-        slope = -g * r * r * dg / n
-        dy = _put(q * _wide(g * r), index, y)
-        dy.add_(torch.addcmul(_wide(-g * r * db / n - slope * mean), y, _wide(slope)))
-        ctx.save_for_backward(y, g, mean, r, xp, index, z, q, dg, db)
+        gr_n = gr * (-len(g) / y.numel())  # -g r / N
+        slope = gr_n * r * dg
+        dy = _put(q * _wide(gr), index, y)
+        dy.add_(torch.addcmul(_wide(torch.addcmul(gr_n * db, slope, mean, value=-1)), y, _wide(slope)))
+        ctx.save_for_backward(y, g, mean, r, gr, gr_n, xp, index, z, q, dg, db)
         return dy, dg, db
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
         _twice_at_most()
-        y, g, mean, r, xp, index, z, q, dg, db = ctx.saved_tensors
+        y, g, mean, r, gr, gr_n, xp, index, z, q, dg, db = ctx.saved_tensors
         u_y, u_g, u_b = cotangents
         zero = torch.zeros_like(g)
-        n = y.numel() // len(g)
+        inverse_n = len(g) / y.numel()
         a_sum, b_sum, d_sum, at_picked = zero, zero, zero, None
         if u_y is not None:
             u_y = channels_last(u_y)
             at_picked = _pick(u_y, index)
-            a_sum, b_sum, d_sum = _sum(u_y), r * _sum((y - _wide(mean)).mul_(u_y)), _sum(q * at_picked)
-        u = zero if u_g is None else u_g
-        of_x = u - g * r * b_sum / n  # what each picked element passes on to x
-        of_q = torch.addcmul(_wide((zero if u_b is None else u_b) - g * r * a_sum / n), xp, _wide(of_x))
+            a_sum, b_sum, d_sum = _sum(u_y), _sum((y - _wide(mean)).mul_(u_y)).mul_(r), _sum(q * at_picked)
+        of_x = gr_n * b_sum  # what each picked element passes on to x
+        of_b = gr_n * a_sum
+        if u_g is not None:
+            of_x.add_(u_g)
+        if u_b is not None:
+            of_b.add_(u_b)
+        of_q = torch.addcmul(_wide(of_b), xp, _wide(of_x))
         if at_picked is not None:
-            of_q.addcmul_(at_picked, _wide(g * r))
+            of_q.addcmul_(at_picked, _wide(gr))
         to_dz = _aten.threshold_backward(of_q, z, 0.0)
-        e = d_sum - (db * a_sum + dg * b_sum) / n
-        share = -g * r * dg / n  # X = put(q of_x) + share U
-        k0 = r * (share * a_sum + of_x * db) / n
-        k1 = (r * (share * b_sum + of_x * dg) + g * e * r * r) / n
+        e = torch.sub(d_sum, torch.addcmul(db * a_sum, dg, b_sum), alpha=inverse_n)
+        share = gr_n * dg  # X = put(q of_x) + share U
+        r_n = r * inverse_n
+        k0 = torch.addcmul(share * a_sum, of_x, db).mul_(r_n)
+        k1 = torch.addcmul(share * b_sum, of_x, dg).addcmul_(gr, e).mul_(r_n).mul_(r)
         to_y = _put(q * _wide(r * of_x), index, y)
-        to_y.add_(torch.addcmul(_wide(k1 * r * mean - k0), y, _wide(-k1 * r)))
+        to_y.add_(torch.addcmul(_wide(torch.addcmul(-k0, k1, mean)), y, _wide(-k1)))
         if u_y is not None:
             to_y.addcmul_(u_y, _wide(r * share))
         return to_dz, to_y, r * e, None, None, None, None, None, None

@@ -5,6 +5,8 @@
 as ``torch.optim.SGD`` computes it (its first step sets v = g).
 """
 
+import torch
+
 from quickstudy.errors import UsageError
 from quickstudy.functional import Params
 from quickstudy.rules.base import UpdateRule
@@ -32,5 +34,5 @@ class SGD(UpdateRule):
         velocity = grads
         if self.momentum and state is not None:
             velocity = {name: self.momentum * state[name] + g for name, g in grads.items()}
-        moved = {name: p - self.lr * velocity[name] for name, p in params.items()}
+        moved = {name: torch.sub(p, velocity[name], alpha=self.lr) for name, p in params.items()}
         return moved, velocity if self.momentum else None
