@@ -7,9 +7,10 @@
 
 A row is a run in a process of its own, on one core: the rate is measured for a moment, and the run gets as many outer
 steps as fit into the budget (seconds of training on this machine, its one validation left out); everything else is the
-learner's preset. Then it is tested on 1000 tasks (15 queries per class, 5 of each of 20 classes). The protocol is the one of the learner's paper (``maml`` for gradient
-learners, ``vinyals`` for those that compare features) unless ``--protocol`` says otherwise. Rows that are in
-results.jsonl already are not run again, so an interrupted benchmark goes on.
+learner's preset. Then it is tested on 1000 tasks (15 queries per class, 5 of each of 20 classes). The protocol is the
+one of the learner's paper (``maml`` for gradient learners, ``vinyals`` for those that compare features) unless
+``--protocol`` says otherwise. Rows that are in results.jsonl already are not run again: an interrupted benchmark goes
+on.
 """
 
 import argparse
@@ -30,7 +31,6 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.assemble import Choice, split_options, train_and_test
 from quickstudy.seeding import fold
-from quickstudy.terminal import table
 
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1), "20w5s": (20, 5)}
 # In percent, as each method's paper (first-order MAML and Reptile: the Reptile paper, with transduction) has them.
@@ -126,7 +126,7 @@ def read(out: Path) -> list[dict[str, Any]]:
 
 
 def print_tables(records: list[dict[str, Any]]) -> None:
-    """One table for each preset, number of filters, budget and protocol group; seeds are averaged."""
+    """One table (Markdown) for each preset, number of filters, budget and protocol group; seeds are averaged."""
     groups: dict[Any, dict[str, dict[str, list[dict[str, Any]]]]] = defaultdict(lambda: defaultdict(dict))
     for r in records:
         shared = "lake" if r["protocol"] == "lake" else "the papers' protocols"
@@ -145,7 +145,9 @@ def print_tables(records: list[dict[str, Any]]) -> None:
                 cells.append("" if figure is None or protocol == "lake" else f"{figure}")
             steps = "/".join(str(learners[name][s][0]["steps"]) for s in settings if s in learners[name])
             lines.append([name, *cells, steps])
-        print(table(lines, ["learner", *(c for s in settings for c in (s, "paper")), "outer steps"]))
+        header = ["learner", *(c for s in settings for c in (s, "paper")), "outer steps"]
+        for cells in (header, ["---"] * len(header), *lines):
+            print("| " + " | ".join(cells) + " |")
 
 
 def _cell(records: list[dict[str, Any]]) -> str:

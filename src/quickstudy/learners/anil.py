@@ -19,8 +19,7 @@ from typing import Any
 from torch import nn
 
 from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel, head_names
+from quickstudy.functional import Execution, head_names
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
 from quickstudy.losses import TaskLoss
@@ -58,20 +57,12 @@ class ANIL(GradientLearner):
         execution: Execution = "auto",
         chunk: int | None = None,
     ) -> None:
-        super().__init__()
-        if order not in (1, 2) or inner_steps < 0:
-            raise UsageError(f"ANIL needs order 1 or 2 and inner_steps >= 0, got {order} and {inner_steps}.")
-        self.model = model
+        super().__init__(
+            model, inner_steps=inner_steps, order=order, loss=loss, bn=bn, execution=execution, chunk=chunk
+        )
         self.head = head
         self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
-        self.order = order
-        self.loss = loss
-        self.bn: Mode = bn
-        self.execution: Execution = execution
-        self.chunk = chunk
-        net = TaskModel(model, bn, execution)
-        self.inner = InnerLoop(net, SGD(lr=inner_lr), loss, adapts=head_names(model, head))
+        self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=head_names(model, head))
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

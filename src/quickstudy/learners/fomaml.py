@@ -18,8 +18,7 @@ from typing import Any
 from torch import nn
 
 from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel
+from quickstudy.functional import Execution
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
 from quickstudy.losses import TaskLoss
@@ -53,18 +52,9 @@ class FOMAML(GradientLearner):
         execution: Execution = "auto",
         chunk: int | None = None,
     ) -> None:
-        super().__init__()
-        if inner_steps < 0:
-            raise UsageError(f"FOMAML needs inner_steps >= 0, got {inner_steps}.")
-        self.model = model
+        super().__init__(model, inner_steps=inner_steps, order=1, loss=loss, bn=bn, execution=execution, chunk=chunk)
         self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
-        self.order = 1
-        self.loss = loss
-        self.bn: Mode = bn
-        self.execution: Execution = execution
-        self.chunk = chunk
-        self.inner = InnerLoop(TaskModel(model, bn, execution), SGD(lr=inner_lr), loss)
+        self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss)
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import final
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from quickstudy.batchnorm import describe
+from quickstudy.batchnorm import Mode, describe
 from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Params, TaskModel, trainable
+from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel, trainable
 from quickstudy.learners.base import LossLearner, Scalars
 from quickstudy.losses import TaskLoss, check_loss, judge, task_losses
 from quickstudy.rules import UpdateRule
@@ -88,19 +88,46 @@ class InnerLoop:
 class GradientLearner(LossLearner):
     """A learner whose adapting is ``inner_steps`` steps of one ``InnerLoop``, and whose meta-gradient goes through it.
 
-    What makes it one method or another is which loop it builds. It sets:
+    What makes it one method or another is the loop, ``inner``, which its constructor builds after this one's.
 
     Args:
-        inner: the loop.
-        inner_steps: steps of ``adapt``.
+        model: as of the learner.
+        inner_steps: steps of ``adapt``, >= 0.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
+        loss: of one task, by name or as a callable.
+        bn: BatchNorm's mode.
+        execution: how a batch of tasks runs.
         chunk: tasks at once in ``meta_backward`` (None: what suits the model).
+
+    Raises:
+        UsageError: an option out of its range.
     """
 
     inner: InnerLoop
-    inner_steps: int
-    order: int
-    chunk: int | None
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        inner_steps: int,
+        order: int = 2,
+        loss: str | TaskLoss = "cross_entropy",
+        bn: Mode = "transductive",
+        execution: Execution = "auto",
+        chunk: int | None = None,
+    ) -> None:
+        super().__init__()
+        if order not in (1, 2) or inner_steps < 0:
+            name = type(self).__name__
+            raise UsageError(f"{name} needs order 1 or 2 and inner_steps >= 0, got {order} and {inner_steps}.")
+        self.model = model
+        self.inner_steps = inner_steps
+        self.order = order
+        self.loss = loss
+        self.bn: Mode = bn
+        self.execution: Execution = execution
+        self.chunk = chunk
+        self.net = TaskModel(model, bn, execution)
 
     @final
     def adapt(self, support: Examples) -> AdaptedModel:

@@ -20,8 +20,7 @@ from typing import Any
 from torch import nn
 
 from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel, trainable
+from quickstudy.functional import Execution, trainable
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
 from quickstudy.losses import TaskLoss
@@ -57,19 +56,12 @@ class MetaSGD(GradientLearner):
         execution: Execution = "auto",
         chunk: int | None = None,
     ) -> None:
-        super().__init__()
-        if order not in (1, 2) or inner_steps < 0:
-            raise UsageError(f"MetaSGD needs order 1 or 2 and inner_steps >= 0, got {order} and {inner_steps}.")
-        self.model = model
+        super().__init__(
+            model, inner_steps=inner_steps, order=order, loss=loss, bn=bn, execution=execution, chunk=chunk
+        )
         self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
-        self.order = order
-        self.loss = loss
-        self.bn: Mode = bn
-        self.execution: Execution = execution
-        self.chunk = chunk
         self.rule = PerParameter(trainable(model), lr=inner_lr)
-        self.inner = InnerLoop(TaskModel(model, bn, execution), self.rule, loss)
+        self.inner = InnerLoop(self.net, self.rule, loss)
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

@@ -64,21 +64,13 @@ class ProtoMAML(GradientLearner):
         execution: Execution = "auto",
         chunk: int | None = None,
     ) -> None:
-        super().__init__()
-        if order not in (1, 2) or inner_steps < 0:
-            raise UsageError(f"ProtoMAML needs order 1 or 2 and inner_steps >= 0, got {order} and {inner_steps}.")
+        super().__init__(
+            model, inner_steps=inner_steps, order=order, loss=loss, bn=bn, execution=execution, chunk=chunk
+        )
         if loss == "mse":
             raise UsageError("ProtoMAML's head is made of the classes' prototypes: it cannot do regression, use MAML.")
-        self.model = model
         self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
-        self.order = order
-        self.loss = loss
-        self.bn: Mode = bn
-        self.execution: Execution = execution
-        self.chunk = chunk
-        net = TaskModel(model, bn, execution)
-        self.inner = InnerLoop(net, SGD(lr=inner_lr), loss, begin=PrototypeHead(net, *_linear_head(model)))
+        self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, begin=PrototypeHead(self.net, *_linear_head(model)))
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
