@@ -135,7 +135,7 @@ def test_modes_weights_and_buffers_stay_as_they_were(training):
     """Also where a part of the model has a mode of its own, and where the evaluation fails."""
     learner = maml()
     learner.train(training)
-    frozen = learner.model.blocks[1][1]
+    frozen = learner.model.blocks[1].norm
     frozen.train(not training)
     before = {name: t.clone() for name, t in learner.state_dict().items()}
     qs.evaluate(learner, glyphs(), n_tasks=5)

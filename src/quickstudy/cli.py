@@ -263,7 +263,7 @@ def list_command(argv: list[str]) -> None:
         print(json.dumps(lines, indent=2))
         return
     for kind, names in lines.items():
-        print(f"{kind}:", *(f"  {name:12}{text}" for name, text in names.items()), sep="\n")
+        print(f"{kind}:", *(f"  {name:16}{text}" for name, text in names.items()), sep="\n")
 
 
 def _one_line_warning(message: Warning | str, *_: Any) -> None:

@@ -18,15 +18,15 @@ LEARNERS = {
     "boil": "quickstudy.learners.boil:BOIL",
     "meta-sgd": "quickstudy.learners.meta_sgd:MetaSGD",
     "meta-curvature": "quickstudy.learners.meta_curvature:MetaCurvature",
+    "mamlpp": "quickstudy.learners.mamlpp:MAMLPlusPlus",
+    "cavia": "quickstudy.learners.cavia:CAVIA",
+    "imaml": "quickstudy.learners.imaml:IMAML",
     "protomaml": "quickstudy.learners.protomaml:ProtoMAML",
     "reptile": "quickstudy.learners.reptile:Reptile",
     "protonet": "quickstudy.learners.protonet:ProtoNet",
     "matching": "quickstudy.learners.matching:MatchingNet",
     "relation": "quickstudy.learners.relation:RelationNet",
     "r2d2": "quickstudy.learners.r2d2:R2D2",
-    "imaml": "quickstudy.learners.imaml:IMAML",
-    "cavia": "quickstudy.learners.cavia:CAVIA",
-    "mamlpp": "quickstudy.learners.mamlpp:MAMLPlusPlus",
 }
 TASKS = {
     "omniglot": "quickstudy.tasks.omniglot:Omniglot",
