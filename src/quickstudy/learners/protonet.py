@@ -78,7 +78,7 @@ class ProtoNet(MetricLearner):
         if tasks == "sinusoids":
             return {"steps": 1000}  # never taken: they are no classes
         if preset == "paper":
-            outer = {"steps": 20000, "meta_batch": 1, "schedule": "cosine"}
+            outer = {"steps": 20000, "meta_batch": 1, "meta_lr": 4e-3, "schedule": "cosine"}
             return {**ways(tasks, way, 60), **outer, "filters": 64, "query": 5, "test_query": 15}
         steps = 600 if preset == "demo" else 3000
         outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
