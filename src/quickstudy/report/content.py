@@ -54,6 +54,8 @@ class Story:
     learner: str
     tasks: str
     shape: str
+    """Way and shot, those of validation and test where training has more ways."""
+    train_way: int | None
     """``5-way 1-shot``, or what of it is known."""
     chance: float | None
     bn: str
@@ -103,6 +105,7 @@ def read_story(run: Run) -> Story:
         learner=title(config.get("learner")),
         tasks=title(config.get("tasks")),
         shape=" ".join(f"{n}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n is not None),
+        train_way=options.get("way"),
         chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,
         bn=str(config.get("bn", "not recorded")),
         metric=metric,
