@@ -54,9 +54,8 @@ class Story:
     learner: str
     tasks: str
     shape: str
-    """Way and shot, those of validation and test where training has more ways."""
+    """``5-way 1-shot``, or what of it is known; of validation and test, where training has another way."""
     train_way: int | None
-    """``5-way 1-shot``, or what of it is known."""
     chance: float | None
     bn: str
     metric: str
@@ -105,7 +104,7 @@ def read_story(run: Run) -> Story:
         learner=title(config.get("learner")),
         tasks=title(config.get("tasks")),
         shape=" ".join(f"{n}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n is not None),
-        train_way=options.get("way"),
+        train_way=trained if isinstance(trained := options.get("way"), int) else None,
         chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,
         bn=str(config.get("bn", "not recorded")),
         metric=metric,
