@@ -44,7 +44,8 @@ class IMAML(MetaLearner):
         cg_damping: added to lambda in the equation that conjugate gradients solve, >= 0; 0 is the paper's equation.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
-        execution: how a batch of tasks runs: ``auto``, ``loop`` or ``vmap`` (see ``quickstudy.functional``).
+        execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
+            (see ``quickstudy.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -42,7 +42,8 @@ class MatchingNet(MetricLearner):
         processing_steps: reading steps K of a query with full context, >= 1.
         scale: factor on the cosine similarities, > 0 (the paper: 1; larger ones sharpen the attention).
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
-        execution: how a batch of tasks runs: ``auto``, ``loop`` or ``vmap`` (see ``quickstudy.functional``).
+        execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
+            (see ``quickstudy.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -38,7 +38,8 @@ class MetaCurvature(GradientLearner):
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
-        execution: how a batch of tasks runs: ``auto``, ``loop`` or ``vmap`` (see ``quickstudy.functional``).
+        execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
+            (see ``quickstudy.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -45,7 +45,8 @@ class ProtoMAML(GradientLearner):
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, or ``loss(logits, labels) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
-        execution: how a batch of tasks runs: ``auto``, ``loop`` or ``vmap`` (see ``quickstudy.functional``).
+        execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
+            (see ``quickstudy.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

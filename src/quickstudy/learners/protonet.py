@@ -33,7 +33,8 @@ class ProtoNet(MetricLearner):
         distance: ``euclidean`` (squared) or ``cosine``.
         scale: factor on the distances, > 0; cosine distances need a larger one (10, say).
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
-        execution: how a batch of tasks runs: ``auto``, ``loop`` or ``vmap`` (see ``quickstudy.functional``).
+        execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
+            (see ``quickstudy.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

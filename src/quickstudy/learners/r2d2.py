@@ -39,7 +39,8 @@ class R2D2(MetricLearner):
         scale: alpha, the factor from regression outputs to logits, at the start of training; learned, as beta is.
         loss: ``cross_entropy`` for labels, ``mse`` for values.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
-        execution: how a batch of tasks runs: ``auto``, ``loop`` or ``vmap`` (see ``quickstudy.functional``).
+        execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
+            (see ``quickstudy.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:
