@@ -45,7 +45,7 @@ def run_compiled(work: Work, module: nn.Module, batch: Any) -> Parts:
 def _compile(
     work: Work, module: nn.Module, trainable: frozenset[str], tensors: dict[str, Tensor], examples: list[Tensor]
 ) -> Callable[..., Parts]:
-    from torch.fx.experimental.proxy_tensor import make_fx  # these two load much, and few runs compile
+    from torch.fx.experimental.proxy_tensor import make_fx  # it loads much, and few runs compile
 
     def straight_line(tensors: dict[str, Tensor], examples: list[Tensor]) -> Parts:
         own = {f"module.{name}": t.detach().requires_grad_(name in trainable) for name, t in tensors.items()}
