@@ -122,15 +122,22 @@ def test_help_of_every_command_gives_defaults(command, monkeypatch):
     assert {name for name, text in options if "(default: " not in text} == needs_none.get(command, set())
 
 
-@pytest.mark.parametrize("tasks", registry.TASKS)
-@pytest.mark.parametrize("learner", registry.LEARNERS)
+@pytest.mark.parametrize(
+    ("learner", "tasks"),
+    [
+        (learner, tasks)
+        for learner in registry.LEARNERS
+        for tasks in registry.TASKS
+        if registry.load("tasks", tasks).kind in registry.load("learners", learner).learns
+    ],
+)
 def test_help_of_train_lists_every_option_with_its_default(learner, tasks, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     done = quickstudy("train", learner, "--tasks", tasks, "--help")
     assert done.code == 0, done.err
-    options = {"--shot": "", "--seed": "0", "--meta-lr": "", "--bn": "", "--test-tasks": "1000", "--out": "None"}
-    if tasks != "sinusoids":
-        options |= {"--way": "5"}
+    options = {"--seed": "0", "--meta-lr": "", "--test-tasks": "1000", "--out": "None"}
+    if registry.load("tasks", tasks).kind == "classification":
+        options |= {"--shot": "", "--way": "5"}
     for option, default in options.items():
         assert re.search(rf"{option}\b[^(]*(\([^d][^(]*)*\(default: {default}", done.out), option
     assert ("--root" in done.out) == (tasks == "folder")

@@ -29,7 +29,7 @@ PRESETS = ("demo", "quick", "paper")
 # What follows from the tasks, and is therefore no option.
 _TASKS_LEAVE_OUT = ("split",)
 _NET_LEAVE_OUT = ("in_channels", "in_features", "out_features", "size")
-_LEARNER_LEAVE_OUT = ("loss",)
+_LEARNER_LEAVE_OUT = ("loss", "kind", "in_features", "out_features", "x_shape")
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,37 @@ class TestOptions:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is trained on what, and the names of its options."""
+    """What is trained on what, and the names of its options.
+
+    Args:
+        learner: by name, as the others.
+        tasks: what it is trained on.
+        net: the network that it takes, if it takes one: its constructor then has an argument ``model``. A learner that
+            makes its networks itself asks for what they must fit: ``in_features``, ``out_features``, ``x_shape``.
+        preset: whose defaults are taken.
+    """
 
     learner: str
     tasks: str
     net: str
     preset: str
+
+    @staticmethod
+    def of(learner: str, tasks: str | None = None, net: str | None = None, preset: str | None = None) -> "Choice":
+        """The choice with what suits the learner and the tasks, where nothing else is said.
+
+        Raises:
+            UsageError: an unknown name.
+        """
+        suits: str = registry.load("learners", learner).default_tasks
+        chosen = tasks or suits
+        usual: str = getattr(registry.load("tasks", chosen), "default_net", "conv4")
+        return Choice(learner, chosen, net or usual, preset or "quick")
+
+    @property
+    def takes_net(self) -> bool:
+        """Whether the learner is built around a network that can be chosen."""
+        return "model" in inspect.signature(registry.load("learners", self.learner)).parameters
 
     def options(self, way: int = 5, shot: int = 1) -> type[Any]:
         """A dataclass of every option there is for this choice; the preset's values for this way and shot as defaults.
@@ -98,7 +123,7 @@ class Choice:
         learner, tasks, net = self._classes()
         groups = [
             options_of(tasks, leave_out=_TASKS_LEAVE_OUT),
-            options_of(net, leave_out=_NET_LEAVE_OUT),
+            options_of(net, leave_out=_NET_LEAVE_OUT) if self.takes_net else {},
             options_of(learner, leave_out=_LEARNER_LEAVE_OUT),
             options_of(CommandOptions),
             options_of(train, leave_out=("resume",)),
@@ -116,8 +141,8 @@ class Choice:
         """The learner, its weights drawn from the seed, and its training tasks."""
         learner_class, tasks_class, net_class = self._classes()
         tasks = tasks_class(split="train", **_matching(tasks_class, {**options, **self._training_shape(options)}))
-        if tasks.kind == "regression" and "loss" not in inspect.signature(learner_class).parameters:
-            raise UsageError(f"{self.learner} tells classes apart, but {self.tasks} are no classes.")
+        if tasks.kind not in learner_class.learns:
+            raise UsageError(f"{self.learner} is for {' and '.join(learner_class.learns)}; {self.tasks}: {tasks.kind}.")
         shape: tuple[int, ...] = tasks.x_shape
         fitting = {
             "in_channels": shape[0],
@@ -125,11 +150,17 @@ class Choice:
             "out_features": None if learner_class.embeds else tasks.outputs,
             "size": shape[-1],
         }
-        loss = "cross_entropy" if tasks.kind == "classification" else "mse"
+        facts = {
+            "loss": "mse" if tasks.kind == "regression" else "cross_entropy",
+            "kind": tasks.kind,
+            "in_features": math.prod(shape),
+            "out_features": tasks.outputs,
+            "x_shape": shape,
+        }
         with torch.random.fork_rng([]):
             torch.manual_seed(fold(options["seed"], "init"))
-            net = net_class(**_matching(net_class, {**options, **fitting}))
-            learner = learner_class(net, **_matching(learner_class, {**options, "loss": loss}))
+            net = {"model": net_class(**_matching(net_class, {**options, **fitting}))} if self.takes_net else {}
+            learner = learner_class(**net, **_matching(learner_class, {**options, **facts}))
         return learner, tasks
 
     def _training_shape(self, options: Mapping[str, Any]) -> dict[str, int]:

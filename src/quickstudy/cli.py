@@ -92,9 +92,8 @@ def train_command(argv: list[str]) -> None:
         raise UsageError(f"name the learner to train first.\n{usage}")
     name = argv[0]
     chosen, rest = _take(argv[1:], tasks=str, net=str, preset=str)
-    tasks_name = chosen.tasks or "omniglot"
-    net = chosen.net or ("mlp" if tasks_name == "sinusoids" else "conv4")
-    choice = Choice(name, tasks_name, net, chosen.preset or "quick")
+    choice = Choice.of(name, chosen.tasks, chosen.net, chosen.preset)
+    net = f" with --net {choice.net}" if choice.takes_net else ""
     shape, _ = _take(rest, way=int, shot=int)  # a preset depends on them
     options_class = choice.options(shape.way or 5, shape.shot or 1)
     options = asdict(
@@ -102,15 +101,15 @@ def train_command(argv: list[str]) -> None:
             options_class,
             args=rest,
             prog=f"quickstudy train {name}",
-            description=f"Train {name} on --tasks {tasks_name} with --net {net} and --preset {choice.preset}: what can "
-            f"be chosen, and the defaults, depend on these. There are --tasks {{{','.join(registry.TASKS)}}} "
-            f"(default: omniglot), --net {{{','.join(registry.NETS)}}} (default: conv4, for sinusoids mlp) and "
+            description=f"Train {name} on --tasks {choice.tasks}{net} and --preset {choice.preset}: what can "
+            f"be chosen, and the defaults, depend on these. There are --tasks {{{','.join(registry.TASKS)}}}, "
+            f"--net {{{','.join(registry.NETS)}}} (for learners that take one) and "
             f"--preset {{{','.join(PRESETS)}}} (default: quick).",
         )
     )
     learner, tasks = choice.build(options)
     training, test = split_options(options)
-    out = options["out"] or f"runs/{name}-{tasks_name}-s{options['seed']}"
+    out = options["out"] or f"runs/{name}-{choice.tasks}-s{options['seed']}"
     _train_and_report(learner, tasks, training, test, out=out, command=shlex.join(["quickstudy", "train", *argv]))
 
 

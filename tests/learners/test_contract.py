@@ -1,6 +1,7 @@
 """Every registered learner keeps the contract, with every net and BatchNorm mode it is offered with."""
 
 import inspect
+import math
 
 import pytest
 import torch
@@ -16,45 +17,55 @@ NOT_THE_DERIVATIVE = {"reptile", "fomaml", "imaml"}  # imaml: exact only where t
 CLASSIFIES = {"protomaml"}
 
 
-def build(name, net, **options):
-    """A learner with those of the options that it takes; other parameters keep their defaults."""
+def build(name, tasks, **options):
+    """A learner that fits the tasks, with those of the options that it takes; other parameters keep their defaults."""
     cls = registry.load("learners", name)
-    return cls(net, **{o: value for o, value in options.items() if o in inspect.signature(cls).parameters})
-
-
-def conv4(name="maml"):
+    shape = tasks.x_shape
+    facts = {"kind": tasks.kind, "in_features": math.prod(shape), "out_features": tasks.outputs, "x_shape": shape}
     torch.manual_seed(0)
-    return qs.nets.Conv4(filters=3, size=16, out_features=None if registry.load("learners", name).embeds else 3)
+    outputs = None if cls.embeds else tasks.outputs
+    net = conv4(outputs) if len(shape) == 3 else qs.nets.MLP(in_features=shape[0], out_features=outputs, hidden=(8,))
+    takes = inspect.signature(cls).parameters
+    return cls(**{o: value for o, value in {"model": net, **facts, **options}.items() if o in takes})
+
+
+def conv4(outputs=3):
+    return qs.nets.Conv4(filters=3, size=16, out_features=outputs)
 
 
 def glyphs(shot=1):
     return qs.tasks.Glyphs(way=3, shot=shot, query=2, size=16)
 
 
+CLASSIFY, REGRESS = (
+    [name for name in registry.LEARNERS if kind in registry.load("learners", name).learns]
+    for kind in ("classification", "regression")
+)
+
+
 @pytest.mark.parametrize("bn", ["transductive", "support"])
-@pytest.mark.parametrize("name", registry.LEARNERS)
+@pytest.mark.parametrize("name", CLASSIFY)
 def test_images(name, bn):
-    learner = build(name, conv4(name), inner_lr=0.05, inner_steps=2, bn=bn)
+    learner = build(name, glyphs(), inner_lr=0.05, inner_steps=2, bn=bn)
     check_learner(learner, glyphs(), others=[glyphs(shot=3)], exact_gradient=name not in NOT_THE_DERIVATIVE)
 
 
-@pytest.mark.parametrize("name", [n for n in registry.LEARNERS if not registry.load("learners", n).embeds])
+@pytest.mark.parametrize("name", REGRESS)
 def test_regression(name):
-    torch.manual_seed(0)
+    sinusoids = qs.tasks.Sinusoids(shot=4, query=3)
     if name in CLASSIFIES:
         with pytest.raises(qs.UsageError, match="class"):
-            build(name, qs.nets.MLP(hidden=(8,)), loss="mse")
+            build(name, sinusoids, loss="mse")
         return
-    learner = build(name, qs.nets.MLP(hidden=(8,)), inner_lr=0.01, loss="mse")
-    sinusoids = qs.tasks.Sinusoids(shot=4, query=3)
+    learner = build(name, sinusoids, inner_lr=0.01, loss="mse")
     exact = name not in NOT_THE_DERIVATIVE
     check_learner(learner, sinusoids, others=[qs.tasks.Sinusoids(shot=7, query=2)], exact_gradient=exact)
 
 
-@pytest.mark.parametrize("name", [n for n in registry.LEARNERS if registry.load("learners", n).embeds])
+@pytest.mark.parametrize("name", [n for n in CLASSIFY if registry.load("learners", n).embeds])
 def test_more_classes_than_in_training(name):
     """What compares features has no output per class."""
-    learner = build(name, conv4(name))
+    learner = build(name, glyphs())
     assert qs.evaluate(learner, qs.tasks.Glyphs(way=6, query=2, size=16), n_tasks=2).mean >= 0
 
 

@@ -48,6 +48,10 @@ class MetaLearner(nn.Module, ABC):
     Neither ``adapt`` nor ``meta_loss`` changes anything: not the learner, not its buffers, not what is passed in.
     """
 
+    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    """The kinds of tasks that it is for (``kind`` of a task distribution)."""
+    default_tasks: ClassVar[str] = "omniglot"
+    """What it is trained on from the command line, if nothing else is said."""
     embeds: ClassVar[bool] = False
     """Whether the network gives features to compare (a net without a head) rather than one output per class."""
 

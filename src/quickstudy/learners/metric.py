@@ -38,6 +38,7 @@ class MetricLearner(LossLearner):
         chunk: tasks at once in ``meta_backward`` (None: what suits the model).
     """
 
+    learns: ClassVar[tuple[str, ...]] = ("classification",)
     embeds: ClassVar[bool] = True
     net: TaskModel
     chunk: int | None

@@ -10,7 +10,7 @@ protocol in which every rotation of a character is a class of its own).
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -53,6 +53,8 @@ class Episodes:
     >>> batch.support.x.shape, batch.query.y.shape
     (torch.Size([32, 5, 1, 28, 28]), torch.Size([32, 15]))
     """
+
+    kind: ClassVar[str] = "classification"
 
     def __init__(
         self,
@@ -115,11 +117,6 @@ class Episodes:
     def outputs(self) -> int:
         """Outputs a model needs: the way."""
         return self.way
-
-    @property
-    def kind(self) -> Literal["classification", "regression"]:
-        """Always ``"classification"``."""
-        return "classification"
 
     def describe(self) -> str:
         """One line for people."""

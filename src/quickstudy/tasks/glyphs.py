@@ -11,7 +11,7 @@ learning through probabilistic program induction. Science 2015; the distribution
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -46,6 +46,8 @@ class Glyphs:
     (torch.Size([4, 3, 1, 28, 28]), [0, 0, 1, 1, 2, 2])
     """
 
+    kind: ClassVar[str] = "classification"
+
     def __init__(
         self,
         *,
@@ -75,11 +77,6 @@ class Glyphs:
     def outputs(self) -> int:
         """Outputs a model needs: the way."""
         return self.way
-
-    @property
-    def kind(self) -> Literal["classification", "regression"]:
-        """Always ``"classification"``."""
-        return "classification"
 
     def describe(self) -> str:
         """One line for people."""

@@ -7,7 +7,7 @@ as uint8.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class ImageFolder:
         UsageError: options that cannot be met by the classes and images there are.
         DataError: a folder that is missing, has no class folders or no images, or files that cannot be read.
     """
+
+    kind: ClassVar[str] = "classification"
 
     def __init__(
         self,
@@ -124,11 +126,6 @@ class ImageFolder:
     def outputs(self) -> int:
         """Outputs a model needs: the way."""
         return self.way
-
-    @property
-    def kind(self) -> Literal["classification", "regression"]:
-        """Always ``"classification"``."""
-        return "classification"
 
     @property
     def n_classes(self) -> int:

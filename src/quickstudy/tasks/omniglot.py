@@ -16,7 +16,7 @@ files as published with Snell, Swersky, Zemel: Prototypical Networks. NeurIPS 20
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -55,6 +55,8 @@ class Omniglot:
         UsageError: options that cannot be met.
         DataError: data that are missing, damaged or incomplete, or that cannot be downloaded or prepared.
     """
+
+    kind: ClassVar[str] = "classification"
 
     def __init__(
         self,
@@ -116,11 +118,6 @@ class Omniglot:
     def outputs(self) -> int:
         """Outputs a model needs: the way."""
         return self.way
-
-    @property
-    def kind(self) -> Literal["classification", "regression"]:
-        """Always ``"classification"``."""
-        return "classification"
 
     @property
     def n_classes(self) -> int:

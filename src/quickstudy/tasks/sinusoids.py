@@ -8,7 +8,7 @@ Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptatio
 """
 
 import math
-from typing import Literal
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -40,6 +40,9 @@ class Sinusoids:
     (torch.Size([8, 5, 1]), torch.Size([8, 10, 1]))
     """
 
+    kind: ClassVar[str] = "regression"
+    default_net: ClassVar[str] = "mlp"
+
     def __init__(
         self,
         *,
@@ -69,11 +72,6 @@ class Sinusoids:
     def outputs(self) -> int:
         """Outputs a model needs: 1."""
         return 1
-
-    @property
-    def kind(self) -> Literal["classification", "regression"]:
-        """Always ``"regression"``."""
-        return "regression"
 
     def describe(self) -> str:
         """One line for people."""
