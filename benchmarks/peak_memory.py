@@ -1,6 +1,6 @@
 """Is memory flat? Resident size of a process over 500 outer steps of second-order MAML.
 
-    python benchmarks/memory.py
+    python benchmarks/peak_memory.py
 
 Prints current and peak resident size every 50 steps, and the growth of the peak after step 100.
 """
