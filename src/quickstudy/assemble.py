@@ -15,12 +15,14 @@ import torch
 
 from quickstudy import distributed, registry
 from quickstudy.errors import UsageError
-from quickstudy.evaluation import Result, evaluate
-from quickstudy.learners.base import AdaptsInSteps, MetaLearner
+from quickstudy.evaluation import Result, adapt_steps, evaluate
+from quickstudy.learners.base import Draws, MetaLearner
 from quickstudy.options import make_options, options_of
+from quickstudy.pictures import save_pictures
 from quickstudy.report import save_examples
 from quickstudy.runs import Run
 from quickstudy.seeding import fold
+from quickstudy.tasks.batch import TaskBatch
 from quickstudy.terminal import ProgressLine
 from quickstudy.training import train
 
@@ -220,7 +222,7 @@ def train_and_test(
         raise UsageError(
             f"test_tasks must be >= 2 and test_steps >= 0, got {test['test_tasks']} and {test['test_steps']}."
         )
-    if test["test_steps"] is not None and not isinstance(learner, AdaptsInSteps):
+    if test["test_steps"] is not None and adapt_steps(learner) is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out test_steps.")
     line = ProgressLine()
     if first:
@@ -248,5 +250,9 @@ def train_and_test(
     if not first:
         return None
     run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
-    save_examples(run, learner, held_out, steps=test["test_steps"])
+    sample = held_out.sample(3, fold(0, "examples"))
+    if isinstance(sample, TaskBatch):
+        save_examples(run, learner, held_out, steps=test["test_steps"])
+    if isinstance(learner, Draws) and run.path:
+        save_pictures(run.path, learner.draw(sample.to(next(learner.parameters()).device)))
     return run, result

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from quickstudy import distributed
 from quickstudy.errors import UsageError
-from quickstudy.learners.base import AdaptsInSteps, MetaLearner, Solver
+from quickstudy.learners.base import AdaptsInSteps, MetaLearner, ScoresTasks, Solver
 from quickstudy.losses import score_name, task_losses, task_scores
 from quickstudy.parallel import pieces, run_pieces
 from quickstudy.seeding import fold
-from quickstudy.tasks.batch import Examples, TaskBatch, TaskDistribution
+from quickstudy.tasks.batch import Examples, TaskDistribution
 
 BLOCK = 25
 """Tasks drawn at a time. Fixed, so that the tasks of an evaluation depend on its seed and number only."""
@@ -88,7 +88,7 @@ class Result:
 
 def evaluate(
     learner: MetaLearner,
-    tasks: TaskDistribution[TaskBatch],
+    tasks: TaskDistribution[Any],
     *,
     n_tasks: int = 1000,
     seed: int = 0,
@@ -114,11 +114,12 @@ def evaluate(
     """
     if n_tasks < 2:
         raise UsageError(f"an interval needs at least 2 tasks, got n_tasks={n_tasks}.")
-    if steps is not None and not isinstance(learner, AdaptsInSteps):
+    own = adapt_steps(learner)
+    if steps is not None and own is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
     if device is not None:
         learner.to(device)
-    last = (learner.adapt_steps if steps is None else steps) if isinstance(learner, AdaptsInSteps) else 0
+    last = (own or 0) if steps is None else steps
     at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
     starts = range(0, n_tasks, BLOCK)
     if len(starts) < distributed.world():  # on every process alike: none may wait for another that has stopped
@@ -131,7 +132,8 @@ def evaluate(
         for start in starts[distributed.rank() :: distributed.world()]:
             batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
             block = score(learner, batch, at=at, workers=workers)
-            metric = score_name(learner.judged_by, batch.query.y)
+            scores_itself = isinstance(learner, ScoresTasks)
+            metric = learner.score_name if scores_itself else score_name(learner.judged_by, batch.query.y)
             if scores is None:
                 scores = torch.zeros(2, block.shape[1], n_tasks, dtype=torch.float64)
             scores[:, :, start : start + len(batch)] = block
@@ -156,15 +158,17 @@ def evaluate(
 
 
 def score(
-    learner: MetaLearner, batch: TaskBatch, *, at: Sequence[int], workers: int | None = None
+    learner: MetaLearner, batch: Any, *, at: Sequence[int], workers: int | None = None
 ) -> Float[Tensor, "2 steps tasks"]:
     """Score and loss of each task of a batch after the inner steps ``at`` (ascending), float64 on the CPU."""
     loss = learner.judged_by
     device = next(learner.parameters()).device
 
-    def one_piece(own: MetaLearner, piece: TaskBatch) -> Tensor:
+    def one_piece(own: MetaLearner, piece: Any) -> Tensor:
         piece = piece.to(device)
         with torch.no_grad():
+            if isinstance(own, ScoresTasks):
+                return own.score_tasks(piece, at).double().cpu()
             path = enumerate(solvers(own, piece.support, at[-1]))
             predictions = [solver(piece.query.x) for step, solver in path if step in at]
             scored = [[f(loss, p, piece.query.y) for p in predictions] for f in (task_scores, task_losses)]
@@ -172,6 +176,11 @@ def score(
 
     parts = pieces(batch, learner.tasks_at_once)
     return torch.cat(run_pieces(one_piece, learner, parts, workers if device.type == "cpu" else 1), -1)
+
+
+def adapt_steps(learner: MetaLearner) -> int | None:
+    """The steps in which a learner adapts, or None: in one go."""
+    return (learner.adapt_steps or None) if isinstance(learner, AdaptsInSteps | ScoresTasks) else None
 
 
 def solvers(learner: MetaLearner, support: Examples, steps: int | None = None) -> Iterator[Solver]:

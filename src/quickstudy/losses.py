@@ -63,6 +63,11 @@ def task_scores(
     return task_losses(loss, predictions, y)
 
 
+def larger_is_better(metric: str) -> bool:
+    """Whether more of a score is better: of an accuracy and a return it is, of losses and errors not."""
+    return metric in ("accuracy", "return")
+
+
 def score_name(loss: str | TaskLoss, y: Tensor) -> str:
     """``accuracy`` for integer labels ``[tasks, n]``, else the loss's own name."""
     if y.ndim == 2 and not y.is_floating_point():

@@ -20,11 +20,12 @@ from quickstudy.errors import DivergedError, RunError, UsageError
 from quickstudy.evaluation import evaluate
 from quickstudy.interruption import interruptible
 from quickstudy.learners.base import MetaLearner, Metrics
+from quickstudy.losses import larger_is_better
 from quickstudy.meters import Clock, Progress, Window
 from quickstudy.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
 from quickstudy.runs import Checkpoint, Run, load_weights, machine
 from quickstudy.seeding import fold
-from quickstudy.tasks.batch import TaskBatch, TaskDistribution
+from quickstudy.tasks.batch import TaskDistribution
 
 
 def train(
@@ -37,7 +38,7 @@ def train(
     optimizer: str | MakeOptimizer = "adam",
     schedule: str | MakeSchedule = "constant",
     clip: float | None = None,
-    validation: TaskDistribution[TaskBatch] | None = None,
+    validation: TaskDistribution[Any] | None = None,
     validate_every: int = 500,
     validation_tasks: int = 200,
     patience: int | None = None,
@@ -217,14 +218,14 @@ class _State:
 
 def _validate(
     learner: MetaLearner,
-    tasks: TaskDistribution[TaskBatch],
+    tasks: TaskDistribution[Any],
     n_tasks: int,
     seed: int,
     workers: int | None,
     state: _State,
 ) -> Metrics:
     result = evaluate(learner, tasks, n_tasks=n_tasks, seed=seed, at=(), workers=workers)
-    score = result.mean if result.metric == "accuracy" else -result.mean
+    score = result.mean if larger_is_better(result.metric) else -result.mean
     if score > state.best_score:
         state.best_step, state.best_score, state.stale = state.step, score, 0
     else:

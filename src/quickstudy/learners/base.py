@@ -5,7 +5,7 @@ module; the two methods that make it a meta-learner are ``adapt`` and ``meta_los
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeAlias, final, runtime_checkable
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from quickstudy.compiled import run_compiled
 from quickstudy.losses import TaskLoss
 from quickstudy.parallel import pieces, run_pieces
+from quickstudy.pictures import Picture
 
 Solver: TypeAlias = Callable[[Tensor], Tensor]
 """``solver(x [tasks, n, ...]) -> predictions [tasks, n, ...]``, attached to the graph where grad mode was on."""
@@ -131,6 +132,34 @@ def derivative(learner: MetaLearner, loss: Tensor) -> Gradients:
     params = [p for p in learner.parameters() if p.requires_grad]
     grads = iter(torch.autograd.grad(loss, params, allow_unused=True))
     return [next(grads) if p.requires_grad else None for p in learner.parameters()]
+
+
+@runtime_checkable
+class ScoresTasks(Protocol):
+    """A learner whose tasks are no support and query (problems, environments, games): it scores them itself."""
+
+    @property
+    def score_name(self) -> str:
+        """What the score is called; ``return`` is better the larger it is, anything else the smaller."""
+        ...
+
+    @property
+    def adapt_steps(self) -> int:
+        """Steps that adapting takes (0: it is done in one go)."""
+        ...
+
+    def score_tasks(self, batch: Any, at: Sequence[int]) -> Tensor:
+        """The score and the loss of each task after each of the steps ``at``: ``[2, len(at), tasks]``."""
+        ...
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """A learner that draws what it does with a batch of tasks, for the report."""
+
+    def draw(self, batch: Any) -> Sequence[Picture]:
+        """Pictures of a few test tasks; nothing is changed."""
+        ...
 
 
 @runtime_checkable

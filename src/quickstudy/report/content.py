@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quickstudy.evaluation import StepScore
+from quickstudy.losses import larger_is_better
 from quickstudy.report.words import in_words, title
 from quickstudy.runs import Run
 
@@ -116,7 +117,7 @@ def read_story(run: Run) -> Story:
         steps_planned=training.get("steps"),
         meta_batch=training.get("meta_batch"),
         seconds=seconds[-1] if seconds else None,
-        ending=_ending(steps_done, training, curves.get(f"validation/{metric}"), lower=metric != "accuracy"),
+        ending=_ending(steps_done, training, curves.get(f"validation/{metric}"), lower=not larger_is_better(metric)),
         command=config.get("command"),
         settings=_settings(config),
     )

@@ -119,7 +119,12 @@ def _picture(x: Tensor, ink: bool, low: float, high: float) -> str | None:
     image.thumbnail((PIXELS, PIXELS))
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+    return png_address(out.getvalue())
+
+
+def png_address(png: bytes) -> str:
+    """A PNG as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _curves(drawn: DrawnTasks, task: int, key: str) -> Markup:

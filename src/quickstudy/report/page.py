@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from quickstudy.errors import RunError, UsageError
 from quickstudy.files import write_atomic
+from quickstudy.losses import larger_is_better
+from quickstudy.pictures import Picture, load_pictures
 from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.report.content import Evaluation, Series, Story
@@ -45,6 +47,8 @@ class Section:
     drawings: list[drawings.Drawing]
     undrawn: str
     """Why there are no drawings."""
+    pictures: list[tuple[Picture, str]]
+    """What the learner drew of itself, each with its data address."""
 
 
 def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
@@ -94,6 +98,7 @@ def _render(runs: Sequence[Run]) -> str:
         color=color,
         dashes=_dashes,
         is_ink=drawings.is_ink,
+        larger_is_better=larger_is_better,
     )
     return page.strip() + "\n"
 
@@ -120,6 +125,7 @@ def _section(run: Run, key: str) -> Section:
         drawn=drawn,
         drawings=drawn_tasks,
         undrawn=undrawn,
+        pictures=[(p, drawings.png_address(p.png)) for p in (load_pictures(run.path) if run.path else [])],
     )
 
 
