@@ -15,6 +15,7 @@ from quickstudy.tasks.from_dataset import episodes_from
 from quickstudy.tasks.glyphs import Glyphs
 from quickstudy.tasks.image_folder import ImageFolder
 from quickstudy.tasks.omniglot import Omniglot
+from quickstudy.tasks.pad import pad, present
 from quickstudy.tasks.sinusoids import Sinusoids
 
 __all__ = [
@@ -28,5 +29,7 @@ __all__ = [
     "TaskBatch",
     "TaskDistribution",
     "episodes_from",
+    "pad",
+    "present",
     "split_classes",
 ]
