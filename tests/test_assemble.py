@@ -106,6 +106,9 @@ def test_ways_that_a_head_does_not_have():
     assert (learner.model.out_features, tasks.way) == (4, 4)
     with pytest.raises(qs.UsageError, match="train_way=2 is less than way=3, but maml trains one output per class"):
         choice.build(options(choice, **TINY, train_way=2))
+    own = Choice("snail", "glyphs", "conv4", "quick")
+    with pytest.raises(qs.UsageError, match="but snail trains one output per class"):
+        own.build(options(own, **TINY, train_way=2))
     sines = Choice("maml", "sinusoids", "mlp", "quick")
     with pytest.raises(qs.UsageError, match="sinusoids are no classes; leave out train_way"):
         sines.build(options(sines, train_way=2))

@@ -34,9 +34,13 @@ EXAMPLES = {
         qs.nets.Conv4(filters=3, size=16, out_features=None, pools=2, features="maps"), relation_filters=4, pool="sum"
     ),
     ("learners", "r2d2"): lambda images: qs.R2D2(qs.nets.MLP(out_features=None), ridge=0.5, scale=2.0, loss="mse"),
+    ("learners", "snail"): lambda images: qs.SNAIL(
+        qs.nets.MLP(out_features=None), out_features=1, length=4, keys=(2, 3, 4), values=(4, 3, 2), loss="mse"
+    ),
     ("tasks", "omniglot"): None,  # needs its data; its own tests rebuild it
     ("tasks", "glyphs"): lambda images: qs.tasks.Glyphs(way=3, size=16, rotate=False),
     ("tasks", "sinusoids"): lambda images: qs.tasks.Sinusoids(amplitude=(1.0, 2.0), split="val"),
+    ("tasks", "gp"): lambda images: qs.tasks.GaussianProcesses(shot=(2, 4), kernel="periodic", split="val"),
     ("tasks", "folder"): lambda images: qs.tasks.ImageFolder(images, way=1, shot=1, query=1, size=16, channels=1),
     ("nets", "conv4"): lambda images: qs.nets.Conv4(in_channels=3, out_features=2, filters=4, size=20),
     ("nets", "resnet12"): lambda images: qs.nets.ResNet12(widths=(2, 3, 4, 5), out_features=2, size=20, drop=0.5),

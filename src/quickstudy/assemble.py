@@ -172,7 +172,9 @@ class Choice:
             return {}
         if "way" not in options:
             raise UsageError(f"{self.tasks} are no classes; leave out train_way.")
-        if more < options["way"] and not registry.load("learners", self.learner).embeds:
+        learner = registry.load("learners", self.learner)
+        fixed = not learner.embeds or "out_features" in inspect.signature(learner).parameters
+        if more < options["way"] and fixed:
             raise UsageError(
                 f"train_way={more} is less than way={options['way']}, but {self.learner} trains one output per class; "
                 f"use train_way >= way, or leave it out."

@@ -27,11 +27,13 @@ LEARNERS = {
     "matching": "quickstudy.learners.matching:MatchingNet",
     "relation": "quickstudy.learners.relation:RelationNet",
     "r2d2": "quickstudy.learners.r2d2:R2D2",
+    "snail": "quickstudy.learners.snail:SNAIL",
 }
 TASKS = {
     "omniglot": "quickstudy.tasks.omniglot:Omniglot",
     "glyphs": "quickstudy.tasks.glyphs:Glyphs",
     "sinusoids": "quickstudy.tasks.sinusoids:Sinusoids",
+    "gp": "quickstudy.tasks.gaussian_processes:GaussianProcesses",
     "folder": "quickstudy.tasks.image_folder:ImageFolder",
 }
 NETS = {
@@ -57,6 +59,11 @@ def load(kind: str, name: str) -> type[Any]:
     except KeyError:
         raise UsageError(f"there is no {name!r} among the {kind}: {', '.join(sorted(KINDS[kind]))}.") from None
     return getattr(importlib.import_module(module), attribute)
+
+
+def is_regression(tasks: str) -> bool:
+    """Whether the task distribution of this name is of values, not classes (recipes differ by that)."""
+    return load("tasks", tasks).kind == "regression"
 
 
 def name_of(cls: type) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ from quickstudy.learners.protonet import ProtoNet
 from quickstudy.learners.r2d2 import R2D2
 from quickstudy.learners.relation import RelationNet
 from quickstudy.learners.reptile import Reptile
+from quickstudy.learners.snail import SNAIL
 
 __all__ = [
     "ANIL",
@@ -27,6 +28,7 @@ __all__ = [
     "IMAML",
     "MAML",
     "R2D2",
+    "SNAIL",
     "AdaptsInSteps",
     "GradientLearner",
     "InnerLoop",
