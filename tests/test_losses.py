@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 import quickstudy as qs
-from quickstudy.losses import check_loss, score_name, task_losses, task_scores
+from quickstudy.losses import check_loss, larger_is_better, mean_of, score_name, spread_of, task_losses, task_scores
 
 RNG = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(3, 6, 4, generator=RNG, dtype=torch.float64)
@@ -21,6 +21,15 @@ def test_named_losses_are_torchs_own_task_by_task():
     ):
         expected = torch.stack([alone(p, t) for p, t in zip(predictions, y, strict=True)])
         torch.testing.assert_close(task_losses(loss, predictions, y), expected)
+
+
+def test_gaussian_is_minus_the_log_density_of_all_outputs():
+    predictions = torch.stack([VALUES, TARGETS.roll(1, 0).exp()], -1)
+    expected = -torch.distributions.Normal(mean_of(predictions), spread_of(predictions)).log_prob(TARGETS)
+    torch.testing.assert_close(task_losses("gaussian", predictions, TARGETS), expected.sum(2).mean(1))
+    assert score_name("gaussian", TARGETS) == "gaussian"
+    assert not larger_is_better("gaussian")
+    assert torch.isnan(task_losses("gaussian", predictions, torch.where(TARGETS > 1, torch.nan, TARGETS)).mean())
 
 
 def test_cross_entropy_is_right_by_hand():
@@ -69,6 +78,7 @@ def test_scores():
         ("cross_entropy", LOGITS, LABELS - 9, "labels run from -"),
         ("cross_entropy", LOGITS, LABELS.double(), "integer labels.*loss='mse'"),
         ("cross_entropy", LOGITS[..., 0], LABELS, r"predictions \[tasks, n, classes\]"),
+        ("gaussian", VALUES, TARGETS, r"predictions \[3, 6, 2, 2\], .* of y \[3, 6, 2\], got \[3, 6, 2\].*loss='mse'"),
         ("mse", VALUES[..., 0], TARGETS, r"shaped as y \[3, 6, 2\], got \[3, 6\]"),
     ],
 )
@@ -78,7 +88,7 @@ def test_what_does_not_fit_is_said(loss, predictions, y, text):
 
 
 def test_an_unknown_loss():
-    with pytest.raises(qs.UsageError, match=r"cross_entropy, mse or a callable.*got 'hinge'"):
+    with pytest.raises(qs.UsageError, match=r"cross_entropy, mse, gaussian or a callable.*got 'hinge'"):
         check_loss("hinge")
     with pytest.raises(qs.UsageError, match="hinge"):
         qs.MAML(qs.nets.MLP(), loss="hinge")

@@ -1,5 +1,6 @@
 """Losses and scores of a batch of tasks: one number per task."""
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -13,7 +14,10 @@ from quickstudy.errors import UsageError
 TaskLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """``loss(predictions [n, ...], targets [n, ...]) -> scalar`` of ONE task, as ``F.cross_entropy`` and ``F.mse_loss``."""
 
-NAMED = ("cross_entropy", "mse")
+NAMED = ("cross_entropy", "mse", "gaussian")
+"""``gaussian``: minus the log-likelihood of each example, in nats, under predictions that are a mean and a spread
+(standard deviation, > 0) for each output, side by side on a last axis more than y has (see ``mean_of``, ``spread_of``).
+"""
 NO_LABEL = -(2**62)  # torch's own default, -100, would drop a wrong label without a word
 
 
@@ -47,6 +51,15 @@ def task_losses(
         if predictions.shape != y.shape:
             raise UsageError(f"mse needs predictions shaped as y {list(y.shape)}, got {list(predictions.shape)}.")
         return F.mse_loss(predictions, y, reduction="none").flatten(1).mean(1)
+    if loss == "gaussian":
+        if predictions.shape != (*y.shape, 2):
+            raise UsageError(
+                f"gaussian needs predictions [{', '.join(map(str, (*y.shape, 2)))}], the mean and the spread of each "
+                f"value of y {list(y.shape)}, got {list(predictions.shape)}; for plain values set loss='mse'."
+            )
+        spread = spread_of(predictions)
+        nats = ((y - mean_of(predictions)) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2
+        return nats.flatten(2).sum(2).mean(1)
     assert callable(loss), "check_loss lets no other loss pass"
     losses = [loss(p, t) for p, t in zip(predictions, y, strict=True)]
     if losses[0].ndim:
@@ -61,6 +74,16 @@ def task_scores(
     if score_name(loss, y) == "accuracy":
         return (predictions.argmax(-1) == y).float().mean(1)
     return task_losses(loss, predictions, y)
+
+
+def mean_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
+    """The means of ``gaussian`` predictions."""
+    return predictions[..., 0]
+
+
+def spread_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
+    """The standard deviations of ``gaussian`` predictions."""
+    return predictions[..., 1]
 
 
 def larger_is_better(metric: str) -> bool:

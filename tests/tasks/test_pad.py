@@ -42,8 +42,12 @@ def test_values_of_a_single_number_each():
 def test_a_learner_that_does_not_know_of_padding_says_so():
     two, three = (qs.tasks.Glyphs(way=2, shot=shot, size=16).sample(1, 0).support for shot in (1, 2))
     net = qs.nets.Conv4(filters=2, size=16, out_features=None)
+    batch = pad([two, three])
     with pytest.raises(qs.UsageError, match="run from -1"):
-        qs.ProtoNet(net).adapt(pad([two, three]))
+        qs.ProtoNet(net).adapt(batch)(batch.x)
+    waves = [qs.tasks.Sinusoids(shot=shot).sample(1, 0) for shot in (2, 3)]
+    learner = qs.MAML(qs.nets.MLP(), loss="mse")
+    assert learner.adapt(pad([w.support for w in waves]))(waves[0].query.x.expand(2, -1, -1))[0].isnan().all()
 
 
 def test_what_cannot_be_one_batch():

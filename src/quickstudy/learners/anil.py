@@ -23,6 +23,7 @@ from quickstudy.functional import Execution, head_names
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
 from quickstudy.losses import TaskLoss
+from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -69,6 +70,6 @@ class ANIL(GradientLearner):
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name: MAML's, with ``inner_steps`` for the head to get somewhere."""
         options = MAML.recipe(preset, tasks, way, shot)
-        if tasks == "sinusoids":
+        if is_regression(tasks):
             return {**options, "inner_steps": 5}
         return {**options, "inner_lr": 0.4, "inner_steps": 5, "test_steps": 5}

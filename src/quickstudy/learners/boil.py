@@ -21,6 +21,7 @@ from quickstudy.functional import Execution, head_names, trainable
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
 from quickstudy.losses import TaskLoss
+from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -68,4 +69,4 @@ class BOIL(GradientLearner):
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name: MAML's, with the larger inner step that a fixed head allows."""
         options = MAML.recipe(preset, tasks, way, shot)
-        return options if tasks == "sinusoids" else {**options, "inner_lr": 0.5, "inner_steps": 1}
+        return options if is_regression(tasks) else {**options, "inner_lr": 0.5, "inner_steps": 1}

@@ -31,6 +31,7 @@ from quickstudy.errors import UsageError
 from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel, trainable
 from quickstudy.learners.base import LossLearner, Scalars
 from quickstudy.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 from quickstudy.tasks.batch import Examples, TaskBatch
 from quickstudy.unroll import unroll
@@ -106,7 +107,7 @@ class CAVIA(LossLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: sections 5.1 and 5.3. ``quick``, ``demo``: ours, for two CPU cores."""
-        if tasks == "sinusoids":
+        if is_regression(tasks):
             inner = {"context": 5, "inner_lr": 1.0, "inner_steps": 1, "shot": 10, "query": 10}
             steps = {"demo": 3000, "quick": 15000, "paper": 50000}[preset]
             return {**inner, "steps": steps, "meta_batch": 25, "test_query": 100}

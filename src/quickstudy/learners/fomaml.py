@@ -22,6 +22,7 @@ from quickstudy.functional import Execution
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
 from quickstudy.losses import TaskLoss
+from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -61,6 +62,6 @@ class FOMAML(GradientLearner):
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name: MAML's. ``quick``, ``demo``: with more and smaller inner steps."""
         options = MAML.recipe(preset, tasks, way, shot)
-        if tasks == "sinusoids" or preset == "paper":
+        if is_regression(tasks) or preset == "paper":
             return options
         return {**options, "inner_lr": 0.1, "inner_steps": 5, "test_steps": 5}

@@ -28,6 +28,7 @@ from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars
 from quickstudy.learners.inner import InnerLoop
 from quickstudy.losses import TaskLoss, judge, task_losses
+from quickstudy.registry import is_regression
 from quickstudy.rules import UpdateRule
 from quickstudy.tasks.batch import Examples, TaskBatch
 
@@ -87,7 +88,7 @@ class IMAML(MetaLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: section 4, the inner step size ours. ``quick``, ``demo``: ours, for two cores."""
-        if tasks == "sinusoids":  # none in the paper
+        if is_regression(tasks):  # none in the paper
             steps = {"demo": 2000, "quick": 10000, "paper": 70000}[preset]
             inner = {"inner_lr": 0.01, "inner_steps": 10, "strength": 0.5, "cg_steps": 5, "cg_damping": 2.0}
             return {**inner, "steps": steps, "meta_batch": 25, "clip": 10.0, "shot": 10, "query": 10}

@@ -21,6 +21,7 @@ from quickstudy.batchnorm import Mode
 from quickstudy.functional import Execution
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.losses import TaskLoss
+from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -63,7 +64,7 @@ class MAML(GradientLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: section 5 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
-        if tasks == "sinusoids":
+        if is_regression(tasks):
             steps = {"demo": 3000, "quick": 15000, "paper": 70000}[preset]
             return {"steps": steps, "meta_batch": 25, "inner_lr": 0.01, "inner_steps": 1, "test_steps": 10}
         few = way <= 5

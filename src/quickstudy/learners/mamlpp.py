@@ -29,6 +29,7 @@ from quickstudy.errors import UsageError
 from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel, trainable
 from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, derivative
 from quickstudy.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.registry import is_regression
 from quickstudy.rules import PerStep
 from quickstudy.tasks.batch import Examples, TaskBatch
 from quickstudy.unroll import unroll
@@ -116,7 +117,7 @@ class MAMLPlusPlus(MetaLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: the authors' settings for Omniglot. ``quick``, ``demo``: ours, for two cores."""
-        if tasks == "sinusoids":  # none in the paper
+        if is_regression(tasks):  # none in the paper
             steps = {"demo": 2000, "quick": 10000, "paper": 70000}[preset]
             inner = {"inner_lr": 0.01, "inner_steps": 3, "multi_step": steps // 10}
             return {**inner, "steps": steps, "meta_batch": 25, "schedule": "cosine", "clip": 10.0}

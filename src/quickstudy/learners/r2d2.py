@@ -28,6 +28,7 @@ from quickstudy.batchnorm import Mode
 from quickstudy.errors import UsageError
 from quickstudy.functional import Execution, TaskModel
 from quickstudy.learners.metric import FromFeatures, MetricLearner, one_hot, ways
+from quickstudy.registry import is_regression
 
 
 class R2D2(MetricLearner):
@@ -93,7 +94,7 @@ class R2D2(MetricLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: the authors' Omniglot run with 64 filters (60-way). ``quick``, ``demo``: ours."""
-        if tasks == "sinusoids":
+        if is_regression(tasks):
             return {"steps": {"demo": 3000, "quick": 15000, "paper": 70000}[preset], "meta_batch": 25}
         if preset == "paper":
             outer = {"steps": 20000, "meta_batch": 1, "meta_lr": 5e-3, "schedule": "cosine"}

@@ -27,6 +27,7 @@ from quickstudy.functional import AdaptedModel, Execution, TaskModel
 from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars
 from quickstudy.learners.inner import InnerLoop
 from quickstudy.losses import TaskLoss, judge
+from quickstudy.registry import is_regression
 from quickstudy.rules import SGD, Adam
 from quickstudy.seeding import generator
 from quickstudy.tasks.batch import Examples, TaskBatch
@@ -97,7 +98,7 @@ class Reptile(MetaLearner):
         """Options by name. ``paper``: section 6.1 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
         # 50 steps of adaptation make validating dear: do it seldom.
         outer = {"optimizer": "sgd", "schedule": "linear", "meta_batch": 5, "validate_every": 1500}
-        if tasks == "sinusoids":
+        if is_regression(tasks):
             steps = {"demo": 3000, "quick": 10000, "paper": 30000}[preset]
             inner = {"inner_optimizer": "sgd", "inner_lr": 0.02, "inner_steps": 32, "inner_batch": 10}
             return {**outer, **inner, "steps": steps, "meta_lr": 0.1, "shot": 10, "query": 40}

@@ -7,6 +7,7 @@ from quickstudy import registry
 METRICS = {
     "accuracy": "accuracy",
     "mse": "mean squared error",
+    "gaussian": "negative log-likelihood",
     "loss": "loss",
     "grad_norm": "norm of the meta-gradient",
 }

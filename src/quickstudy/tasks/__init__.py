@@ -6,12 +6,13 @@ model needs to know: ``x_shape`` (of one example), ``outputs`` and ``kind`` (``"
 ``describe()`` is its one line for people.
 
 Any labelled data: ``episodes_from``, ``Episodes``, ``ImageFolder``. A data set: ``Omniglot``. Drawn on the fly:
-``Glyphs`` and ``Sinusoids``.
+``Glyphs``, ``Sinusoids`` and ``GaussianProcesses``.
 """
 
 from quickstudy.tasks.batch import Batch, Examples, TaskBatch, TaskDistribution
 from quickstudy.tasks.episodes import Episodes, split_classes
 from quickstudy.tasks.from_dataset import episodes_from
+from quickstudy.tasks.gaussian_processes import GaussianProcesses
 from quickstudy.tasks.glyphs import Glyphs
 from quickstudy.tasks.image_folder import ImageFolder
 from quickstudy.tasks.omniglot import Omniglot
@@ -22,6 +23,7 @@ __all__ = [
     "Batch",
     "Episodes",
     "Examples",
+    "GaussianProcesses",
     "Glyphs",
     "ImageFolder",
     "Omniglot",
