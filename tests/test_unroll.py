@@ -8,7 +8,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy.rules import SGD, Adam, UpdateRule
-from quickstudy.unroll import gradients, unroll
+from quickstudy.unroll import losses_and_gradients, unroll
 
 LR = 0.1
 CURVATURE = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)  # of each task's bowl
@@ -128,9 +128,36 @@ def test_a_rule_is_learned_through(order):
 
 def test_each_tasks_gradient_is_its_own():
     _, params = start()
-    found = gradients(lambda p: bowl(p, 0), params, through=False)
+    losses, found = losses_and_gradients(lambda p: bowl(p, 0), params, through=False)
     torch.testing.assert_close(found["w"], CURVATURE * (3.0 - TARGET))
     assert not found["w"].requires_grad
+    torch.testing.assert_close(losses, bowl(params, 0).detach())
+    assert not losses.requires_grad
+
+
+class LossSized(UpdateRule):
+    """A rule whose steps are as long as the loss is large."""
+
+    def init(self, params):
+        return None
+
+    def with_losses(self, state, losses):
+        return losses
+
+    def update(self, params, grads, state):
+        return {name: p - state.view(-1, *[1] * (p.ndim - 1)) * grads[name] for name, p in params.items()}, None
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_rule_may_look_at_the_losses(order):
+    """phi = w - L(w) L'(w), so that d phi / dw = 1 - L'^2 - L L'': in order 1 losses and gradients are constants."""
+    w, params = start()
+    end = last(unroll(bowl, params, LossSized(), steps=1, order=order))
+    loss, slope = bowl(params, 0).detach(), CURVATURE * (3.0 - TARGET)
+    torch.testing.assert_close(end["w"].detach(), 3.0 - loss * slope)
+    (found,) = torch.autograd.grad(end["w"].sum(), w)
+    expected = torch.ones_like(slope) if order == 1 else 1 - slope**2 - loss * CURVATURE
+    torch.testing.assert_close(found, expected.sum())
 
 
 def wave(params, step):

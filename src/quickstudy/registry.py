@@ -22,28 +22,47 @@ LEARNERS = {
     "cavia": "quickstudy.learners.cavia:CAVIA",
     "imaml": "quickstudy.learners.imaml:IMAML",
     "protomaml": "quickstudy.learners.protomaml:ProtoMAML",
+    "lstm-meta": "quickstudy.learners.lstm_meta:LSTMMetaLearner",
+    "adam-optimizer": "quickstudy.learners.optimizers:AdamOptimizer",
+    "lstm-optimizer": "quickstudy.learners.optimizers:LSTMOptimizer",
+    "mlp-optimizer": "quickstudy.learners.optimizers:MLPOptimizer",
+    "hyper-optimizer": "quickstudy.learners.optimizers:HyperOptimizer",
     "reptile": "quickstudy.learners.reptile:Reptile",
     "protonet": "quickstudy.learners.protonet:ProtoNet",
     "matching": "quickstudy.learners.matching:MatchingNet",
     "relation": "quickstudy.learners.relation:RelationNet",
     "r2d2": "quickstudy.learners.r2d2:R2D2",
+    "cnp": "quickstudy.learners.cnp:CNP",
+    "anp": "quickstudy.learners.anp:ANP",
+    "ntm": "quickstudy.learners.ntm:SequenceLearner",
     "snail": "quickstudy.learners.snail:SNAIL",
+    "mann": "quickstudy.learners.mann:MANN",
 }
 TASKS = {
     "omniglot": "quickstudy.tasks.omniglot:Omniglot",
     "glyphs": "quickstudy.tasks.glyphs:Glyphs",
     "sinusoids": "quickstudy.tasks.sinusoids:Sinusoids",
     "gp": "quickstudy.tasks.gaussian_processes:GaussianProcesses",
+    "copy": "quickstudy.tasks.algorithmic:Copy",
+    "repeat-copy": "quickstudy.tasks.algorithmic:RepeatCopy",
+    "recall": "quickstudy.tasks.algorithmic:AssociativeRecall",
     "folder": "quickstudy.tasks.image_folder:ImageFolder",
+    "problems": "quickstudy.tasks.problems:Problems",
 }
 NETS = {
     "conv4": "quickstudy.nets.conv4:Conv4",
     "mlp": "quickstudy.nets.mlp:MLP",
     "resnet12": "quickstudy.nets.resnet12:ResNet12",
+    "flat": "quickstudy.nets.flat:Flat",
 }
 RULES = {
     "sgd": "quickstudy.rules.sgd:SGD",
     "adam": "quickstudy.rules.adam:Adam",
+    "lstm-gates": "quickstudy.rules.lstm_gates:LSTMGates",
+    "learned-adam": "quickstudy.rules.learned_adam:LearnedAdam",
+    "coordinate-lstm": "quickstudy.rules.coordinate_lstm:CoordinateLSTM",
+    "feature-mlp": "quickstudy.rules.feature_mlp:FeatureMLP",
+    "hyper-mlp": "quickstudy.rules.hyper_mlp:HyperMLP",
 }
 KINDS: dict[str, dict[str, str]] = {"learners": LEARNERS, "tasks": TASKS, "nets": NETS, "rules": RULES}
 

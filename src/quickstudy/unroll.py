@@ -12,7 +12,7 @@ from torch import Tensor
 
 from quickstudy.errors import UsageError
 from quickstudy.functional import Params
-from quickstudy.rules import UpdateRule
+from quickstudy.rules import UpdateRule, UsesLosses
 
 Objective = Callable[[Params, int], Float[Tensor, " tasks"]]
 """``objective(params, step) -> losses [tasks]``, each a function of its own task's parameters only."""
@@ -35,14 +35,18 @@ def unroll(objective: Objective, start: Params, rule: UpdateRule, *, steps: int,
     params, state = start, rule.init(start)
     yield params
     for step in range(steps):
-        grads = gradients(lambda p, k=step: objective(p, k), params, through=keep and order == 2)
+        losses, grads = losses_and_gradients(lambda p, k=step: objective(p, k), params, through=keep and order == 2)
         with torch.set_grad_enabled(keep):
+            if isinstance(rule, UsesLosses):
+                state = rule.with_losses(state, losses)
             params, state = rule.update(params, grads, state)
         yield params
 
 
-def gradients(objective: Callable[[Params], Tensor], params: Params, *, through: bool) -> Params:
-    """Each task's gradient of its own loss, ``{name: [tasks, ...]}``; differentiable if ``through``.
+def losses_and_gradients(
+    objective: Callable[[Params], Tensor], params: Params, *, through: bool
+) -> tuple[Float[Tensor, " tasks"], Params]:
+    """Each task's loss and its gradient ``{name: [tasks, ...]}``; differentiable if ``through``, else constants.
 
     The losses are summed before the one backward pass: a task's loss depends on no other task's parameters.
     Parameters that the loss does not use get zeros.
@@ -51,7 +55,8 @@ def gradients(objective: Callable[[Params], Tensor], params: Params, *, through:
         at = params if through else {name: p.detach().requires_grad_() for name, p in params.items()}
         # A start without a graph (after no_grad, or plain tensors) still has a gradient.
         at = {name: p if p.requires_grad else p.detach().requires_grad_() for name, p in at.items()}
+        losses = objective(at)
         grads = torch.autograd.grad(
-            objective(at).sum(), list(at.values()), create_graph=through, allow_unused=True, materialize_grads=True
+            losses.sum(), list(at.values()), create_graph=through, allow_unused=True, materialize_grads=True
         )
-    return dict(zip(at, grads, strict=True))
+    return losses if through else losses.detach(), dict(zip(at, grads, strict=True))

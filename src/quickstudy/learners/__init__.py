@@ -1,18 +1,25 @@
 """Meta-learners: one file per algorithm."""
 
 from quickstudy.learners.anil import ANIL
+from quickstudy.learners.anp import ANP
 from quickstudy.learners.base import AdaptsInSteps, LossLearner, MetaGradient, MetaLearner, Metrics, Scalars, Solver
 from quickstudy.learners.boil import BOIL
 from quickstudy.learners.cavia import CAVIA
+from quickstudy.learners.cnp import CNP
 from quickstudy.learners.fomaml import FOMAML
 from quickstudy.learners.imaml import IMAML
 from quickstudy.learners.inner import GradientLearner, InnerLoop
+from quickstudy.learners.lstm_meta import LSTMMetaLearner
 from quickstudy.learners.maml import MAML
 from quickstudy.learners.mamlpp import MAMLPlusPlus
+from quickstudy.learners.mann import MANN
 from quickstudy.learners.matching import MatchingNet
 from quickstudy.learners.meta_curvature import MetaCurvature
 from quickstudy.learners.meta_sgd import MetaSGD
 from quickstudy.learners.metric import MetricLearner
+from quickstudy.learners.ntm import SequenceLearner
+from quickstudy.learners.optimizer import OptimizerLearner
+from quickstudy.learners.optimizers import AdamOptimizer, HyperOptimizer, LSTMOptimizer, MLPOptimizer
 from quickstudy.learners.protomaml import ProtoMAML
 from quickstudy.learners.protonet import ProtoNet
 from quickstudy.learners.r2d2 import R2D2
@@ -22,18 +29,26 @@ from quickstudy.learners.snail import SNAIL
 
 __all__ = [
     "ANIL",
+    "ANP",
     "BOIL",
     "CAVIA",
+    "CNP",
     "FOMAML",
     "IMAML",
     "MAML",
+    "MANN",
     "R2D2",
     "SNAIL",
+    "AdamOptimizer",
     "AdaptsInSteps",
     "GradientLearner",
+    "HyperOptimizer",
     "InnerLoop",
+    "LSTMMetaLearner",
+    "LSTMOptimizer",
     "LossLearner",
     "MAMLPlusPlus",
+    "MLPOptimizer",
     "MatchingNet",
     "MetaCurvature",
     "MetaGradient",
@@ -41,10 +56,12 @@ __all__ = [
     "MetaSGD",
     "MetricLearner",
     "Metrics",
+    "OptimizerLearner",
     "ProtoMAML",
     "ProtoNet",
     "RelationNet",
     "Reptile",
     "Scalars",
+    "SequenceLearner",
     "Solver",
 ]

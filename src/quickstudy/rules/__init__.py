@@ -1,10 +1,29 @@
 """Update rules: pure, differentiable functions from (parameters, gradients, state) to (parameters, state)."""
 
 from quickstudy.rules.adam import Adam, AdamState
-from quickstudy.rules.base import UpdateRule
+from quickstudy.rules.base import UpdateRule, UsesLosses
+from quickstudy.rules.coordinate_lstm import CoordinateLSTM
 from quickstudy.rules.curvature import Curvature
+from quickstudy.rules.feature_mlp import FeatureMLP
+from quickstudy.rules.hyper_mlp import HyperMLP
+from quickstudy.rules.learned_adam import LearnedAdam
+from quickstudy.rules.lstm_gates import LSTMGates
 from quickstudy.rules.per_parameter import PerParameter
 from quickstudy.rules.per_step import PerStep
 from quickstudy.rules.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamState", "Curvature", "PerParameter", "PerStep", "UpdateRule"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamState",
+    "CoordinateLSTM",
+    "Curvature",
+    "FeatureMLP",
+    "HyperMLP",
+    "LSTMGates",
+    "LearnedAdam",
+    "PerParameter",
+    "PerStep",
+    "UpdateRule",
+    "UsesLosses",
+]

@@ -6,9 +6,10 @@ learn through the rule, and the rule itself can be learned (then its meta-parame
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from quickstudy.functional import Params
 
@@ -23,6 +24,15 @@ class UpdateRule(nn.Module, ABC):
     @abstractmethod
     def update(self, params: Params, grads: Params, state: Any) -> tuple[Params, Any]:
         """One step: new parameters and new state. Nothing that is passed in is changed."""
+
+
+@runtime_checkable
+class UsesLosses(Protocol):
+    """A rule that looks at the losses, too: ``unroll`` puts them in its state before each ``update``."""
+
+    def with_losses(self, state: Any, losses: Float[Tensor, " tasks"]) -> Any:
+        """The state, told the losses at the parameters that the coming ``update`` moves."""
+        ...
 
 
 def key(name: str, part: str) -> str:
