@@ -58,16 +58,19 @@ class TaskModel:
             if it has one (``RunsTasks``), vmap on GPUs and for models without convolutions, recurrent cells and
             BatchNorm, else threads. All give the same numbers to rounding. A model that vmap cannot take falls back to
             threads with one warning.
+        adapts: whether the model must have something to adapt or to learn (a learner may have parameters of its own).
 
     Raises:
-        UsageError: an unknown mode, or a model without trainable parameters.
+        UsageError: an unknown mode, or a model without trainable parameters that should have some.
     """
 
-    def __init__(self, model: nn.Module, bn: batchnorm.Mode, execution: Execution = "auto") -> None:
+    def __init__(
+        self, model: nn.Module, bn: batchnorm.Mode, execution: Execution = "auto", *, adapts: bool = True
+    ) -> None:
         if execution not in get_args(Execution):
             raise UsageError(f"execution must be one of {', '.join(get_args(Execution))}, got {execution!r}.")
         batchnorm.check_mode(bn, model)
-        if not any(p.requires_grad for p in model.parameters()):
+        if adapts and not any(p.requires_grad for p in model.parameters()):
             raise UsageError("the model has no parameter with requires_grad=True: there is nothing to adapt.")
         self.model = model
         self.bn: batchnorm.Mode = bn

@@ -10,6 +10,7 @@ from quickstudy.learners.fomaml import FOMAML
 from quickstudy.learners.imaml import IMAML
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.lstm_meta import LSTMMetaLearner
+from quickstudy.learners.instances import by_instance
 from quickstudy.learners.maml import MAML
 from quickstudy.learners.mamlpp import MAMLPlusPlus
 from quickstudy.learners.mann import MANN
@@ -64,4 +65,5 @@ __all__ = [
     "Scalars",
     "SequenceLearner",
     "Solver",
+    "by_instance",
 ]

@@ -40,6 +40,7 @@ class MetricLearner(LossLearner):
 
     learns: ClassVar[tuple[str, ...]] = ("classification",)
     embeds: ClassVar[bool] = True
+    any_way: ClassVar[bool] = True
     net: TaskModel
     chunk: int | None
 
@@ -53,7 +54,7 @@ class MetricLearner(LossLearner):
         if self.bn_mode == "transductive":
 
             def solve_together(x: Tensor) -> Tensor:
-                _check_tasks(x, support)
+                check_tasks(x, support)
                 features = self.net.forward(shared, torch.cat([support.x, x], 1))
                 own, asked = features.tensor_split([support.x.shape[1]], dim=1)
                 return self.fit(own, support.y)(asked)
@@ -63,7 +64,7 @@ class MetricLearner(LossLearner):
         predict = self.fit(self.net.forward(shared, support.x, statistics), support.y)
 
         def solve(x: Tensor) -> Tensor:
-            _check_tasks(x, support)
+            check_tasks(x, support)
             return predict(self.net.forward(shared, x, statistics))
 
         return solve
@@ -132,7 +133,8 @@ def feature_shape(model: torch.nn.Module) -> tuple[int, ...]:
     return shape
 
 
-def _check_tasks(x: Tensor, support: Examples) -> None:
+def check_tasks(x: Tensor, support: Examples) -> None:
+    """Raise ``UsageError`` where the queries are not of as many tasks as the support set."""
     if x.ndim < 2 or len(x) != len(support):
         raise UsageError(
             f"this solver was adapted to {len(support)} tasks: x must be [{len(support)}, n, ...], got {[*x.shape]}."

@@ -2,7 +2,9 @@
 
 from quickstudy.nets.conv4 import Conv4
 from quickstudy.nets.conv_block import ConvBlock
+from quickstudy.nets.flat import Flat
+from quickstudy.nets.lrua import LRUA
 from quickstudy.nets.mlp import MLP
 from quickstudy.nets.resnet12 import ResNet12
 
-__all__ = ["MLP", "Conv4", "ConvBlock", "ResNet12"]
+__all__ = ["LRUA", "MLP", "Conv4", "ConvBlock", "Flat", "ResNet12"]
