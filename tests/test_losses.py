@@ -32,6 +32,19 @@ def test_gaussian_is_minus_the_log_density_of_all_outputs():
     assert torch.isnan(task_losses("gaussian", predictions, torch.where(TARGETS > 1, torch.nan, TARGETS)).mean())
 
 
+def test_bits_are_scored_by_the_share_that_is_wrong():
+    bits = (TARGETS > 0).double()
+    expected = torch.stack([F.binary_cross_entropy_with_logits(p, t) for p, t in zip(VALUES, bits, strict=True)])
+    torch.testing.assert_close(task_losses("bits", VALUES, bits), expected)
+    logits = torch.tensor([[[2.0, -1.0], [0.5, -3.0]], [[1.0, 1.0], [-1.0, 1.0]]])
+    asked = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 1.0]]])
+    assert task_scores("bits", logits, asked).tolist() == [0.25, 0.0]
+    assert score_name("bits", asked) == "bit_error"
+    assert not larger_is_better("bit_error")
+    with pytest.raises(qs.UsageError, match="floating point"):
+        task_losses("bits", logits, asked.long())
+
+
 def test_cross_entropy_is_right_by_hand():
     logits = torch.tensor([[[0.0, 0.0], [0.0, 3.0]]]).log_softmax(-1)
     found = task_losses("cross_entropy", logits, torch.tensor([[0, 1]]))
@@ -88,7 +101,7 @@ def test_what_does_not_fit_is_said(loss, predictions, y, text):
 
 
 def test_an_unknown_loss():
-    with pytest.raises(qs.UsageError, match=r"cross_entropy, mse, gaussian or a callable.*got 'hinge'"):
+    with pytest.raises(qs.UsageError, match=r"cross_entropy, mse, gaussian, bits or a callable.*got 'hinge'"):
         check_loss("hinge")
     with pytest.raises(qs.UsageError, match="hinge"):
         qs.MAML(qs.nets.MLP(), loss="hinge")

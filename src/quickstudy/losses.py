@@ -14,9 +14,10 @@ from quickstudy.errors import UsageError
 TaskLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """``loss(predictions [n, ...], targets [n, ...]) -> scalar`` of ONE task, as ``F.cross_entropy`` and ``F.mse_loss``."""
 
-NAMED = ("cross_entropy", "mse", "gaussian")
+NAMED = ("cross_entropy", "mse", "gaussian", "bits")
 """``gaussian``: minus the log-likelihood of each example, in nats, under predictions that are a mean and a spread
 (standard deviation, > 0) for each output, side by side on a last axis more than y has (see ``mean_of``, ``spread_of``).
+``bits``: binary cross-entropy of logits, in nats per bit, for targets 0.0 or 1.0; scored by the share of wrong bits.
 """
 NO_LABEL = -(2**62)  # torch's own default, -100, would drop a wrong label without a word
 
@@ -60,6 +61,13 @@ def task_losses(
         spread = spread_of(predictions)
         nats = ((y - mean_of(predictions)) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2
         return nats.flatten(2).sum(2).mean(1)
+    if loss == "bits":
+        if predictions.shape != y.shape or not y.is_floating_point():
+            raise UsageError(
+                f"bits needs logits shaped as y {list(y.shape)} and y in floating point (0.0 or 1.0), got predictions "
+                f"{list(predictions.shape)} and y {y.dtype}."
+            )
+        return F.binary_cross_entropy_with_logits(predictions, y, reduction="none").flatten(1).mean(1)
     assert callable(loss), "check_loss lets no other loss pass"
     losses = [loss(p, t) for p, t in zip(predictions, y, strict=True)]
     if losses[0].ndim:
@@ -70,9 +78,11 @@ def task_losses(
 def task_scores(
     loss: str | TaskLoss, predictions: Shaped[Tensor, "tasks n ..."], y: Shaped[Tensor, "tasks n ..."]
 ) -> Float[Tensor, " tasks"]:
-    """What is reported beside the loss, ``[tasks]``: accuracy for labels, else the loss itself."""
+    """What is reported beside the loss, ``[tasks]``: accuracy for labels, wrong bits, else the loss itself."""
     if score_name(loss, y) == "accuracy":
         return (predictions.argmax(-1) == y).float().mean(1)
+    if loss == "bits":
+        return ((predictions > 0) != (y > 0.5)).float().flatten(1).mean(1)
     return task_losses(loss, predictions, y)
 
 
@@ -92,9 +102,11 @@ def larger_is_better(metric: str) -> bool:
 
 
 def score_name(loss: str | TaskLoss, y: Tensor) -> str:
-    """``accuracy`` for integer labels ``[tasks, n]``, else the loss's own name."""
+    """``accuracy`` for integer labels ``[tasks, n]``, ``bit_error`` for bits, else the loss's own name."""
     if y.ndim == 2 and not y.is_floating_point():
         return "accuracy"
+    if loss == "bits":
+        return "bit_error"
     return loss if isinstance(loss, str) else "loss"
 
 

@@ -1,10 +1,12 @@
 """Base networks, small and plain. Any other ``nn.Module`` serves as well."""
 
+from quickstudy.nets.cells import Cell, LSTMCell, read, repeat
 from quickstudy.nets.conv4 import Conv4
 from quickstudy.nets.conv_block import ConvBlock
 from quickstudy.nets.flat import Flat
 from quickstudy.nets.lrua import LRUA
 from quickstudy.nets.mlp import MLP
+from quickstudy.nets.ntm import NTM
 from quickstudy.nets.resnet12 import ResNet12
 
-__all__ = ["LRUA", "MLP", "Conv4", "ConvBlock", "Flat", "ResNet12"]
+__all__ = ["LRUA", "MLP", "NTM", "Cell", "Conv4", "ConvBlock", "Flat", "LSTMCell", "ResNet12", "read", "repeat"]

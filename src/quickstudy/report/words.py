@@ -8,6 +8,7 @@ METRICS = {
     "accuracy": "accuracy",
     "mse": "mean squared error",
     "gaussian": "negative log-likelihood",
+    "bit_error": "share of wrong bits",
     "loss": "loss",
     "grad_norm": "norm of the meta-gradient",
 }

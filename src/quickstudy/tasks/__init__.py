@@ -9,6 +9,7 @@ Any labelled data: ``episodes_from``, ``Episodes``, ``ImageFolder``. A data set:
 ``Glyphs``, ``Sinusoids`` and ``GaussianProcesses``.
 """
 
+from quickstudy.tasks.algorithmic import AssociativeRecall, Copy, RepeatCopy
 from quickstudy.tasks.batch import Batch, Examples, TaskBatch, TaskDistribution
 from quickstudy.tasks.episodes import Episodes, split_classes
 from quickstudy.tasks.from_dataset import episodes_from
@@ -17,16 +18,22 @@ from quickstudy.tasks.glyphs import Glyphs
 from quickstudy.tasks.image_folder import ImageFolder
 from quickstudy.tasks.omniglot import Omniglot
 from quickstudy.tasks.pad import pad, present
+from quickstudy.tasks.problems import ProblemBatch, Problems
 from quickstudy.tasks.sinusoids import Sinusoids
 
 __all__ = [
+    "AssociativeRecall",
     "Batch",
+    "Copy",
     "Episodes",
     "Examples",
     "GaussianProcesses",
     "Glyphs",
     "ImageFolder",
     "Omniglot",
+    "ProblemBatch",
+    "Problems",
+    "RepeatCopy",
     "Sinusoids",
     "TaskBatch",
     "TaskDistribution",
