@@ -1,0 +1,97 @@
+"""A small MLP that turns hand-made features of each coordinate into its step, with weights that all share.
+
+For a coordinate with features x, in a tensor with features u (both in ``quickstudy.rules._features``):
+
+    (d, s) = MLP(x, u)
+    step   = (skip . x + d) * exp(0.3 s) * exp(base + size . u)        p' = p - step
+
+The first factor is a direction, the second a magnitude of the coordinate, the third one of the tensor (a learned
+schedule, and how steps grow with the parameters). u enters the MLP by its first layer's bias. The MLP's output starts
+at zero, ``skip`` at the feature that is Adam's direction, and ``size`` at the parameter's root mean square: an
+untrained rule is Adam with steps relative to the size of the parameters, and all that it learns is a gain over that.
+
+Where it differs from the paper: the start, ``skip`` and ``size``; 15 features of a coordinate in place of 39, with
+three momenta and one second moment.
+
+Reference: Metz, Freeman, Harrison, Maheswaranathan, Sohl-Dickstein: Practical tradeoffs between memory, compute, and
+performance in learned optimizers. CoLLAs 2022 (small_fc_lopt).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from quickstudy.errors import UsageError
+from quickstudy.functional import Params
+from quickstudy.rules._coordinates import CoordinateState, names_in_groups, place, spread
+from quickstudy.rules._features import (
+    ADAM,
+    COORDINATE_FEATURES,
+    LOG_SIZE,
+    TENSOR_FEATURES,
+    Features,
+    begin,
+    features,
+    follow,
+)
+from quickstudy.rules.base import UpdateRule
+
+MAGNITUDE = 0.3
+
+
+class FeatureMLP(UpdateRule):
+    """A small MLP over momenta, second moments and the step, shared by all coordinates.
+
+    Args:
+        hidden: units of each of the two hidden layers.
+        lr: steps of the untrained rule, relative to the root mean square of a tensor's parameters, > 0.
+    """
+
+    def __init__(self, *, hidden: int = 16, lr: float = 0.01) -> None:
+        super().__init__()
+        if hidden < 1 or lr <= 0:
+            raise UsageError(f"FeatureMLP needs hidden >= 1 and lr > 0, got {hidden} and {lr}.")
+        self.hidden = hidden
+        self.lr = lr
+        inputs = COORDINATE_FEATURES + TENSOR_FEATURES
+        self.first = nn.Parameter(torch.randn(hidden, COORDINATE_FEATURES) / math.sqrt(inputs))
+        self.first_tensor = nn.Parameter(torch.randn(hidden, TENSOR_FEATURES) / math.sqrt(inputs))
+        self.first_bias = nn.Parameter(torch.zeros(hidden))
+        self.second = nn.Parameter(torch.randn(hidden, hidden) * math.sqrt(2 / hidden))
+        self.second_bias = nn.Parameter(torch.zeros(hidden))
+        self.out = nn.Parameter(torch.zeros(2, hidden))
+        self.skip = nn.Parameter(torch.zeros(COORDINATE_FEATURES).index_fill_(0, torch.tensor(ADAM), 1.0))
+        self.base = nn.Parameter(torch.tensor(math.log(lr)))
+        self.size = nn.Parameter(torch.zeros(TENSOR_FEATURES).index_fill_(0, torch.tensor(LOG_SIZE), 1.0))
+
+    def init(self, params: Params) -> CoordinateState:
+        return {name: begin(p) for name, p in params.items()}
+
+    def update(self, params: Params, grads: Params, state: CoordinateState) -> tuple[Params, CoordinateState]:
+        after = follow(grads, state)
+        moved: Params = {}
+        for names in names_in_groups(params):
+            group = {name: params[name] for name in names}
+            made = features(group, {name: grads[name] for name in names}, after)
+            bias = self.first_tensor @ made.tensors + self.first_bias[:, None]  # [t, hidden, k]
+            size = (self.base + self.size @ made.tensors).exp()  # [t, k]
+
+            def move(at: slice, made: Features = made, bias: Tensor = bias, size: Tensor = size) -> Tensor:
+                return made.p[:, at] - self._step(made, bias, at) * spread(size, made.sizes, at)
+
+            moved |= place(move, group)
+        return moved, after
+
+    def _step(self, made: Features, bias: Tensor, at: slice) -> Tensor:
+        """Direction times the coordinate's magnitude, ``[t, n]``."""
+        first = torch.cat([self.first, self.skip[None]])
+        bias = torch.cat([bias, torch.zeros_like(bias[:, :1])], 1)
+        if len(made.sizes) == 1:  # the features' scales in the weights: fewer passes over the coordinates
+            h = torch.baddbmm(bias, first * made.scales.mT, made.raw(at))
+        else:
+            h = first @ made.coordinates(at) + spread(bias, made.sizes, at)
+        direct = h[:, -1]
+        h = self.second @ h[:, :-1].relu() + self.second_bias[:, None]
+        d, s = (self.out @ h.relu()).unbind(1)
+        return (direct + d) * (MAGNITUDE * s).exp()
