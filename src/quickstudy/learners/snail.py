@@ -33,6 +33,7 @@ from quickstudy.errors import UsageError
 from quickstudy.functional import Execution, TaskModel
 from quickstudy.learners.metric import FromFeatures, MetricLearner, feature_shape
 from quickstudy.nets.temporal import CausalAttention, CausalBlock, Chain, tc_block
+from quickstudy.registry import is_regression
 from quickstudy.tasks.pad import present
 
 
@@ -60,6 +61,7 @@ class SNAIL(MetricLearner):
     """
 
     learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    any_way: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -153,8 +155,8 @@ class SNAIL(MetricLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: the sizes of appendix C.1; its steps, and ``quick`` and ``demo``, are ours."""
-        small = {"embedding": 32, "keys": (32, 32, 32), "values": (32, 32, 32), "tc_filters": 32}
-        if tasks == "sinusoids":
+        small = {"keys": (64, 128, 128), "values": (32, 64, 64), "tc_filters": 64}
+        if is_regression(tasks):
             steps = {"demo": 3000, "quick": 15000, "paper": 70000}[preset]
             outer = {"steps": steps, "meta_batch": 25, "schedule": "cosine", "clip": 10.0}
             return {**outer, "length": 11, **({} if preset == "paper" else small)}
