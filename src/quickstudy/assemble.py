@@ -104,9 +104,10 @@ class Choice:
         Raises:
             UsageError: an unknown name.
         """
-        suits: str = registry.load("learners", learner).default_tasks
-        chosen = tasks or suits
+        cls = registry.load("learners", learner)
+        chosen: str = tasks or cls.default_tasks
         usual: str = getattr(registry.load("tasks", chosen), "default_net", "conv4")
+        usual = getattr(cls, "suits", {}).get(chosen, usual)
         return Choice(learner, chosen, net or usual, preset or "quick")
 
     @property
@@ -172,9 +173,7 @@ class Choice:
             return {}
         if "way" not in options:
             raise UsageError(f"{self.tasks} are no classes; leave out train_way.")
-        learner = registry.load("learners", self.learner)
-        fixed = not learner.embeds or "out_features" in inspect.signature(learner).parameters
-        if more < options["way"] and fixed:
+        if more < options["way"] and not registry.load("learners", self.learner).any_way:
             raise UsageError(
                 f"train_way={more} is less than way={options['way']}, but {self.learner} trains one output per class; "
                 f"use train_way >= way, or leave it out."

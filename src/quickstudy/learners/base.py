@@ -55,6 +55,8 @@ class MetaLearner(nn.Module, ABC):
     """What it is trained on from the command line, if nothing else is said."""
     embeds: ClassVar[bool] = False
     """Whether the network gives features to compare (a net without a head) rather than one output per class."""
+    any_way: ClassVar[bool] = False
+    """Whether it takes tasks of more classes than it was built for (it counts them in the support set)."""
 
     @property
     @abstractmethod
