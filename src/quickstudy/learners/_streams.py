@@ -14,6 +14,7 @@ from torch import Tensor
 from quickstudy.errors import UsageError
 from quickstudy.nets.cells import Cell, State, read
 from quickstudy.seeding import fold, generator
+from quickstudy.tasks.batch import Examples
 
 CHARACTERS, LENGTH = 5, 5
 """String labels: how many characters there are, and how many make a label."""
@@ -30,6 +31,13 @@ def keys(x: Shaped[Tensor, "t n ..."]) -> Int[Tensor, "t n"]:
 def reading_order(x: Shaped[Tensor, "t n ..."]) -> Int[Tensor, "t n"]:
     """A random order of the examples of each task, always the same for the same examples."""
     return keys(x).argsort(dim=1, stable=True)
+
+
+def shuffled(examples: Examples) -> Examples:
+    """The examples in ``reading_order``."""
+    order = reading_order(examples.x)
+    at = order.view(*order.shape, *[1] * (examples.x.ndim - 2)).expand_as(examples.x)
+    return Examples(examples.x.gather(1, at), examples.y.gather(1, order))
 
 
 def words(x: Shaped[Tensor, "t n ..."], classes: int, like: Tensor) -> Float[Tensor, "t k 25"]:

@@ -10,7 +10,7 @@ memory's cell (``quickstudy.nets.lrua``) and its state s_t, which starts anew in
 
 A solver reads the support set in the order in which it is given; each query is then a next step of its own, from the
 same state. The meta-loss is that of one stream of support and query examples in random order (``stream=True``), or
-that of the queries alone (``stream=False``).
+that of the queries alone after the support set in random order (``stream=False``).
 
 Where it differs from the paper: a stream's order and string labels follow from its examples (``learners/_streams.py``),
 so that an episode is always read the same way; strings are distinct within a task. The paper reads raw pixels (``--net
@@ -170,7 +170,8 @@ class MANN(LossLearner):
 
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         if not self.stream:
-            return judge(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
+            shuffled = streams.shuffled(batch.support)  # class by class, the place of an example tells its label
+            return judge(self.judged_by, self.adapt(shuffled)(batch.query.x), batch.query.y)
         log_p, y = self.read_stream(batch)
         there = present(y)
         nll_tn = -log_p.gather(2, y.clamp(min=0).unsqueeze(-1)).squeeze(-1).masked_fill(~there, 0.0)
@@ -197,12 +198,12 @@ class MANN(LossLearner):
         self, batch: TaskBatch
     ) -> tuple[Float[Tensor, "tasks n f"], Int[Tensor, "tasks n"], Float[Tensor, "tasks k w"]]:
         """What is read of a stream, step by step; the labels in that order, and what the classes are called."""
-        x, y = torch.cat([batch.support.x, batch.query.x], 1), torch.cat([batch.support.y, batch.query.y], 1)
-        shared = self.net.start(len(batch))
-        features = self.net.forward(shared, x, self.net.statistics(shared, batch.support.x)).flatten(2)
-        order = streams.reading_order(x)
-        y = y.gather(1, order)
-        features = features.gather(1, order.unsqueeze(-1).expand_as(features))
+        all_of_them = (
+            torch.cat([a, b], 1) for a, b in ((batch.support.x, batch.query.x), (batch.support.y, batch.query.y))
+        )
+        stream = streams.shuffled(Examples(*all_of_them))
+        y, shared = stream.y, self.net.start(len(batch))
+        features = self.net.forward(shared, stream.x, self.net.statistics(shared, batch.support.x)).flatten(2)
         words = self._words(batch.support, features)
         return torch.cat([features, self._labels_before(y, words)[:, :-1]], -1), y, words
 
