@@ -146,7 +146,7 @@ def test_feature_mlp_by_hand(name):
     params, grads = start(), gradients(3, seed=4)
     before, _ = run(rule, params, grads[:-1])
     found, _ = run(rule, params, grads)
-    p = before[name][1]
+    p = before[name][1].detach()
     x, u = features_by_hand(p, [g[name][1] for g in grads])
     h = (rule.first @ x + (rule.first_tensor @ u + rule.first_bias)[:, None]).relu()
     h = (rule.second @ h + rule.second_bias[:, None]).relu()
@@ -193,8 +193,8 @@ def test_untrained_rules_are_adam_relative_to_the_parameters(rule):
     for name, p in before.items():
         at = (1, *(0 for _ in p.shape[1:]))
         m, v = moments([g[name] for g in grads], at)
-        size = math.sqrt(float((p[1] ** 2).mean()) + FLOOR**2)
-        assert float((p - found[name])[at]) == pytest.approx(0.02 * size * m[1] / math.sqrt(v), rel=1e-4)
+        size = math.sqrt((p[1] ** 2).mean().item() + FLOOR**2)
+        assert (p - found[name])[at].item() == pytest.approx(0.02 * size * m[1] / math.sqrt(v), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", RULES)
