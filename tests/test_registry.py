@@ -41,6 +41,9 @@ EXAMPLES = {
         qs.nets.Conv4(filters=3, size=16, out_features=None, pools=2, features="maps"), relation_filters=4, pool="sum"
     ),
     ("learners", "r2d2"): lambda images: qs.R2D2(qs.nets.MLP(out_features=None), ridge=0.5, scale=2.0, loss="mse"),
+    ("learners", "incontext"): lambda images: qs.InContext(
+        qs.nets.Flat(in_features=4), table=True, width=8, label_width=4, layers=1, heads=2, groups=1, whitened=1
+    ),
     ("learners", "cnp"): lambda images: qs.CNP(
         qs.nets.MLP(in_features=2, out_features=None), kind="regression", out_features=2, width=8, min_spread=0.2
     ),
@@ -63,6 +66,7 @@ EXAMPLES = {
     ("tasks", "copy"): lambda images: qs.tasks.Copy(bits=3, length=(2, 5), split="val"),
     ("tasks", "repeat-copy"): lambda images: qs.tasks.RepeatCopy(bits=3, length=(2, 5), copies=(1, 4)),
     ("tasks", "recall"): lambda images: qs.tasks.AssociativeRecall(bits=3, items=(2, 5), item_length=2),
+    ("tasks", "tabular"): lambda images: qs.tasks.TabularPrior(way=3, shot=2, query=4, features=5, split="val"),
     ("tasks", "folder"): lambda images: qs.tasks.ImageFolder(images, way=1, shot=1, query=1, size=16, channels=1),
     ("tasks", "problems"): lambda images: qs.tasks.Problems(families=("conv",), horizon=(3, 5), rescale=0.0),
     ("nets", "conv4"): lambda images: qs.nets.Conv4(in_channels=3, out_features=2, filters=4, size=20),

@@ -32,6 +32,7 @@ LEARNERS = {
     "matching": "quickstudy.learners.matching:MatchingNet",
     "relation": "quickstudy.learners.relation:RelationNet",
     "r2d2": "quickstudy.learners.r2d2:R2D2",
+    "incontext": "quickstudy.learners.incontext:InContext",
     "cnp": "quickstudy.learners.cnp:CNP",
     "anp": "quickstudy.learners.anp:ANP",
     "ntm": "quickstudy.learners.ntm:SequenceLearner",
@@ -46,6 +47,7 @@ TASKS = {
     "copy": "quickstudy.tasks.algorithmic:Copy",
     "repeat-copy": "quickstudy.tasks.algorithmic:RepeatCopy",
     "recall": "quickstudy.tasks.algorithmic:AssociativeRecall",
+    "tabular": "quickstudy.tasks.tabular_prior:TabularPrior",
     "folder": "quickstudy.tasks.image_folder:ImageFolder",
     "problems": "quickstudy.tasks.problems:Problems",
 }

@@ -8,7 +8,9 @@ from quickstudy.learners.cavia import CAVIA
 from quickstudy.learners.cnp import CNP
 from quickstudy.learners.fomaml import FOMAML
 from quickstudy.learners.imaml import IMAML
+from quickstudy.learners.incontext import InContext
 from quickstudy.learners.inner import GradientLearner, InnerLoop
+from quickstudy.learners.instances import by_instance
 from quickstudy.learners.lstm_meta import LSTMMetaLearner
 from quickstudy.learners.instances import by_instance
 from quickstudy.learners.maml import MAML
@@ -44,6 +46,7 @@ __all__ = [
     "AdaptsInSteps",
     "GradientLearner",
     "HyperOptimizer",
+    "InContext",
     "InnerLoop",
     "LSTMMetaLearner",
     "LSTMOptimizer",

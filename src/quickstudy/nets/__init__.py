@@ -1,6 +1,7 @@
 """Base networks, small and plain. Any other ``nn.Module`` serves as well."""
 
 from quickstudy.nets.cells import Cell, LSTMCell, read, repeat
+from quickstudy.nets.context import ContextTransformer
 from quickstudy.nets.conv4 import Conv4
 from quickstudy.nets.conv_block import ConvBlock
 from quickstudy.nets.flat import Flat
@@ -9,4 +10,4 @@ from quickstudy.nets.mlp import MLP
 from quickstudy.nets.ntm import NTM
 from quickstudy.nets.resnet12 import ResNet12
 
-__all__ = ["LRUA", "MLP", "NTM", "Cell", "Conv4", "ConvBlock", "Flat", "LSTMCell", "ResNet12", "read", "repeat"]
+__all__ = ["LRUA", "MLP", "NTM", "Cell", "ContextTransformer", "Conv4", "ConvBlock", "Flat", "LSTMCell", "ResNet12", "read", "repeat"]

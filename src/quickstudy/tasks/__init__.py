@@ -20,6 +20,7 @@ from quickstudy.tasks.omniglot import Omniglot
 from quickstudy.tasks.pad import pad, present
 from quickstudy.tasks.problems import ProblemBatch, Problems
 from quickstudy.tasks.sinusoids import Sinusoids
+from quickstudy.tasks.tabular_prior import TabularPrior
 
 __all__ = [
     "AssociativeRecall",
@@ -35,6 +36,7 @@ __all__ = [
     "Problems",
     "RepeatCopy",
     "Sinusoids",
+    "TabularPrior",
     "TaskBatch",
     "TaskDistribution",
     "episodes_from",
