@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ def check_learner(
     *,
     others: Iterable[TaskDistribution[TaskBatch]] = (),
     exact_gradient: bool = True,
+    queries_alone: bool = True,
 ) -> None:
     """Hold a learner to what ``MetaLearner`` promises, in float64 on a few tasks.
 
@@ -27,6 +29,7 @@ def check_learner(
         others: tasks of other ways or shots that it claims to take, too.
         exact_gradient: whether ``meta_gradient`` claims to be the derivative of ``meta_loss`` (first-order methods
             and Reptile do not).
+        queries_alone: whether a query's prediction claims to be its own (the steps of a sequence do not).
 
     Raises:
         AssertionError: a promise that it does not keep; the message names it.
@@ -40,7 +43,7 @@ def check_learner(
     loss_is_among_the_metrics(learner, batch)
     if exact_gradient:
         gradient_is_the_derivative(learner, batch)
-    if learner.bn_mode != "transductive":
+    if queries_alone and learner.bn_mode != "transductive":
         queries_are_alone(learner, batch)
     if isinstance(learner, AdaptsInSteps):
         path_ends_where_adapt_does(learner, batch)
@@ -66,7 +69,7 @@ def predict(learner: MetaLearner, batch: TaskBatch) -> Tensor:
         return learner.adapt(batch.support)(batch.query.x)
 
 
-def gradient(learner: MetaLearner, batch: TaskBatch) -> Tensor:
+def gradient(learner: MetaLearner, batch: Any) -> Tensor:
     """The meta-gradient as one vector."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -129,7 +132,7 @@ def loss_is_among_the_metrics(learner: MetaLearner, batch: TaskBatch) -> None:
     assert not any(isinstance(v, Tensor) and v.requires_grad for v in metrics.values()), "metrics must have no graph"
 
 
-def gradient_is_the_derivative(learner: MetaLearner, batch: TaskBatch) -> None:
+def gradient_is_the_derivative(learner: MetaLearner, batch: Any) -> None:
     """``meta_gradient`` against central differences of ``meta_loss`` along three random directions."""
     own = copy.deepcopy(learner)
     expected = gradient(own, batch)

@@ -114,6 +114,8 @@ class LSTMCell(Cell):
 
     def read_all(self, x: Float[Tensor, "n steps f"], state: State) -> tuple[Float[Tensor, "n steps out"], State]:
         """All steps in torch's own loop."""
+        if not x.shape[1]:
+            return x.new_zeros(len(x), 0, self.hidden), state
         hidden, memory = state
         outputs, (hidden, memory) = self.lstm(x, (hidden.unsqueeze(0), memory.unsqueeze(0)))
         return outputs, (hidden[0], memory[0])
