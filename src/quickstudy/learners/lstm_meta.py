@@ -80,7 +80,8 @@ class LSTMMetaLearner(GradientLearner):
         outer = {"schedule": "cosine", "clip": 0.25 if preset == "paper" else 10.0}
         steps = {"demo": 600, "quick": 4000, "paper": 50000}[preset]
         if is_regression(tasks):
-            return {**outer, "steps": steps, "meta_batch": 25, "inner_steps": 5, "step_bias": (-4.0, -3.0)}
+            units = {"hidden_units": 20 if preset == "paper" else 8}
+            return {**outer, **units, "steps": steps, "meta_batch": 25, "inner_steps": 5, "step_bias": (-4.0, -3.0)}
         inner = {"inner_steps": 12 if shot == 1 else 5, "test_query": 15}
         if preset == "paper":
             return {**outer, **inner, "steps": steps, "meta_batch": 1, "filters": 32, "query": 15}
