@@ -29,10 +29,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.errors import UsageError
+from quickstudy.nets._lrua_reading import ReadByHand, Sizes, least_used, norm_inverse
 from quickstudy.nets.cells import Cell, State
-
-SMALL = 1e-6
-"""Added in square to what a norm is the root of."""
 
 
 class LRUAState(NamedTuple):
@@ -92,9 +90,10 @@ class LRUA(Cell):
         self.decay = decay
         self.sharpen = sharpen
         self.output_size = hidden + heads * width
+        self.sizes = Sizes(heads, width, hidden, decay, sharpen)
         self.from_input = nn.Linear(in_features, 4 * hidden)
         self.from_before = nn.Linear(heads * width + hidden, 4 * hidden, bias=False)
-        self.to_heads = nn.Linear(hidden, heads * (width + 1 + sharpen))
+        self.to_heads = nn.Linear(hidden, sum(self.sizes.parts))
 
     def start(self, n: int) -> LRUAState:
         """Nothing written, nothing read: zeros."""
@@ -112,48 +111,57 @@ class LRUA(Cell):
 
     def forward(self, x: Float[Tensor, "n f"], state: State) -> tuple[Float[Tensor, "n out"], LRUAState]:
         """One step; ``state`` as ``start`` or a step gave it."""
-        after = self._step(self.from_input(x), LRUAState(*state))
+        after = lrua_step(self.from_input(x), LRUAState(*state), *self._weights(), self.sizes)
         return torch.cat([after.hidden, after.reads], -1), after
 
     def read_all(self, x: Float[Tensor, "n steps f"], state: State) -> tuple[Float[Tensor, "n steps out"], LRUAState]:
-        """All steps; the inputs' part of the controller is computed once."""
-        now = LRUAState(*state)
+        """All steps, with derivatives by hand: the same numbers, several times as fast."""
         if not x.shape[1]:
-            return x.new_zeros(len(x), 0, self.output_size), now
-        outputs: list[Tensor] = []
-        for inputs in self.from_input(x).unbind(1):
-            now = self._step(inputs, now)
-            outputs += [now.hidden, now.reads]
-        return torch.cat(outputs, -1).unflatten(-1, (x.shape[1], self.output_size)), now
-
-    def _step(self, inputs: Float[Tensor, "n gates"], state: LRUAState) -> LRUAState:
-        """One step as the equations say it, all heads at once."""
-        memory, usage, w_before, reads, hidden, cell = state
-        gates = torch.addmm(inputs, torch.cat([reads, hidden], -1), self.from_before.weight.mT)
-        let_in, forget, out, new = gates.chunk(4, -1)
-        cell = forget.sigmoid() * cell + let_in.sigmoid() * new.tanh()
-        hidden = out.sigmoid() * cell.tanh()
-        key, gate, *strength = self.to_heads(hidden).split(
-            [self.heads * self.width] + [self.heads] * (1 + self.sharpen), -1
+            return x.new_zeros(len(x), 0, self.output_size), LRUAState(*state)
+        inputs = self.from_input(x).transpose(0, 1)
+        hidden, reads, memory, usage, w_read, cell = ReadByHand.apply(
+            self.sizes, lrua_steps, inputs, *state, *self._weights()
         )
-        key = key.tanh().unflatten(-1, (self.heads, self.width))
-        gate = gate.sigmoid().unsqueeze(-1)
+        after = LRUAState(memory, usage, w_read, reads[-1], hidden[-1], cell)
+        return torch.cat([hidden, reads], -1).transpose(0, 1), after
 
-        with torch.no_grad():
-            least = usage.topk(self.heads, largest=False).indices
-            w_least = torch.zeros_like(w_before).scatter_(2, least.unsqueeze(-1), 1.0)
-            keep = torch.ones_like(usage).scatter_(1, least, 0.0).unsqueeze(-1)
-        w_write = torch.lerp(w_least, w_before, gate)
-        memory = torch.baddbmm(memory * keep, w_write.mT, key)
-        cosine = (key @ memory.mT) * norm_inverse(key).unsqueeze(-1) * norm_inverse(memory).unsqueeze(-2)
-        if strength:
-            cosine = cosine * (1 + F.softplus(strength[0])).unsqueeze(-1)
-        w_read = cosine.softmax(-1)
-        with torch.no_grad():
-            usage = torch.add(w_read.sum(1) + w_write.sum(1), usage, alpha=self.decay)
-        return LRUAState(memory, usage, w_read, (w_read @ memory).flatten(1), hidden, cell)
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.from_before.weight, self.to_heads.weight, self.to_heads.bias
 
 
-def norm_inverse(rows: Float[Tensor, "*n width"]) -> Float[Tensor, "*n"]:
-    """1 / the norm of each row."""
-    return (rows.square().sum(-1) + SMALL).rsqrt()
+def lrua_step(
+    inputs: Float[Tensor, "n gates"],
+    state: LRUAState,
+    from_before: Float[Tensor, "gates before"],
+    heads_weight: Float[Tensor, "p hidden"],
+    heads_bias: Float[Tensor, " p"],
+    sizes: Sizes,
+) -> LRUAState:
+    """One step as the equations say it. ``inputs``: the part of the controller's preactivation that comes from x."""
+    memory, usage, w_read, reads, hidden, cell = state
+    let_in, forget, out, new = (inputs + torch.cat([reads, hidden], -1) @ from_before.mT).chunk(4, -1)
+    cell = forget.sigmoid() * cell + let_in.sigmoid() * new.tanh()
+    hidden = out.sigmoid() * cell.tanh()
+    key, gate, strength = F.linear(hidden, heads_weight, heads_bias).split(sizes.parts, -1)
+    key = key.tanh().unflatten(-1, (sizes.heads, sizes.width))
+
+    w_least, keep = least_used(usage, sizes.heads)
+    w_write = torch.lerp(w_least, w_read, gate.sigmoid().unsqueeze(-1))
+    memory = memory * keep + w_write.mT @ key
+    cosine = (key @ memory.mT) * norm_inverse(key).unsqueeze(-1) * norm_inverse(memory).unsqueeze(-2)
+    if sizes.sharpen:
+        cosine = cosine * (1 + F.softplus(strength)).unsqueeze(-1)
+    w_read = cosine.softmax(-1)
+    usage = sizes.decay * usage + (w_read + w_write).detach().sum(1)
+    return LRUAState(memory, usage, w_read, (w_read @ memory).flatten(1), hidden, cell)
+
+
+def lrua_steps(sizes: Sizes, inputs: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+    """All steps by ``lrua_step``: what ``ReadByHand`` gives, as a graph that can be differentiated again and again."""
+    state, (from_before, heads_weight, heads_bias) = LRUAState(*rest[:6]), rest[6:]
+    states: list[LRUAState] = []
+    for x in inputs:
+        state = lrua_step(x, state, from_before, heads_weight, heads_bias, sizes)
+        states.append(state)
+    hidden, reads = torch.stack([s.hidden for s in states]), torch.stack([s.reads for s in states])
+    return hidden, reads, state.memory, state.usage, state.read_weights, state.cell
