@@ -47,6 +47,18 @@ def test_peers_have_the_same_gradient(tmp_path):
     assert failing == {"parallel-metalearn, vmap", "parallel-metalearn, sequential"}
 
 
+def test_neural_processes(tmp_path):
+    arguments = (BENCHMARKS / "neural_processes.py", "--budget", 0.2, "--n-tasks", 4, "--out", tmp_path)
+    output = run(*arguments, "--learners", "cnp")
+    assert "exact" in output
+    assert "squared error" in output
+    lines = (tmp_path / "results.jsonl").read_text()
+    assert [json.loads(line)["tasks"] for line in lines.splitlines()] == ["gp", "sinusoids"]
+    assert (tmp_path / "cnp-s0.png").stat().st_size > 0
+    assert run(*arguments, "--learners", "cnp") == output  # what is there is not trained again
+    assert (tmp_path / "results.jsonl").read_text() == lines
+
+
 def test_scaling(tmp_path):
     small = ("--filters", 2, "--size", 16, "--fixed-tasks", 2, "--rounds", 1)
     nothing = ("--steps", "", "--shots", "", "--ways", "", "--chunks", "")

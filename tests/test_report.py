@@ -180,6 +180,24 @@ def test_sinusoid_examples_agree_with_the_task(sinusoids):
         assert (t["truth"][task, nearest, 0] - t["support_y"][task, :, 0]).abs().max() < 5 * 10 / 120
 
 
+def test_predictions_with_a_spread_have_a_band(tmp_path):
+    torch.manual_seed(0)
+    tasks = qs.tasks.GaussianProcesses(split="test", shot=(4, 6))
+    learner = qs.CNP(qs.nets.MLP(out_features=None, hidden=(8,)), kind="regression", width=8)
+    run = qs.train(learner, tasks, steps=1, meta_batch=2, log_every=1, out=tmp_path / "gp", device="cpu")
+    run.add_result({**qs.evaluate(learner, tasks, n_tasks=3).to_json(), "split": "test"})
+    save_examples(run, learner, tasks, n=2)
+    drawn = load_examples(tmp_path / "gp")
+    assert drawn is not None
+    assert drawn.tensors["curves"].shape == (1, 2, len(drawn.tensors["grid_x"]), 1, 2)
+    page = check_page(write_report([run]))
+    for expected in ("CNP on GaussianProcesses, 4- to 6-shot", "two spreads to either side", "Negative log-likelihood"):
+        assert expected in page.text, expected
+    assert page.raw.count("a band of two spreads") == 2
+    assert page.raw.count("fill-opacity: 0.18") == 2
+    assert read_story(run).tested_as_trained
+
+
 def test_several_runs(glyphs, sinusoids, tmp_path):
     twin = tmp_path / "other" / "glyphs"
     shutil.copytree(glyphs, twin)

@@ -95,9 +95,9 @@ class CNP(MetricLearner):
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name; all are ours."""
         if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 8000, "paper": 100000}[preset]
+            steps = {"demo": 2000, "quick": 10000, "paper": 100000}[preset]
             outer = {"steps": steps, "meta_batch": 16, "meta_lr": 1e-3, "schedule": "cosine", "clip": 10.0}
-            return {**outer, "hidden": (128, 128)}
+            return {**outer, "hidden": (64, 64)}
         steps = {"demo": 600, "quick": 3000, "paper": 20000}[preset]
         outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
         filters = 64 if preset == "paper" else 32

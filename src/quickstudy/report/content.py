@@ -104,7 +104,7 @@ def read_story(run: Run) -> Story:
         name=run.path.resolve().name if run.path else "run in memory",
         learner=title(config.get("learner")),
         tasks=title(config.get("tasks")),
-        shape=" ".join(f"{n}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n is not None),
+        shape=" ".join(f"{_number(n)}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n),
         train_way=trained if isinstance(trained := options.get("way"), int) else None,
         chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,
         bn=str(config.get("bn", "not recorded")),
@@ -148,6 +148,11 @@ def _headline(evaluations: list[Evaluation]) -> Evaluation | None:
     """The last evaluation on the tasks of the run's first test (without a test: of its first evaluation)."""
     tests = [e for e in evaluations if e.split == "test"] or evaluations
     return next((e for e in reversed(tests) if e.tasks == tests[0].tasks), None)
+
+
+def _number(n: Any) -> str:
+    """A number, or a range of them."""
+    return "- to ".join(map(str, n)) if isinstance(n, list) else str(n)
 
 
 def _curves(records: list[dict[str, Any]]) -> dict[str, Series]:

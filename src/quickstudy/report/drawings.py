@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from quickstudy.evaluation import StepScore
+from quickstudy.losses import mean_of, spread_of
 from quickstudy.report.charts import Line, curve_chart
 from quickstudy.report.examples import DrawnTasks
 from quickstudy.report.words import interval_text, score_text
@@ -131,6 +132,10 @@ def _curves(drawn: DrawnTasks, task: int, key: str) -> Markup:
     t = drawn.tensors
     x = t["grid_x"].tolist()
     curves = t["curves"][:, task, :, 0]
+    band = None
+    if curves.ndim == 3:  # gaussian
+        band = (2 * spread_of(curves[-1])).tolist()
+        curves = mean_of(curves)
     last = len(curves) - 1
     lines = [Line(x, t["truth"][task, :, 0].tolist(), TRUTH, width=2.2)] if "truth" in t else []
     if last:
@@ -139,13 +144,16 @@ def _curves(drawn: DrawnTasks, task: int, key: str) -> Markup:
     for step in between:
         opacity = 0.25 + 0.4 * step / last
         lines.append(Line(x, curves[step].tolist(), ADAPTED, width=1.2, opacity=opacity, solid=True))
-    lines.append(Line(x, curves[last].tolist(), ADAPTED, width=2.6, solid=True))
+    lines.append(Line(x, curves[last].tolist(), ADAPTED, band=band, width=2.6, solid=True))
     points = list(
         zip(t["support_x"][task].flatten().tolist(), t["support_y"][task, :, 0].flatten().tolist(), strict=True)
     )
+    when = f"before adapting and after each of {last} inner steps" if last else "after adapting"
     label = (
-        f"Task {task + 1}: the learner's curve before adapting and after each of {last} inner steps, "
-        f"{len(points)} support points" + (" and the true curve" if "truth" in t else "")
+        f"Task {task + 1}: the learner's curve {when}, "
+        f"{len(points)} support points"
+        + (", a band of two spreads" if band else "")
+        + (" and the true curve" if "truth" in t else "")
     )
     return curve_chart(key, label, lines, points)
 

@@ -7,7 +7,8 @@ Tensors, the task axis first where there is no step axis:
     predictions             [steps + 1, tasks, n, ...]  logits or values after 0, 1, ... inner steps
     scores                  [steps + 1, tasks]        accuracy or loss over all query examples
     grid_x, curves, truth   [points], [steps + 1, tasks, points, outputs], [tasks, points, 1]
-                            only where x is one number; the truth only where it is known
+                            only where x is one number; the truth only where it is known; of predictions that have a
+                            spread, curves have mean and spread on one more axis
 """
 
 from dataclasses import dataclass
