@@ -66,7 +66,8 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     result = qs.evaluate(learner, asked, n_tasks=n_tasks, workers=1)
     run.add_result({**result.to_json(), "split": "test", "checkpoint": steps})
     half = 1.96 * accuracy.std(0) / math.sqrt(n_tasks)
-    record = {**row, "steps": steps, "seconds": run.metrics()[-1].get("seconds"), "n_tasks": n_tasks}
+    record = {**row, "steps": steps, "n_tasks": n_tasks}
+    record["seconds"] = next(r["seconds"] for r in reversed(run.metrics()) if "seconds" in r)
     record |= {"by_instance": accuracy.mean(0).tolist(), "by_instance_ci95": half.tolist()}
     record |= {"mean": result.mean, "ci95": result.ci95, "bn": result.bn}
     with open(out / "results.jsonl", "a") as file:

@@ -24,7 +24,9 @@ from torch import Tensor, nn
 
 import measure
 import quickstudy as qs
+from contenders.lrua import PlainLRUA
 from quickstudy.nets.cells import Cell, read
+from quickstudy.nets.lrua import LRUAState, lrua_step
 from quickstudy.nets.ntm import NTMState, ntm_step
 from quickstudy.terminal import table
 
@@ -163,7 +165,36 @@ def ntm_workload(n: int, steps: int, leave_out: str) -> Workload:
     return Workload(f"NTM, {n} tasks, {steps} steps", torch.randn(n, steps, 16), kept)
 
 
-def check(ours: qs.nets.NTM, plain: PlainNTM) -> None:
+def lrua_workload(n: int, steps: int, leave_out: str) -> Workload:
+    """MANN's memory at the paper's size, 128 slots of 40, four heads, an LSTM of 200, on 20x20 pixels and 5 labels."""
+    torch.manual_seed(0)
+    ours = qs.nets.LRUA(405)
+    plain = PlainLRUA(405, ours.hidden, ours.slots, ours.width, ours.heads, ours.decay)
+    plain.load_state_dict(plain.take(ours))
+    check(ours, plain)
+    compiled = torch.compile(lrua_step)
+
+    def by_step(step: Callable[..., LRUAState]) -> Reader:
+        def go(x: Tensor) -> Tensor:
+            state, outputs = ours.start(len(x)), []
+            for part in ours.from_input(x).unbind(1):
+                state = step(part, state, ours.from_before.weight, ours.to_heads.weight, ours.to_heads.bias, ours.sizes)
+                outputs.append(torch.cat([state.hidden, state.reads], 1))
+            return torch.stack(outputs, 1)
+
+        return go
+
+    contenders: dict[str, Reader] = {
+        "quickstudy": lambda x: read(ours, x)[0],
+        "plain, head by head": plain,
+        "quickstudy's graph (twice differentiable)": by_step(lrua_step),
+        "the same, torch.compile of the step": by_step(compiled),
+    }
+    kept = {name: go for name, go in contenders.items() if not leave_out or leave_out not in name}
+    return Workload(f"MANN (LRUA), {n} tasks, {steps} steps", torch.randn(n, steps, 405), kept)
+
+
+def check(ours: qs.nets.NTM | qs.nets.LRUA, plain: Any) -> None:
     """Outputs and gradients are the same, in float64."""
     ours, plain = ours.double(), plain.double()
     x = torch.randn(2, 12, ours.in_features, dtype=torch.float64)
@@ -177,8 +208,7 @@ def check(ours: qs.nets.NTM, plain: PlainNTM) -> None:
         net.float().zero_grad()
 
 
-# The memory family adds its own here.
-WORKLOADS: tuple[Callable[[int, int, str], Workload], ...] = (ntm_workload,)
+WORKLOADS: tuple[Callable[[int, int, str], Workload], ...] = (ntm_workload, lrua_workload)
 
 
 def forward_and_backward(go: Reader, x: Tensor) -> None:
@@ -254,11 +284,13 @@ def main() -> None:
             print(table(rows, ["", "ms (median)", "times as fast as plain", "first call, s"]))
         slots, lengths = (tuple(int(s) for s in text.split(",") if s) for text in (given.slots, given.lengths))
         if slots:
-            make_ntm = lambda size: qs.nets.NTM(16, slots=size)  # noqa: E731
-            rows = cost(make_ntm, slots, lengths, given.tasks, max(1, given.rounds // 3))
-            found["cost_ms"] = {"lengths": lengths, "rows": rows}
-            print(f"\nNTM, {given.tasks} tasks, forward and backward, ms by slots (rows) and steps (columns)")
-            print(table(rows, ["slots", *map(str, lengths)]))
+            found["cost_ms"] = {"lengths": lengths}
+            for name, kind in (("NTM", qs.nets.NTM), ("LRUA", qs.nets.LRUA)):
+                make_cell = lambda size, kind=kind: kind(16, slots=size)  # noqa: E731
+                rows = cost(make_cell, slots, lengths, given.tasks, max(1, given.rounds // 3))
+                found["cost_ms"][name] = rows
+                print(f"\n{name}, {given.tasks} tasks, forward and backward, ms by slots (rows) and steps (columns)")
+                print(table(rows, ["slots", *map(str, lengths)]))
     if given.json:
         given.json.write_text(json.dumps(found, indent=2))
 
