@@ -59,6 +59,9 @@ EXAMPLES = {
     ("learners", "mann"): lambda images: qs.MANN(
         qs.nets.Flat(in_features=9), out_features=3, memory="lstm", labels="string", hidden=4, decay=0.9, stream=False
     ),
+    ("learners", "lola"): lambda images: qs.SelfPlay(rule="dice", pairs=3, assumed_lr=0.5, rollouts=4),
+    ("learners", "meta-agent"): lambda images: qs.MetaAgent(inner_steps=3, hidden=0, learn_rates=False),
+    ("tasks", "games"): None,  # no examples; its own tests rebuild it
     ("tasks", "omniglot"): None,  # needs its data; its own tests rebuild it
     ("tasks", "glyphs"): lambda images: qs.tasks.Glyphs(way=3, size=16, rotate=False),
     ("tasks", "sinusoids"): lambda images: qs.tasks.Sinusoids(amplitude=(1.0, 2.0), split="val"),

@@ -38,6 +38,8 @@ LEARNERS = {
     "ntm": "quickstudy.learners.ntm:SequenceLearner",
     "snail": "quickstudy.learners.snail:SNAIL",
     "mann": "quickstudy.learners.mann:MANN",
+    "lola": "quickstudy.learners.lola:SelfPlay",
+    "meta-agent": "quickstudy.learners.meta_agent:MetaAgent",
 }
 TASKS = {
     "omniglot": "quickstudy.tasks.omniglot:Omniglot",
@@ -50,6 +52,7 @@ TASKS = {
     "tabular": "quickstudy.tasks.tabular_prior:TabularPrior",
     "folder": "quickstudy.tasks.image_folder:ImageFolder",
     "problems": "quickstudy.tasks.problems:Problems",
+    "games": "quickstudy.tasks.games:IteratedGames",
 }
 NETS = {
     "conv4": "quickstudy.nets.conv4:Conv4",

@@ -11,12 +11,13 @@ from quickstudy.learners.imaml import IMAML
 from quickstudy.learners.incontext import InContext
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.instances import by_instance
+from quickstudy.learners.lola import SelfPlay
 from quickstudy.learners.lstm_meta import LSTMMetaLearner
-from quickstudy.learners.instances import by_instance
 from quickstudy.learners.maml import MAML
 from quickstudy.learners.mamlpp import MAMLPlusPlus
 from quickstudy.learners.mann import MANN
 from quickstudy.learners.matching import MatchingNet
+from quickstudy.learners.meta_agent import MetaAgent
 from quickstudy.learners.meta_curvature import MetaCurvature
 from quickstudy.learners.meta_sgd import MetaSGD
 from quickstudy.learners.metric import MetricLearner
@@ -54,6 +55,7 @@ __all__ = [
     "MAMLPlusPlus",
     "MLPOptimizer",
     "MatchingNet",
+    "MetaAgent",
     "MetaCurvature",
     "MetaGradient",
     "MetaLearner",
@@ -66,6 +68,7 @@ __all__ = [
     "RelationNet",
     "Reptile",
     "Scalars",
+    "SelfPlay",
     "SequenceLearner",
     "Solver",
     "by_instance",

@@ -13,6 +13,7 @@ from quickstudy.tasks.algorithmic import AssociativeRecall, Copy, RepeatCopy
 from quickstudy.tasks.batch import Batch, Examples, TaskBatch, TaskDistribution
 from quickstudy.tasks.episodes import Episodes, split_classes
 from quickstudy.tasks.from_dataset import episodes_from
+from quickstudy.tasks.games import GameBatch, IteratedGames
 from quickstudy.tasks.gaussian_processes import GaussianProcesses
 from quickstudy.tasks.glyphs import Glyphs
 from quickstudy.tasks.image_folder import ImageFolder
@@ -28,9 +29,11 @@ __all__ = [
     "Copy",
     "Episodes",
     "Examples",
+    "GameBatch",
     "GaussianProcesses",
     "Glyphs",
     "ImageFolder",
+    "IteratedGames",
     "Omniglot",
     "ProblemBatch",
     "Problems",
