@@ -24,6 +24,7 @@ from quickstudy.learners import (
     LSTMOptimizer,
     MAMLPlusPlus,
     MatchingNet,
+    MetaAgent,
     MetaCurvature,
     MetaLearner,
     MetaSGD,
@@ -32,6 +33,7 @@ from quickstudy.learners import (
     ProtoNet,
     RelationNet,
     Reptile,
+    SelfPlay,
     SequenceLearner,
 )
 from quickstudy.meters import Progress
@@ -66,6 +68,7 @@ __all__ = [
     "MAMLPlusPlus",
     "MLPOptimizer",
     "MatchingNet",
+    "MetaAgent",
     "MetaCurvature",
     "MetaLearner",
     "MetaSGD",
@@ -78,6 +81,7 @@ __all__ = [
     "Result",
     "Run",
     "RunError",
+    "SelfPlay",
     "SequenceLearner",
     "TaskBatch",
     "TaskDistribution",
