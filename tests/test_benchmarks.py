@@ -59,6 +59,27 @@ def test_neural_processes(tmp_path):
     assert (tmp_path / "results.jsonl").read_text() == lines
 
 
+def test_plain_memories_give_the_same_outputs_and_gradients(tmp_path):
+    """``reading.py`` compares them before it times anything."""
+    small = ("--tasks", 2, "--steps", 3, "--rounds", 1, "--slots", 8, "--lengths", 2, "--leave-out", "compile")
+    output = run(BENCHMARKS / "reading.py", *small, "--json", tmp_path / "reading.json")
+    assert "same outputs and gradients" in output
+    found = json.loads((tmp_path / "reading.json").read_text())
+    assert {"quickstudy", "plain, head by head"} <= set(found["races"]["NTM, 2 tasks, 3 steps"])
+    assert len(found["cost_ms"]["NTM"]) == 1
+
+
+def test_algorithms_goes_on_where_it_stopped(tmp_path):
+    small = ("--tasks", "copy", "--cells", "lstm", "--steps", 2, "--n-tasks", 2, "--out", tmp_path)
+    first, again = (run(BENCHMARKS / "algorithms.py", *small) for _ in range(2))
+    assert "length 120" in first
+    assert (
+        again.splitlines()[-1]
+        == first.splitlines()[-1]
+        == run(BENCHMARKS / "algorithms.py", *small, "--table").splitlines()[-1]
+    )
+
+
 def test_scaling(tmp_path):
     small = ("--filters", 2, "--size", 16, "--fixed-tasks", 2, "--rounds", 1)
     nothing = ("--steps", "", "--shots", "", "--ways", "", "--chunks", "")

@@ -157,11 +157,16 @@ def _draw_heads(learner: SequenceLearner, batch: TaskBatch) -> Picture:
         f"write head {i + 1}" for i in range(learner.writes)
     ]
     rows = [("input", shown[0].T.cpu()), ("target", truth), ("answer", said)]
-    rows += [(name, head.T) for name, head in zip(names, heads_hti, strict=True)]
+    half = learner.slots // 2  # the memory is a ring: slot 0, where the heads start, comes to the middle
+    used = torch.roll(heads_hti, half, -1).amax((0, 1)).gt(0.01).nonzero().flatten()
+    first, last = max(int(used[0]) - 2, 0), min(int(used[-1]) + 3, learner.slots)
+    rows += [(n, torch.roll(head, half, -1)[:, first:last].T) for n, head in zip(names, heads_hti, strict=True)]
     figure = Figure(figsize=(min(16.0, 3 + 0.16 * steps), 1.1 * 3 + 2.4 * len(names)), layout="constrained")
     axes = figure.subplots(len(rows), 1, sharex=True, height_ratios=[1] * 3 + [2.4] * len(names), squeeze=False)
     for ax, (name, values) in zip(axes[:, 0], rows, strict=True):
-        ax.imshow(values.numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        low, high = (first - half, last - half) if "head" in name else (0, len(values))
+        ends = (-0.5, steps - 0.5, high - 0.5, low - 0.5)
+        ax.imshow(values.numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=ends)
         ax.axvline(read_steps - 0.5, color="0.4", linewidth=0.8)
         ax.set_ylabel(name if "head" not in name else f"{name}\nslot")
         if "head" not in name:
@@ -169,6 +174,7 @@ def _draw_heads(learner: SequenceLearner, batch: TaskBatch) -> Picture:
     axes[-1, 0].set_xlabel("step (reading left of the line, answering right of it)")
     caption = (
         f"A test sequence of {read_steps} steps that are read and {steps - read_steps} that are answered, and where "
-        f"the heads pointed at each step: dark is a weight of 1, each column sums to 1."
+        f"the heads pointed at each step: dark is a weight of 1, each column sums to 1. Heads start at slot 0; the "
+        f"memory is a ring of {learner.slots} slots, of which those in use are shown."
     )
     return from_figure(figure, name="heads", caption=caption)
