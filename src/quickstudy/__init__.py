@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from quickstudy import learners, nets, rules, tasks
 from quickstudy.errors import DataError, DivergedError, QuickstudyError, RunError, UsageError
 from quickstudy.evaluation import Result, evaluate
+from quickstudy.learned_optimizer import LearnedOptimizer
 from quickstudy.learners import (
     ANIL,
     ANP,
@@ -65,6 +66,7 @@ __all__ = [
     "InContext",
     "LSTMMetaLearner",
     "LSTMOptimizer",
+    "LearnedOptimizer",
     "MAMLPlusPlus",
     "MLPOptimizer",
     "MatchingNet",

@@ -16,7 +16,7 @@ from quickstudy.functional import Params
 
 CoordinateState: TypeAlias = dict[str, dict[str, Tensor]]
 GROUP = 1 << 17  # coordinates of small tensors that are treated together
-BLOCK = 1 << 14  # coordinates at a time where no graph is kept: their features stay in the cache
+BLOCK = 1 << 15  # coordinates at a time where no graph is kept: their features stay in the cache
 TINY = 1e-24  # beside mean squares: its power -3/2 is still a float32
 
 
@@ -76,6 +76,11 @@ def place(moved: Callable[[slice], Tensor], params: Params) -> Params:
     return {n: part.view(p.shape) for (n, p), part in zip(params.items(), whole.split(sizes, -1), strict=True)}
 
 
+def layer(weight: Float[Tensor, "o i"], x: Float[Tensor, "t i n"], bias: Tensor) -> Float[Tensor, "t o n"]:
+    """A linear layer of examples along the last axis (``weight @ x`` would lay its result out the other way round)."""
+    return torch.baddbmm(bias, weight.expand(len(x), -1, -1), x)
+
+
 def lstm_cell(
     x: Float[Tensor, "t i n"],
     h: Tensor,
@@ -84,7 +89,7 @@ def lstm_cell(
     bias: Float[Tensor, " gates"],
 ) -> tuple[Tensor, Tensor]:
     """One step of an LSTM whose examples lie along the last axis; h and c ``[t, hidden, n]``."""
-    gates = weight @ torch.cat([x, h], -2) + bias[:, None]
+    gates = layer(weight, torch.cat([x, h], -2), bias[:, None])
     i, f, o, g = gates.chunk(4, -2)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from quickstudy.errors import UsageError
 from quickstudy.functional import Params
-from quickstudy.rules._coordinates import CoordinateState, names_in_groups, place, spread
+from quickstudy.rules._coordinates import CoordinateState, layer, names_in_groups, place, spread
 from quickstudy.rules._features import (
     ADAM,
     COORDINATE_FEATURES,
@@ -90,8 +90,8 @@ class FeatureMLP(UpdateRule):
         if len(made.sizes) == 1:  # the features' scales in the weights: fewer passes over the coordinates
             h = torch.baddbmm(bias, first * made.scales.mT, made.raw(at))
         else:
-            h = first @ made.coordinates(at) + spread(bias, made.sizes, at)
+            h = layer(first, made.coordinates(at), spread(bias, made.sizes, at))
         direct = h[:, -1]
-        h = self.second @ h[:, :-1].relu() + self.second_bias[:, None]
-        d, s = (self.out @ h.relu()).unbind(1)
+        h = layer(self.second, h[:, :-1].relu(), self.second_bias[:, None])
+        d, s = torch.bmm(self.out.expand(len(h), -1, -1), h.relu()).unbind(1)
         return (direct + d) * (MAGNITUDE * s).exp()
