@@ -101,13 +101,19 @@ class MetaAgent(LossLearner):
         yield policies
         for _ in range(steps):
             ascent = taylor(batch.values, policies, eta, create_graph=graph)
-            step = self.rates * ascent[:, 0]
-            if self.update is not None:
-                # The gradient's size goes over orders of magnitude.
-                seen = torch.cat([policies.sigmoid().flatten(1), ascent[:, 0].asinh()], -1)
-                step = step + self.update(seen)
-            policies = policies + torch.stack([step, met.lr[:, None] * ascent[:, 1]], 1)
+            own = self.step(policies[:, 0], policies[:, 1], ascent[:, 0])
+            policies = policies + torch.stack([own, met.lr[:, None] * ascent[:, 1]], 1)
             yield policies
+
+    def step(
+        self, own: Float[Tensor, "games 5"], theirs: Float[Tensor, "games 5"], ascent: Float[Tensor, "games 5"]
+    ) -> Float[Tensor, "games 5"]:
+        """What the agent adds to its logits, where ``ascent`` is the derivative of its return by them."""
+        plain = self.rates * ascent
+        if self.update is None:
+            return plain
+        # The derivative's size goes over orders of magnitude.
+        return plain + self.update(torch.cat([own.sigmoid(), theirs.sigmoid(), ascent.asinh()], -1))
 
     def adapt(self, support: GameBatch) -> Solver:
         """The agent after its steps: from what is seen, ``[tasks, n, 5]`` (one-hot), to the logit of cooperating."""

@@ -20,6 +20,7 @@ from quickstudy.tasks.image_folder import ImageFolder
 from quickstudy.tasks.omniglot import Omniglot
 from quickstudy.tasks.pad import pad, present
 from quickstudy.tasks.problems import ProblemBatch, Problems
+from quickstudy.tasks.parallel_games import ParallelGames
 from quickstudy.tasks.sinusoids import Sinusoids
 from quickstudy.tasks.tabular_prior import TabularPrior
 
@@ -38,6 +39,7 @@ __all__ = [
     "ProblemBatch",
     "Problems",
     "RepeatCopy",
+    "ParallelGames",
     "Sinusoids",
     "TabularPrior",
     "TaskBatch",
