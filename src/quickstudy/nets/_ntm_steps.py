@@ -167,7 +167,7 @@ def backward_step(
     d_moved = d_power.mul_(gamma).div_(k.moved)
     taps = p.shift.shape[-1]
     for j in range(taps):
-        torch.sum(d_moved * k.padded[..., taps - 1 - j : taps - 1 - j + slots], -1, out=d.shift[..., j])
+        d.shift[..., j] = (d_moved * k.padded[..., taps - 1 - j : taps - 1 - j + slots]).sum(-1)
     d_mixed = slide(pad(d_moved, sizes.shift), p.shift, 0.0)
     gate = p.gate.unsqueeze(-1)
     d.gate.copy_((d_mixed * (k.by_content - k.weights_before)).sum(-1))
@@ -184,7 +184,7 @@ def backward_step(
     d_key = torch.bmm(d_product, k.memory.mT)
     shorter = d_scale * scale * k.key_inverse * k.key_inverse
     d.key.copy_(torch.addcmul(d_key, shorter.unsqueeze(-1), p.key, value=-1))
-    torch.mul(d_scale, k.key_inverse, out=d.strength)
+    d.strength.copy_(d_scale * k.key_inverse)
 
     # The nonlinearities of the heads' parameters, and the controller.
     tanh, sigmoid, softplus, _ = k.parts
