@@ -10,24 +10,31 @@ Any labelled data: ``episodes_from``, ``Episodes``, ``ImageFolder``. A data set:
 """
 
 from quickstudy.tasks.algorithmic import AssociativeRecall, Copy, RepeatCopy
+from quickstudy.tasks.bandits import Bandits
 from quickstudy.tasks.batch import Batch, Examples, TaskBatch, TaskDistribution
+from quickstudy.tasks.environments import EnvBatch, Environments
 from quickstudy.tasks.episodes import Episodes, split_classes
 from quickstudy.tasks.from_dataset import episodes_from
 from quickstudy.tasks.games import GameBatch, IteratedGames
 from quickstudy.tasks.gaussian_processes import GaussianProcesses
 from quickstudy.tasks.glyphs import Glyphs
 from quickstudy.tasks.image_folder import ImageFolder
+from quickstudy.tasks.mdps import TabularMDPs
+from quickstudy.tasks.navigation import Navigation
 from quickstudy.tasks.omniglot import Omniglot
 from quickstudy.tasks.pad import pad, present
-from quickstudy.tasks.problems import ProblemBatch, Problems
 from quickstudy.tasks.parallel_games import ParallelGames
+from quickstudy.tasks.problems import ProblemBatch, Problems
 from quickstudy.tasks.sinusoids import Sinusoids
 from quickstudy.tasks.tabular_prior import TabularPrior
 
 __all__ = [
     "AssociativeRecall",
+    "Bandits",
     "Batch",
     "Copy",
+    "EnvBatch",
+    "Environments",
     "Episodes",
     "Examples",
     "GameBatch",
@@ -35,12 +42,14 @@ __all__ = [
     "Glyphs",
     "ImageFolder",
     "IteratedGames",
+    "Navigation",
     "Omniglot",
+    "ParallelGames",
     "ProblemBatch",
     "Problems",
     "RepeatCopy",
-    "ParallelGames",
     "Sinusoids",
+    "TabularMDPs",
     "TabularPrior",
     "TaskBatch",
     "TaskDistribution",

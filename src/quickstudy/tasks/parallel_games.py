@@ -73,10 +73,8 @@ class ParallelGameBatch:
         environment = self.games.make()
         try:
             for game, seed in enumerate(starts.tolist()):
-                table = tables[game // rollouts]
-                self.games.play(
-                    environment, seed, table, draws[game], seen[game], done[game], earned[game], alive[game]
-                )
+                kept = (seen[game], done[game], earned[game], alive[game])
+                self.games.play(environment, seed, tables[game // rollouts], draws[game], *kept)
         finally:
             environment.close()
 
