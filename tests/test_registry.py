@@ -62,6 +62,8 @@ EXAMPLES = {
     ("learners", "lola"): lambda images: qs.SelfPlay(rule="dice", pairs=3, assumed_lr=0.5, rollouts=4),
     ("learners", "meta-agent"): lambda images: qs.MetaAgent(inner_steps=3, hidden=0, learn_rates=False),
     ("tasks", "games"): None,  # no examples; its own tests rebuild it
+    ("learners", "maml-rl"): lambda images: qs.MAMLRL(in_features=3, hidden=(8,), later_lr=0.2, outer="gradient"),
+    ("learners", "rl2"): lambda images: qs.RL2(in_features=3, out_features=2, hidden=4, trial=3, entropy=0.1),
     ("tasks", "omniglot"): None,  # needs its data; its own tests rebuild it
     ("tasks", "glyphs"): lambda images: qs.tasks.Glyphs(way=3, size=16, rotate=False),
     ("tasks", "sinusoids"): lambda images: qs.tasks.Sinusoids(amplitude=(1.0, 2.0), split="val"),
@@ -72,6 +74,9 @@ EXAMPLES = {
     ("tasks", "tabular"): lambda images: qs.tasks.TabularPrior(way=3, shot=2, query=4, features=5, split="val"),
     ("tasks", "folder"): lambda images: qs.tasks.ImageFolder(images, way=1, shot=1, query=1, size=16, channels=1),
     ("tasks", "problems"): lambda images: qs.tasks.Problems(families=("conv",), horizon=(3, 5), rescale=0.0),
+    ("tasks", "bandits"): lambda images: qs.tasks.Bandits(arms=3, split="val"),
+    ("tasks", "mdps"): lambda images: qs.tasks.TabularMDPs(states=3, actions=2, horizon=4),
+    ("tasks", "navigation"): lambda images: qs.tasks.Navigation(horizon=7, reward="distance", reach=0.2),
     ("nets", "conv4"): lambda images: qs.nets.Conv4(in_channels=3, out_features=2, filters=4, size=20),
     ("nets", "resnet12"): lambda images: qs.nets.ResNet12(widths=(2, 3, 4, 5), out_features=2, size=20, drop=0.5),
     ("nets", "flat"): lambda images: qs.nets.Flat(in_features=9),

@@ -38,6 +38,8 @@ LEARNERS = {
     "ntm": "quickstudy.learners.ntm:SequenceLearner",
     "snail": "quickstudy.learners.snail:SNAIL",
     "mann": "quickstudy.learners.mann:MANN",
+    "maml-rl": "quickstudy.learners.maml_rl:MAMLRL",
+    "rl2": "quickstudy.learners.rl2:RL2",
     "lola": "quickstudy.learners.lola:SelfPlay",
     "meta-agent": "quickstudy.learners.meta_agent:MetaAgent",
 }
@@ -52,6 +54,9 @@ TASKS = {
     "tabular": "quickstudy.tasks.tabular_prior:TabularPrior",
     "folder": "quickstudy.tasks.image_folder:ImageFolder",
     "problems": "quickstudy.tasks.problems:Problems",
+    "bandits": "quickstudy.tasks.bandits:Bandits",
+    "mdps": "quickstudy.tasks.mdps:TabularMDPs",
+    "navigation": "quickstudy.tasks.navigation:Navigation",
     "games": "quickstudy.tasks.games:IteratedGames",
 }
 NETS = {

@@ -14,6 +14,7 @@ from quickstudy.learners.instances import by_instance
 from quickstudy.learners.lola import SelfPlay
 from quickstudy.learners.lstm_meta import LSTMMetaLearner
 from quickstudy.learners.maml import MAML
+from quickstudy.learners.maml_rl import MAMLRL
 from quickstudy.learners.mamlpp import MAMLPlusPlus
 from quickstudy.learners.mann import MANN
 from quickstudy.learners.matching import MatchingNet
@@ -29,6 +30,7 @@ from quickstudy.learners.protonet import ProtoNet
 from quickstudy.learners.r2d2 import R2D2
 from quickstudy.learners.relation import RelationNet
 from quickstudy.learners.reptile import Reptile
+from quickstudy.learners.rl2 import RL2
 from quickstudy.learners.snail import SNAIL
 
 __all__ = [
@@ -40,8 +42,10 @@ __all__ = [
     "FOMAML",
     "IMAML",
     "MAML",
+    "MAMLRL",
     "MANN",
     "R2D2",
+    "RL2",
     "SNAIL",
     "AdamOptimizer",
     "AdaptsInSteps",
