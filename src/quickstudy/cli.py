@@ -18,13 +18,16 @@ import tyro
 
 from quickstudy import registry
 from quickstudy.assemble import PRESETS, Choice, split_options, train_and_test
+from quickstudy.comparison import compare
 from quickstudy.distributed import pick_device
 from quickstudy.errors import DataError, QuickstudyError, UsageError
 from quickstudy.evaluation import evaluate
 from quickstudy.few_images import classify_folder
+from quickstudy.learned_optimizer import PRETRAINED, load_rule, rule_of_run
 from quickstudy.learners.base import MetaLearner
 from quickstudy.report import write_report
 from quickstudy.runs import Run
+from quickstudy.tasks.problems import HELD_OUT, TRAINED
 from quickstudy.terminal import result_text, table, tell
 from quickstudy.version import __version__
 
@@ -251,6 +254,31 @@ def report_command(argv: list[str]) -> None:
     print(f"report: {write_report([Run.open(path) for path in given.runs], given.out)}")
 
 
+def optimize_command(argv: list[str]) -> None:
+    """Compare learned optimizers with tuned SGD, momentum, RMSprop, Adam and AdamW on a family of problems."""
+    families = ", ".join((*TRAINED, *HELD_OUT))
+    parser = argparse.ArgumentParser("quickstudy optimize", description=optimize_command.__doc__)
+    parser.add_argument("runs", nargs="*", help="run folders of learned optimizers (none: the one that ships)")
+    parser.add_argument("--family", default="mlp", help=f"{families} (default: mlp)")
+    parser.add_argument("--steps", type=int, default=200, help="inner steps (default: 200)")
+    parser.add_argument("--seeds", type=int, default=5, help="architectures, with problems of their own (default: 5)")
+    parser.add_argument("--problems", type=int, default=8, help="problems of each architecture (default: 8)")
+    given = parser.parse_args(argv)
+    if min(given.steps, given.seeds, given.problems) < 1:
+        raise UsageError("--steps, --seeds and --problems must be at least 1.")
+    learned = {path: rule_of_run(path) for path in given.runs} or {"learned": load_rule(PRETRAINED)}
+    rows = compare(
+        learned, family=given.family, steps=given.steps, seeds=range(given.seeds), count=given.problems
+    )
+    cells = [
+        [r.optimizer, "learned" if r.lr is None else f"{r.lr:.2g}", f"{r.area:.4f} ± {r.area_ci95:.4f}",
+         f"{r.final:.4f} ± {r.final_ci95:.4f}", f"{100 * r.diverged:.0f}%"]
+        for r in rows
+    ]  # fmt: skip
+    print(table(cells, ["optimizer", "step size", "mean loss", "final loss", "diverged"]))
+    print(f"losses relative to the start, 95% intervals over {given.seeds} seeds; {given.family}, {given.steps} steps")
+
+
 def list_command(argv: list[str]) -> None:
     """List every learner, task distribution and net there is, with a line each."""
     parser = argparse.ArgumentParser("quickstudy list", description=list_command.__doc__)
@@ -276,5 +304,6 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "evaluate": evaluate_command,
     "adapt": adapt_command,
     "report": report_command,
+    "optimize": optimize_command,
     "list": list_command,
 }

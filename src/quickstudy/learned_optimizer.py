@@ -79,11 +79,7 @@ class LearnedOptimizer(Optimizer):
             RunError: no run there, or a damaged one.
             UsageError: a run of something else.
         """
-        learner = Run.open(run).learner(checkpoint)
-        rule = getattr(learner, "rule", None)
-        if not isinstance(rule, UpdateRule):
-            raise UsageError(f"{run} trained {type(learner).__name__}, which has no rule to optimize by.")
-        return cls(params, rule, lr=lr, weight_decay=weight_decay)
+        return cls(params, rule_of_run(run, checkpoint), lr=lr, weight_decay=weight_decay)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -187,6 +183,20 @@ class LearnedOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "rule": self.rule, "_rules": {}}
+
+
+def rule_of_run(run: str | Path, checkpoint: int | None = None) -> UpdateRule:
+    """The rule that a run trained (None: with the best checkpoint's weights).
+
+    Raises:
+        RunError: no run there, or a damaged one.
+        UsageError: a run of something else.
+    """
+    learner = Run.open(run).learner(checkpoint)
+    rule = getattr(learner, "rule", None)
+    if not isinstance(rule, UpdateRule):
+        raise UsageError(f"{run} trained {type(learner).__name__}, which has no rule to optimize by.")
+    return rule
 
 
 def save_rule(rule: UpdateRule, path: str | Path, notes: dict[str, Any] | None = None) -> None:

@@ -10,7 +10,8 @@ def _recipe(preset: str, options: dict[str, Any]) -> dict[str, Any]:
     """What the learners' presets share. All are ours; the papers' train for GPU- or TPU-months."""
     steps = {"demo": 100, "quick": 400, "paper": 20000}[preset]
     horizon = {"demo": (10, 40), "quick": (20, 100), "paper": (20, 1000)}[preset]
-    tests = {"validation_tasks": 50, "validate_every": max(50, steps // 10), "test_tasks": 200, "log_every": 10}
+    every = {"validation_tasks": 50, "validate_every": max(50, steps // 10), "log_every": 10}
+    tests = {**every, "test_tasks": 100, "eval_steps": horizon[1]}  # beyond what it was trained for, a rule may diverge
     outer = {"steps": steps, "meta_batch": 8, "clip": 1.0, "schedule": "cosine", "horizon": horizon}
     return {**outer, **tests, "curriculum": 0 if preset == "demo" else steps // 2, **options}
 

@@ -1,0 +1,169 @@
+"""Learned optimizers: how far and how fast they optimize, and what a step costs.
+
+    python benchmarks/optimizers.py curves RUN [RUN ...] [--families mlp,conv,wide] [--steps 200] [--seeds 5]
+    python benchmarks/optimizers.py speed [--rounds 9]
+    python benchmarks/optimizers.py throughput [--rounds 3]
+
+``curves``: each run's rule beside SGD, momentum, RMSprop, Adam and AdamW, each with its own step size out of ten,
+chosen for each family on other seeds. ``speed``: one step on ResNet-12 and on a 10M-parameter MLP beside Adam's (foreach), by
+turns, median over rounds. ``throughput``: inner steps per second of meta-training, batched and problem by problem.
+All print Markdown tables; ``--json FILE`` keeps the figures.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import quickstudy as qs
+from measure import machine
+from quickstudy.comparison import GRID, compare
+from quickstudy.learned_optimizer import PRETRAINED, load_rule, rule_of_run
+from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam
+from quickstudy.tasks.problems import HELD_OUT, TRAINED
+
+
+def curves(given: argparse.Namespace) -> list[dict[str, Any]]:
+    rules = {Path(run).name: rule_of_run(run) for run in given.runs} or {"shipped": load_rule(PRETRAINED)}
+    found = []
+    print(f"Losses relative to the start, mean ± 95% over {given.seeds} seeds of {given.problems} problems;")
+    print(f"{given.steps} steps; step sizes from {len(GRID)} between {GRID[0]:g} and {GRID[-1]:.2g}.\n")
+    print("| family | optimizer | step size | mean over steps | final | diverged |\n|---|---|---|---|---|---|")
+    for family in given.families.split(","):
+        rows = compare(
+            rules, family=family, steps=given.steps, seeds=range(given.seeds), count=given.problems,
+            rescale=given.rescale, data=tuple(given.data.split(",")),
+        )  # fmt: skip
+        for r in rows:
+            lr = "learned" if r.lr is None else f"{r.lr:.2g}"
+            print(
+                f"| {family} | {r.optimizer} | {lr} | {r.area:.4f} ± {r.area_ci95:.4f} "
+                f"| {r.final:.4f} ± {r.final_ci95:.4f} | {100 * r.diverged:.0f}% |",
+                flush=True,
+            )
+        found += [asdict(r) for r in rows]
+    return found
+
+
+def resnet12() -> nn.Module:
+    return qs.nets.ResNet12(in_channels=3, out_features=5, size=84)
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(784, 2400), nn.ReLU(), nn.Linear(2400, 2400), nn.ReLU(), nn.Linear(2400, 1000), nn.Linear(1000, 10)
+    )
+
+
+def speed(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """One step with the gradients there, in turns, so that whatever else the machine does hits all alike."""
+    rules = {
+        "LearnedAdam": LearnedAdam(),
+        "FeatureMLP 16": FeatureMLP(),
+        "FeatureMLP 4": FeatureMLP(hidden=4),
+        "HyperMLP 8": HyperMLP(),
+        "CoordinateLSTM 4": CoordinateLSTM(hidden=4),
+        "CoordinateLSTM 20": CoordinateLSTM(),
+    }
+    chosen = {name: rule for name, rule in rules.items() if given.only in name}
+    found = []
+    print("| model | parameters | optimizer | ms per step | beside Adam |\n|---|---|---|---|---|")
+    for name, make in (("ResNet-12", resnet12), ("MLP", mlp)):
+        model = make()
+        for p in model.parameters():
+            p.grad = 0.01 * torch.randn_like(p)
+        size = sum(p.numel() for p in model.parameters())
+        steppers: dict[str, Callable[[], Any]] = {
+            "Adam, foreach": torch.optim.Adam(model.parameters(), foreach=True).step
+        }
+        steppers |= {key: qs.LearnedOptimizer(model.parameters(), rule).step for key, rule in chosen.items()}
+        times = in_turns(steppers, given.rounds)
+        for key, seconds in times.items():
+            ratio = statistics.median(a / b for a, b in zip(seconds, times["Adam, foreach"], strict=True))
+            middle = 1000 * statistics.median(seconds)
+            print(f"| {name} | {size:,} | {key} | {middle:.1f} | {ratio:.2f} |", flush=True)
+            found.append({"model": name, "size": size, "optimizer": key, "ms": middle, "ratio": ratio})
+    return found
+
+
+def throughput(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Meta-gradients of one batch of problems, at once and problem by problem."""
+    found = []
+    print(
+        "| learner | estimate | family | inner steps a second | problem by problem | ratio |\n|---|---|---|---|---|---|"
+    )
+    for cls in (qs.AdamOptimizer, qs.LSTMOptimizer, qs.MLPOptimizer, qs.HyperOptimizer):
+        for estimator in ("backprop", "pes"):
+            for family in ("quadratic", "mlp"):
+                learner = cls(estimator=estimator)
+                tasks = qs.tasks.Problems(families=(family,), horizon=(20, 20))
+                batch = tasks.sample(given.problems, seed=0)
+
+                def at_once(learner=learner, batch=batch):
+                    return learner.meta_gradient(batch)
+
+                def one_by_one(learner=learner, batch=batch):
+                    return [learner.meta_gradient(batch[t : t + 1]) for t in range(len(batch))]
+
+                times = in_turns({"batch": at_once, "loop": one_by_one}, given.rounds)
+                steps = given.problems * batch.horizon
+                batched, looped = (steps / statistics.median(times[key]) for key in ("batch", "loop"))
+                ratio = statistics.median(a / b for a, b in zip(times["loop"], times["batch"], strict=True))
+                print(
+                    f"| {cls.__name__} | {estimator} | {family} | {batched:.0f} | {looped:.0f} | {ratio:.1f} |",
+                    flush=True,
+                )
+                found.append(
+                    {
+                        "learner": cls.__name__,
+                        "estimator": estimator,
+                        "family": family,
+                        "batched": batched,
+                        "ratio": ratio,
+                    }
+                )
+    return found
+
+
+def in_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call in each round, after one that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for k in range(rounds + 1):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            if k:
+                times[name].append(time.perf_counter() - started)
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("curves", "speed", "throughput"))
+    parser.add_argument("runs", nargs="*", help="run folders (curves; none: the rule that ships)")
+    parser.add_argument("--families", default=",".join(n for n in (*TRAINED, *HELD_OUT) if n != "omniglot"))
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--problems", type=int, default=8)
+    parser.add_argument("--rescale", type=float, default=0.0)
+    parser.add_argument("--data", default="glyphs")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", default="", help="speed: rules whose name has this in it")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    torch.manual_seed(0)
+    found = {"curves": curves, "speed": speed, "throughput": throughput}[given.what](given)
+    print(f"\n{machine()}")
+    if given.json:
+        given.json.write_text(json.dumps({"machine": machine(), "rows": found}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
