@@ -5,9 +5,9 @@
     python benchmarks/optimizers.py throughput [--rounds 3]
 
 ``curves``: each run's rule beside SGD, momentum, RMSprop, Adam and AdamW, each with its own step size out of ten,
-chosen for each family on other seeds. ``speed``: one step on ResNet-12 and on a 10M-parameter MLP beside Adam's (foreach), by
-turns, median over rounds. ``throughput``: inner steps per second of meta-training, batched and problem by problem.
-All print Markdown tables; ``--json FILE`` keeps the figures.
+chosen for each family on other seeds. ``speed``: one step on ResNet-12 and on a 10M-parameter MLP beside Adam's
+(foreach), by turns, median over rounds. ``throughput``: inner steps per second of meta-training, batched and problem by
+problem. All print Markdown tables; ``--json FILE`` keeps the figures.
 """
 
 import argparse

@@ -135,7 +135,7 @@ def test_help_of_train_lists_every_option_with_its_default(learner, tasks, monke
     monkeypatch.setenv("COLUMNS", "300")
     done = quickstudy("train", learner, "--tasks", tasks, "--help")
     assert done.code == 0, done.err
-    options = {"--seed": "0", "--meta-lr": "", "--test-tasks": "1000", "--out": "None"}
+    options = {"--seed": "0", "--meta-lr": "", "--test-tasks": r"\d+", "--out": "None"}
     if registry.load("tasks", tasks).kind == "classification":
         options |= {"--shot": "", "--way": "5"}
     for option, default in options.items():
