@@ -179,8 +179,10 @@ def score(
 
 
 def adapt_steps(learner: MetaLearner) -> int | None:
-    """The steps in which a learner adapts, or None: in one go."""
-    return (learner.adapt_steps or None) if isinstance(learner, AdaptsInSteps | ScoresTasks) else None
+    """The steps in which a learner adapts (0 where it takes none by itself, but can), or None: in one go."""
+    if isinstance(learner, AdaptsInSteps):
+        return learner.adapt_steps
+    return (learner.adapt_steps or None) if isinstance(learner, ScoresTasks) else None
 
 
 def solvers(learner: MetaLearner, support: Examples, steps: int | None = None) -> Iterator[Solver]:

@@ -19,19 +19,17 @@ Reference: Triantafillou et al.: Meta-Dataset: A Dataset of Datasets for Learnin
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from quickstudy.batchnorm import Mode
 from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, Params, TaskModel, head_names, trainable
+from quickstudy.functional import Execution, Params, TaskModel
+from quickstudy.learners.heads import body_features, linear_head, means_by_class, prototype_head
 from quickstudy.learners.inner import GradientLearner, InnerLoop
 from quickstudy.learners.maml import MAML
 from quickstudy.losses import TaskLoss
 from quickstudy.rules import SGD
 from quickstudy.tasks.batch import Examples
-
-ABSENT = -1e9  # the bias of a class without examples: no probability, and no gradient either
 
 
 class ProtoMAML(GradientLearner):
@@ -71,7 +69,8 @@ class ProtoMAML(GradientLearner):
         if loss == "mse":
             raise UsageError("ProtoMAML's head is made of the classes' prototypes: it cannot do regression, use MAML.")
         self.inner_lr = inner_lr
-        self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, begin=PrototypeHead(self.net, *_linear_head(model)))
+        head = linear_head(model, "ProtoMAML makes each task's head of the prototypes of its classes")
+        self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, begin=PrototypeHead(self.net, head))
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
@@ -84,38 +83,15 @@ class ProtoMAML(GradientLearner):
 
 @dataclass(frozen=True)
 class PrototypeHead:
-    """Each task's start: the network's own body, and a head (``weight`` and ``bias``) of its support's prototypes."""
+    """Each task's start: the network's own body, and a head (weight and bias) of its support's prototypes."""
 
     net: TaskModel
-    weight: str
-    bias: str
+    head: tuple[str, str]
 
     def __call__(self, support: Examples) -> Params:
         """All parameters ``{name: [tasks, ...]}``, the head's ``[tasks, classes, f]`` and ``[tasks, classes]``."""
-        x, y_tn = support.x, support.y
-        if y_tn.ndim != 2 or y_tn.is_floating_point():
-            raise UsageError(f"ProtoMAML needs classes [tasks, n], as integers, got {y_tn.dtype} {[*y_tn.shape]}.")
         start = self.net.start(len(support))
-        w_tkf, b_tk = start[self.weight], start[self.bias]
-        # With the identity as its head, the network gives its features.
-        eye = torch.eye(w_tkf.shape[2], dtype=w_tkf.dtype, device=x.device).expand(len(support), -1, -1)
-        f_tnf = self.net.forward({**start, self.weight: eye, self.bias: torch.zeros_like(eye[:, 0])}, x)
-        belongs_tnk = (y_tn[..., None] == torch.arange(b_tk.shape[1], device=x.device)).to(f_tnf.dtype)
-        count_tk = belongs_tnk.sum(1)
-        c_tkf = belongs_tnk.mT @ f_tnf / count_tk.clamp(min=1)[..., None]
-        bias_tk = torch.where(count_tk > 0, -c_tkf.square().sum(-1), ABSENT)
-        return {**start, self.weight: 2 * c_tkf, self.bias: bias_tk}
-
-
-def _linear_head(model: nn.Module) -> tuple[str, str]:
-    """The names of the head's weight and bias."""
-    names = head_names(model)
-    prefix = next(iter(names)).rpartition(".")[0]
-    head = model.get_submodule(prefix)
-    weight, bias = (f"{prefix}.{part}" if prefix else part for part in ("weight", "bias"))
-    if not isinstance(head, nn.Linear) or not {weight, bias} <= trainable(model).keys():
-        raise UsageError(
-            f"ProtoMAML makes each task's head of the prototypes of its classes: the model's head must be a trainable "
-            f"nn.Linear with a bias, got {head}."
-        )
-    return weight, bias
+        weight, bias = self.head
+        f_tnf = body_features(self.net, start, self.head, support.x)
+        w_tkf, b_tk = prototype_head(*means_by_class(f_tnf, support.y, start[bias].shape[1], "ProtoMAML"))
+        return {**start, weight: w_tkf, bias: b_tk}
