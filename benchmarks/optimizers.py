@@ -100,7 +100,7 @@ def throughput(given: argparse.Namespace) -> list[dict[str, Any]]:
         "| learner | estimate | family | inner steps a second | problem by problem | ratio |\n|---|---|---|---|---|---|"
     )
     for cls in (qs.AdamOptimizer, qs.LSTMOptimizer, qs.MLPOptimizer, qs.HyperOptimizer):
-        for estimator in ("backprop", "pes"):
+        for estimator in ("backprop", "pes") if given.only in cls.__name__ else ():
             for family in ("quadratic", "mlp"):
                 learner = cls(estimator=estimator)
                 tasks = qs.tasks.Problems(families=(family,), horizon=(20, 20))
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--rescale", type=float, default=0.0)
     parser.add_argument("--data", default="glyphs")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", default="", help="speed: rules whose name has this in it")
+    parser.add_argument("--only", default="", help="rules or learners whose name has this in it")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.manual_seed(0)

@@ -92,6 +92,15 @@ def test_scaling(tmp_path):
     assert (tmp_path / "scaling.png").stat().st_size > 0
 
 
+def test_games(tmp_path):
+    small = ("--seeds", 20, "--steps", 30, "--train", 1, "--meta-steps", 2, "--games", "prisoners-dilemma")
+    output = run(BENCHMARKS / "games.py", *small, "--picture", tmp_path / "map.png")
+    cells = {tuple(line.split(" | ")[:2]): line for line in output.splitlines()}
+    returns = {name: float(cells["| prisoners-dilemma", name].split(" | ")[3].split()[0]) for name in ("naive", "lola")}
+    assert returns["naive"] < -1.9 < -1.3 < returns["lola"]
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
 COUNT = """
 import sys
 from dataclasses import replace
@@ -114,3 +123,8 @@ def test_multiply_adds_are_those_that_torch_counts():
     assert [ratios[key] for key in ("W2-order1", "W3", "W3-5steps")] == [1, 1, 1]
     # torch spends two units more on the first layer (of 9 units per layer) than anybody needs.
     assert 1 < ratios["W1"] < ratios["W2"] < 1.2
+
+
+def test_optimizers():
+    output = run(BENCHMARKS / "optimizers.py", "throughput", "--rounds", 1, "--problems", 2, "--only", "Adam")
+    assert output.count("| pes |") == 2
