@@ -95,7 +95,8 @@ def test_scaling(tmp_path):
 def test_games(tmp_path):
     small = ("--seeds", 20, "--steps", 30, "--train", 1, "--meta-steps", 2, "--games", "prisoners-dilemma")
     output = run(BENCHMARKS / "games.py", *small, "--picture", tmp_path / "map.png")
-    cells = {tuple(line.split(" | ")[:2]): line for line in output.splitlines()}
+    self_play = output[: output.index("Against")].splitlines()
+    cells = {tuple(line.split(" | ")[:2]): line for line in self_play}
     returns = {name: float(cells["| prisoners-dilemma", name].split(" | ")[3].split()[0]) for name in ("naive", "lola")}
     assert returns["naive"] < -1.9 < -1.3 < returns["lola"]
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

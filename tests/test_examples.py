@@ -40,6 +40,13 @@ def test_own_images(run_example, tmp_path):
     assert (tmp_path / "images" / "character39").is_dir()
 
 
+def test_prisoners(run_example):
+    lines = run_example("prisoners.py", "--steps", 20, "--meta-steps", 1, "--pairs", 20).splitlines()
+    naive, lola = (float(line.split()[1]) for line in lines[1:3])
+    assert naive < -1.8 < -1.5 < lola
+    assert [len(line.split()) for line in lines[5:]] == [7, 7]
+
+
 def test_lora_text(run_example):
     for package in ("transformers", "peft"):
         pytest.importorskip(package, reason=f"no {package}: install the extra text")
