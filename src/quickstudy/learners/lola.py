@@ -110,7 +110,7 @@ class SelfPlay(MetaLearner):
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: steps of 1 for both (ours: the paper names no step size for exact returns)."""
+        """Options by name; all are ours. ``paper`` only learns for longer."""
         steps = {"demo": 100, "quick": 200, "paper": 1000}[preset]
         outer = {"meta_batch": 1, "optimizer": "sgd", "meta_lr": 1.0, "log_every": 5, "validate_every": 50}
         return {**outer, "steps": steps, "checkpoint_every": 100, "assumed_lr": 1.0}
