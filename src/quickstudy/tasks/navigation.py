@@ -59,7 +59,7 @@ class NavigationBatch(EnvBatch):
     def move(
         self, now: Float[Tensor, "tasks episodes 2"], action: Float[Tensor, "tasks episodes 2"], luck: Luck
     ) -> tuple[Tensor, Float[Tensor, "tasks episodes"], Bool[Tensor, "tasks episodes"] | None]:
-        there = now.add(action.clamp(-1, 1), alpha=SPEED)
+        there = now.add(action.to(now.dtype).clamp(-1, 1), alpha=SPEED)
         squared = (there - self.goals[:, None]).square_().sum(-1)
         reward = -squared if self.reward == "squared" else -squared.sqrt()
         return there, reward, squared < NEAR**2

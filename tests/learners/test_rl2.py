@@ -1,0 +1,125 @@
+"""RL^2: the trial and its loss by hand, in float64; a memory that lasts; and that it learns to learn."""
+
+import pytest
+import torch
+
+import quickstudy as qs
+from quickstudy.assemble import Choice
+from quickstudy.testing import gradient
+
+
+def make(tasks, **options):
+    torch.manual_seed(0)
+    given = {"trial": 3, "hidden": 4, **options}
+    return qs.RL2(in_features=tasks.x_shape[0], out_features=tasks.outputs, **given).double()
+
+
+MDPS = qs.tasks.TabularMDPs(states=3, actions=2, horizon=4)
+ALL = [MDPS, qs.tasks.Bandits(arms=3), qs.tasks.Navigation(horizon=4)]
+
+
+@pytest.mark.parametrize("tasks", ALL, ids=lambda t: type(t).__name__)
+def test_what_was_done_and_got_is_read_a_step_later(tasks):
+    learner, batch = make(tasks, trials=2), tasks.sample(3, 0)
+    played = learner.play(batch)
+    steps, seen = 3 * batch.horizon, tasks.x_shape[0]
+    assert played.inputs.shape == (6, steps, seen + tasks.outputs + 2)
+    state, observation = batch.reset(2, 0, repeat=True)
+    did, got, done = torch.zeros(6, tasks.outputs), torch.zeros(6), torch.zeros(6)
+    for t in range(steps):
+        expected = torch.cat([observation.flatten(0, 1), did, got[:, None], done[:, None]], -1)
+        torch.testing.assert_close(played.inputs[:, t].float(), expected.float())
+        action = played.actions[:, t]
+        state, observation, reward, ended = batch.step(state, action.unflatten(0, (3, 2)))
+        did = torch.nn.functional.one_hot(action, tasks.outputs).float() if batch.discrete else action.float()
+        got, done = reward.flatten(), ended.flatten().float()
+        torch.testing.assert_close(played.rewards[:, t].float(), got)
+    assert played.inputs[:, :, -1].sum() > 0
+
+
+def cell(learner, x, h):
+    """A GRU's step, written out."""
+    gru = learner.policy.gru
+    a = x @ gru.weight_ih_l0.T + gru.bias_ih_l0
+    b = h @ gru.weight_hh_l0.T + gru.bias_hh_l0
+    (ar, az, an), (br, bz, bn) = a.chunk(3, -1), b.chunk(3, -1)
+    z = (az + bz).sigmoid()
+    return (1 - z) * (an + (ar + br).sigmoid() * bn).tanh() + z * h
+
+
+def test_the_loss_by_hand():
+    """Each trial and step by itself; advantages as a double sum over the whole trial."""
+    learner, batch = make(MDPS, discount=0.9, smoothing=0.7, value=0.3, entropy=0.05), MDPS.sample(3, 0)
+    played = learner.play(batch)
+    steps = played.rewards.shape[1]
+    log_p, entropies, values = [], [], []
+    for n in range(3):
+        h = torch.zeros(4, dtype=torch.float64)
+        for t in range(steps):
+            h = cell(learner, played.inputs[n, t], h)
+            choice = torch.distributions.Categorical(logits=learner.policy.head(h))
+            log_p.append(choice.log_prob(played.actions[n, t]))
+            entropies.append(choice.entropy())
+            values.append(learner.policy.value(h)[0])
+    log_p, entropies, values = (torch.stack(x).view(3, steps) for x in (log_p, entropies, values))
+    v = torch.cat([values.detach(), torch.zeros(3, 1)], 1)
+    delta = played.rewards + 0.9 * v[:, 1:] - v[:, :-1]
+    worth = torch.stack([sum(0.63 ** (k - t) * delta[:, k] for k in range(t, steps)) for t in range(steps)], 1)
+    goal = worth + values.detach()
+    worth = (worth - worth.mean()) / worth.std()
+    expected = -(log_p * worth).mean() + 0.3 * (values - goal).square().mean() - 0.05 * entropies.mean()
+    loss, metrics = learner.meta_loss(batch)
+    torch.testing.assert_close(loss, expected)
+    assert float(metrics["return"]) == pytest.approx(float(played.rewards.sum(1).mean()))
+    slopes = torch.autograd.grad(expected, list(learner.parameters()), allow_unused=True, materialize_grads=True)
+    torch.testing.assert_close(gradient(learner, batch), torch.cat([s.flatten() for s in slopes]))
+
+
+@pytest.mark.parametrize("tasks", ALL, ids=lambda t: type(t).__name__)
+def test_a_batch_is_its_tasks_one_by_one(tasks):
+    learner, batch = make(tasks, trials=2), tasks.sample(3, 1)
+    scores = torch.cat([learner.score_tasks(batch[t : t + 1], [0]) for t in range(3)], -1)
+    torch.testing.assert_close(learner.score_tasks(batch, [0]), scores)
+    assert scores.shape == (2, 1, 3)
+    x = torch.randn(3, 5, *tasks.x_shape, dtype=torch.float64)
+    each = torch.cat([learner.adapt(batch[t : t + 1])(x[t : t + 1]) for t in range(3)])
+    torch.testing.assert_close(learner.adapt(batch)(x), each)
+
+
+def test_nothing_changes_and_nothing_is_random():
+    learner, batch = make(MDPS), MDPS.sample(3, 1)
+    state = torch.get_rng_state()
+    first, second = learner.meta_gradient(batch), learner.meta_gradient(batch)
+    assert all(a is b or torch.equal(a, b) for a, b in zip(first.gradients, second.gradients, strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.grad is None for p in learner.parameters())
+
+
+def test_it_learns_to_find_the_better_arm(tmp_path):
+    """Ten pulls of five arms bring 5.0 at random; what is found out in a pull must be used in those to come."""
+    torch.manual_seed(0)
+    learner = qs.RL2(out_features=5, hidden=24)
+    run = qs.train(
+        learner, qs.tasks.Bandits(), steps=60, meta_batch=256, meta_lr=0.01, out=tmp_path / "r", log_every=20
+    )
+    result = qs.evaluate(run.learner(), qs.tasks.Bandits(split="test"), n_tasks=500)
+    assert (result.metric, len(result.by_step)) == ("return", 1)
+    assert result.mean - result.ci95 > 5.4
+    assert {"train/return", "train/entropy", "train/value_error"} <= set(run.metrics()[-1])
+
+
+def test_built_by_name():
+    choice = Choice.of("rl2")
+    assert choice.tasks == "bandits"
+    learner, _ = choice.build(vars(choice.options()(arms=7, trial=20)))
+    assert (learner.in_features, learner.out_features, learner.trial) == (1, 7, 20)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"), [({"trial": 0}, "trial"), ({"entropy": -1.0}, "entropy"), ({"smoothing": 1.5}, "smoothing")]
+)
+def test_wrong_options(options, word):
+    with pytest.raises(qs.UsageError, match=word):
+        qs.RL2(**options)
+    with pytest.raises(qs.UsageError, match="1 numbers and has 5 actions, these environments 3 and 2"):
+        qs.RL2().meta_gradient(MDPS.sample(2, 0))
