@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from quickstudy.errors import UsageError
 from quickstudy.functional import Params, TaskModel, trainable
 from quickstudy.learners.heads import ABSENT, body_features, linear_head, means_by_class, prototype_head
+from quickstudy.learners.set_encoder import layers
 from quickstudy.nets.generator import FromZero, ParameterGenerator
 from quickstudy.tasks.batch import Examples
 
@@ -69,15 +70,16 @@ class SolverGenerator(nn.Module):
         self.prototypes = prototypes
         self.who = who
         tensors = trainable(net.model)
-        self.outputs, features = tensors[self.head[0]].shape
+        self.outputs, self.features = tensors[self.head[0]].shape
+        features = self.features
         by_class = kind == "classification"
         body = {name: p.shape for name, p in tensors.items() if name not in self.head} if generates == "all" else {}
         shapes = body if by_class else {**body, **{name: tensors[name].shape for name in self.head}}
-        self.encoder = None if by_class else _layers(features + self.outputs, width, width, width)
+        self.encoder = None if by_class else layers((features + self.outputs, width, width, width))
         code = (features if by_class else width) + noise
         self.body = ParameterGenerator(shapes, code, width=width) if shapes else None
         sizes = (2 * features + noise, width, width)
-        self.rows = nn.Sequential(_layers(*sizes), nn.ReLU(), FromZero(width, features + 1)) if by_class else None
+        self.rows = nn.Sequential(layers(sizes), nn.ReLU(), FromZero(width, features + 1)) if by_class else None
 
     def embed(self, support: Examples) -> Embedding:
         """The code of each task, and its start.
@@ -109,7 +111,9 @@ class SolverGenerator(nn.Module):
         """All parameters ``{name: [t * d, ...]}`` (without noise: d = 1), a task's draws one after the other."""
         draws = 1 if z_tdz is None else z_tdz.shape[1]
         code = given.code.repeat_interleave(draws, 0)
-        noise = code[:, :0] if z_tdz is None else z_tdz.flatten(0, 1)
+        # As loud as the code, or it would not be heard beside it.
+        loud = code.detach().square().mean(-1, keepdim=True).sqrt()
+        noise = code[:, :0] if z_tdz is None else loud * z_tdz.flatten(0, 1)
         made = {name: p.repeat_interleave(draws, 0) for name, p in given.start.items()} if draws > 1 else given.start
         changes = {} if self.body is None else self.body(torch.cat([code, noise], -1))
         if self.rows is not None:
@@ -123,11 +127,3 @@ class SolverGenerator(nn.Module):
     def begin(self, support: Examples) -> Params:
         """The start of an inner loop: what is generated without noise."""
         return self(self.embed(support))
-
-
-def _layers(*widths: int) -> nn.Sequential:
-    """Linear layers with ReLU between, none after the last."""
-    made: list[nn.Module] = []
-    for width, following in zip(widths, widths[1:], strict=False):
-        made += [nn.Linear(width, following), nn.ReLU()]
-    return nn.Sequential(*made[:-1])

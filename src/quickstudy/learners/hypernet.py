@@ -64,7 +64,7 @@ class Hypernet(GradientLearner):
         *,
         kind: str = "classification",
         generates: Generates = "all",
-        width: int = 128,
+        width: int = 64,
         prototypes: bool = True,
         inner_lr: float = 0.01,
         inner_steps: int = 0,
