@@ -40,6 +40,18 @@ def test_draws_cover_the_ranges_and_splits_differ() -> None:
     assert train.describe() == "Sinusoids train (amplitude 0.1 to 5), 10-shot, 10 query points"
 
 
+def test_a_number_of_points_may_be_drawn() -> None:
+    """Batch by batch; the curves are those of a fixed number."""
+    some = Sinusoids(shot=(2, 4))
+    sizes = {some.sample(3, seed).support.x.shape[1] for seed in range(20)}
+    assert sizes == {2, 3, 4}
+    assert all(some.sample(3, seed).query.x.shape == (3, 10, 1) for seed in range(5))
+    assert torch.equal(some.parameters(3, 7)[1], Sinusoids().parameters(3, 7)[1])
+    assert "2- to 4-shot" in some.describe()
+    with pytest.raises(UsageError, match="shot must be two"):
+        Sinusoids(shot=(4, 2))
+
+
 @pytest.mark.parametrize(
     "options", [{"shot": 0}, {"query": 0}, {"amplitude": (5.0, 0.1)}, {"x_range": (0.0, math.inf)}, {"split": "x"}]
 )

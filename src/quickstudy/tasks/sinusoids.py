@@ -26,7 +26,7 @@ class Sinusoids:
 
     Args:
         split: names the stream of tasks; the distribution is the same in each.
-        shot: support points per task.
+        shot: support points per task, or (fewest, most): then each batch draws one number for all its tasks.
         query: query points per task.
         amplitude: (low, high) of the uniform distribution of amplitudes.
         phase: (low, high) of the phases, in radians.
@@ -47,14 +47,16 @@ class Sinusoids:
         self,
         *,
         split: str = "train",
-        shot: int = 10,
+        shot: int | tuple[int, int] = 10,
         query: int = 10,
         amplitude: tuple[float, float] = (0.1, 5.0),
         phase: tuple[float, float] = (0.0, math.pi),
         x_range: tuple[float, float] = (-5.0, 5.0),
     ) -> None:
         one_of(SPLITS, split=split)
-        at_least(1, shot=shot, query=query)
+        fewest, most = (shot, shot) if isinstance(shot, int) else shot
+        at_least(1, shot=fewest, query=query)
+        interval(shot=(float(fewest), float(most)))
         interval(amplitude=amplitude, phase=phase, x_range=x_range)
         self.split = split
         self.shot = shot
@@ -76,7 +78,8 @@ class Sinusoids:
     def describe(self) -> str:
         """One line for people."""
         low, high = self.amplitude
-        return f"Sinusoids {self.split} (amplitude {low:g} to {high:g}), {self.shot}-shot, {self.query} query points"
+        shot = f"{self.shot}-shot" if isinstance(self.shot, int) else "{}- to {}-shot".format(*self.shot)
+        return f"Sinusoids {self.split} (amplitude {low:g} to {high:g}), {shot}, {self.query} query points"
 
     def parameters(self, tasks: int, seed: int) -> tuple[Float[Tensor, " tasks"], Float[Tensor, " tasks"]]:
         """The true (amplitude, phase in radians) of the tasks that ``sample(tasks, seed)`` draws."""
@@ -90,10 +93,11 @@ class Sinusoids:
             ``x`` and ``y`` float32, support ``[tasks, shot, 1]`` and query ``[tasks, query, 1]``.
         """
         amplitude, phase, x = self._draw(tasks, seed)
+        shot = x.shape[1] - self.query
         y = amplitude[:, None, None] * torch.sin(x - phase[:, None, None])
         return TaskBatch(
-            Examples(x[:, : self.shot].contiguous(), y[:, : self.shot].contiguous()),
-            Examples(x[:, self.shot :].contiguous(), y[:, self.shot :].contiguous()),
+            Examples(x[:, :shot].contiguous(), y[:, :shot].contiguous()),
+            Examples(x[:, shot:].contiguous(), y[:, shot:].contiguous()),
         )
 
     def _draw(self, tasks: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,4 +105,8 @@ class Sinusoids:
         rng = generator(seed, "tasks", "sinusoids", self.split)
         amplitude = uniform(rng, (tasks,), *self.amplitude)
         phase = uniform(rng, (tasks,), *self.phase)
-        return amplitude, phase, uniform(rng, (tasks, self.shot + self.query, 1), *self.x_range)
+        shot = self.shot
+        if not isinstance(shot, int):  # from a stream of its own: the curves are those of a fixed number
+            own = generator(seed, "tasks", "sinusoids", "shot", self.split)
+            shot = int(torch.randint(shot[0], shot[1] + 1, (), generator=own))
+        return amplitude, phase, uniform(rng, (tasks, shot + self.query, 1), *self.x_range)
