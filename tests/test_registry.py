@@ -59,6 +59,12 @@ EXAMPLES = {
     ("learners", "mann"): lambda images: qs.MANN(
         qs.nets.Flat(in_features=9), out_features=3, memory="lstm", labels="string", hidden=4, decay=0.9, stream=False
     ),
+    ("learners", "hypernet"): lambda images: qs.Hypernet(
+        qs.nets.Conv4(filters=3, size=16), generates="head", width=4, prototypes=False, inner_steps=2
+    ),
+    ("learners", "solver-gan"): lambda images: qs.SolverGAN(
+        qs.nets.MLP(hidden=(8,)), kind="regression", loss="mse", width=4, draws=3, real_from="support", real_lr=0.02
+    ),
     ("learners", "lola"): lambda images: qs.SelfPlay(rule="dice", pairs=3, assumed_lr=0.5, rollouts=4),
     ("learners", "meta-agent"): lambda images: qs.MetaAgent(inner_steps=3, hidden=0, learn_rates=False),
     ("tasks", "games"): None,  # no examples; its own tests rebuild it
@@ -77,6 +83,7 @@ EXAMPLES = {
     ("tasks", "bandits"): lambda images: qs.tasks.Bandits(arms=3, split="val"),
     ("tasks", "mdps"): lambda images: qs.tasks.TabularMDPs(states=3, actions=2, horizon=4),
     ("tasks", "navigation"): lambda images: qs.tasks.Navigation(horizon=7, reward="distance", reach=0.2),
+    ("tasks", "half-cheetah"): None,  # needs the extra rl; its own tests rebuild it
     ("nets", "conv4"): lambda images: qs.nets.Conv4(in_channels=3, out_features=2, filters=4, size=20),
     ("nets", "resnet12"): lambda images: qs.nets.ResNet12(widths=(2, 3, 4, 5), out_features=2, size=20, drop=0.5),
     ("nets", "flat"): lambda images: qs.nets.Flat(in_features=9),

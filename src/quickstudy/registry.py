@@ -38,6 +38,8 @@ LEARNERS = {
     "ntm": "quickstudy.learners.ntm:SequenceLearner",
     "snail": "quickstudy.learners.snail:SNAIL",
     "mann": "quickstudy.learners.mann:MANN",
+    "hypernet": "quickstudy.learners.hypernet:Hypernet",
+    "solver-gan": "quickstudy.learners.solver_gan:SolverGAN",
     "maml-rl": "quickstudy.learners.maml_rl:MAMLRL",
     "rl2": "quickstudy.learners.rl2:RL2",
     "lola": "quickstudy.learners.lola:SelfPlay",
@@ -57,6 +59,7 @@ TASKS = {
     "bandits": "quickstudy.tasks.bandits:Bandits",
     "mdps": "quickstudy.tasks.mdps:TabularMDPs",
     "navigation": "quickstudy.tasks.navigation:Navigation",
+    "half-cheetah": "quickstudy.tasks.gym_tasks:HalfCheetah",
     "games": "quickstudy.tasks.games:IteratedGames",
 }
 NETS = {

@@ -1,0 +1,73 @@
+"""Gymnasium's side of ``GymTasks``: needs the extra ``rl``. Imported where it is used."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+
+class Switched(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment whose task can be changed, and whose episodes end at a horizon."""
+
+    def __init__(self, make: Callable[[float], Any], parameter: float, horizon: int) -> None:
+        super().__init__(make(parameter))
+        self._make = make
+        self._parameter = parameter
+        self._horizon = horizon
+        self._time = 0
+
+    def be(self, parameter: float) -> None:
+        """Become the task of this parameter: by the environment's own ``set_task``, or by a new one."""
+        if parameter != self._parameter:
+            if hasattr(self.env, "set_task"):
+                getattr(self.env, "set_task")(parameter)  # noqa: B009 (what is set is the user's own class)
+            else:
+                self.env.close()
+                self.env = self._make(parameter)
+            self._parameter = parameter
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self._time = 0
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._time += 1
+        return observation, reward, terminated, truncated or self._time >= self._horizon, info
+
+
+def side_by_side(make: Callable[[float], Any], count: int, parameter: float, horizon: int) -> SyncVectorEnv:
+    """``count`` environments; an episode that ends is followed by the next within the same step."""
+    makers = [lambda: Switched(make, parameter, horizon)] * count
+    return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def _say_nothing(text: str) -> None:
+    pass
+
+
+class Cheetah(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """HalfCheetah whose reward is for a direction, or for a velocity; both less 0.05 of the action's square."""
+
+    def __init__(self, parameter: float, *, velocity: bool) -> None:
+        # MuJoCo prints, for each environment, that Gymnasium's model file has an attribute of former days.
+        mujoco: Any = importlib.import_module("mujoco")
+        before = mujoco.get_mju_user_warning()
+        mujoco.set_mju_user_warning(_say_nothing)
+        try:
+            super().__init__(gymnasium.make("HalfCheetah-v5").unwrapped)
+        finally:
+            mujoco.set_mju_user_warning(before)
+        self._parameter = parameter
+        self._velocity = velocity
+
+    def set_task(self, parameter: float) -> None:
+        self._parameter = parameter
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, _, terminated, truncated, info = self.env.step(action)
+        speed = float(info["x_velocity"])
+        gain = -abs(speed - self._parameter) if self._velocity else self._parameter * speed
+        return observation, gain - 0.05 * float((action**2).sum()), terminated, truncated, info
