@@ -50,6 +50,7 @@ def column_weights(
     squared correlation with the other columns, and the fourth moment.
     """
     n = keep.sum(1, keepdim=True)
+    outputs = facts[:, 1:2].exp()
     x = (rows - rows.sum(1, keepdim=True) / n) * keep
     y = (labels - labels.sum(1, keepdim=True) / n) * keep
     spread = x.square().sum(1)
@@ -61,7 +62,7 @@ def column_weights(
     ratio = (most / (1 - most) * n[:, 0]).clamp(min=1e-4)
     others = (x.mT @ x).square().sum(-1) / live.sum(-1, keepdim=True).clamp(min=1)
     moment = (x.pow(4).sum(1) * n[:, 0]).clamp(min=1)
-    root = [t.clamp(min=1e-6).sqrt() for t in (most, explained.mean(-1), others)]
+    root = [t.clamp(min=1e-6).sqrt() for t in (most, explained.sum(-1) / outputs, others)]
     stats = torch.stack([root[0], ratio.log() / 3, root[1], root[2], moment.log() / 2], -1)
     stats = torch.cat([stats, facts.unsqueeze(1).expand(-1, stats.shape[1], -1)], -1)
     weights = F.softplus(weigh(stats)) * live.unsqueeze(-1)

@@ -83,7 +83,8 @@ class ContextTransformer(nn.Module):
         if min(width, label_width, layers, heads, groups, numbers) < 1 or whitened < 0 or heads % 2 or width % heads:
             raise UsageError(
                 f"width must be a multiple of heads, an even number, and sizes >= 1 (whitened >= 0), got "
-                f"width={width}, label_width={label_width}, layers={layers}, heads={heads}, groups={groups}, whitened={whitened}."
+                f"width={width}, label_width={label_width}, layers={layers}, heads={heads}, groups={groups}, "
+                f"whitened={whitened}."
             )
         self.embed_facts = nn.Linear(3, width)
         self.embed_row = None if features is None else nn.Linear(features, width)
