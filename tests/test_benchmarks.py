@@ -129,3 +129,17 @@ def test_multiply_adds_are_those_that_torch_counts():
 def test_optimizers():
     output = run(BENCHMARKS / "optimizers.py", "throughput", "--rounds", 1, "--problems", 2, "--only", "Adam")
     assert output.count("| pes |") == 2
+
+
+def test_generated_solvers(tmp_path):
+    arguments = (BENCHMARKS / "generative.py", "--budget", 0.2, "--n-tasks", 4, "--out", tmp_path)
+    sinusoids = ("--settings", "sinusoids")
+    output = run(*arguments, "--solvers", *sinusoids)
+    assert "log-likelihood" in output
+    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [row["learner"] for row in rows] == ["maml", "hypernet", "solver-gan"]
+    assert all(list(row["by_shot"]["1"]["by_step"]) == ["0", "1", "5"] for row in rows)
+    assert (tmp_path / "family-solver-gan-s0.png").stat().st_size > 0
+    again = run(*arguments, "--solvers", "--speed", "--rounds", 1, *sinusoids)
+    assert output in again  # what is there is not trained again
+    assert "solvers per second" in again

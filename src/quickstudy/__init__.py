@@ -21,6 +21,7 @@ from quickstudy.learners import (
     RL2,
     SNAIL,
     AdamOptimizer,
+    Hypernet,
     HyperOptimizer,
     InContext,
     LSTMMetaLearner,
@@ -38,6 +39,7 @@ from quickstudy.learners import (
     Reptile,
     SelfPlay,
     SequenceLearner,
+    SolverGAN,
 )
 from quickstudy.meters import Progress
 from quickstudy.runs import Run
@@ -67,6 +69,7 @@ __all__ = [
     "DivergedError",
     "Examples",
     "HyperOptimizer",
+    "Hypernet",
     "InContext",
     "LSTMMetaLearner",
     "LSTMOptimizer",
@@ -89,6 +92,7 @@ __all__ = [
     "RunError",
     "SelfPlay",
     "SequenceLearner",
+    "SolverGAN",
     "TaskBatch",
     "TaskDistribution",
     "UsageError",

@@ -100,16 +100,18 @@ def test_the_critic_item_by_item():
     f, c, p = torch.randn(2, 6, 4).double(), torch.randn(2, 3, 3).double(), torch.randn(2, 7, 6, 3, 2).double()
     found = critic(f, c, p)
 
+    f, c = (v / v.square().mean(-1, keepdim=True).sqrt() for v in (f, c))
+
     def layer(one: Spectral, x):
         largest = torch.linalg.svd(one.weight)[1].max()
-        return one.weight @ x / largest + one.bias
+        return one.weight @ x / largest + (0 if one.bias is None else one.bias)
+
+    def first(t, d, n, k):
+        seen = ((critic.of_features, f[t, n]), (critic.of_code, c[t, k]), (critic.of_predictions, p[t, d, n, k]))
+        return sum(layer(one, x) for one, x in seen).relu()
 
     for t, d in ((0, 0), (1, 4)):
-        items = [
-            layer(critic.second, layer(critic.first, torch.cat([f[t, n], c[t, k], p[t, d, n, k]])).relu()).relu()
-            for n in range(6)
-            for k in range(3)
-        ]
+        items = [layer(critic.second, first(t, d, n, k)).relu() for n in range(6) for k in range(3)]
         pooled = torch.stack(items).mean(0)
         torch.testing.assert_close(found[t, d], critic.last(layer(critic.third, pooled).relu())[0])
 
@@ -172,7 +174,7 @@ def test_training_makes_the_draws_differ_and_what_is_found_better():
 
 def test_it_says_when_it_has_collapsed():
     torch.manual_seed(0)
-    learner = SolverGAN(qs.nets.MLP(hidden=(6,)), kind="regression", loss="mse", width=6, patience=3)
+    learner = SolverGAN(qs.nets.MLP(hidden=(6,)), kind="regression", loss="mse", width=6, fail_after=3)
     with torch.no_grad():  # noise that goes nowhere
         learner.generator.body.from_code.weight[:, -learner.noise :] = 0
     learner.generator.body.from_code.weight.register_hook(lambda g: torch.zeros_like(g))
@@ -186,14 +188,14 @@ def test_it_says_when_it_has_collapsed():
 
 
 def test_it_says_when_the_critic_is_never_wrong():
-    learner = gan(patience=2).train()
+    learner = gan(fail_after=2).train()
     learner.health.beaten.fill_(2)
     with pytest.raises(qs.DivergedError, match="lost against its critic: for 2 steps"):
         learner.meta_gradient(waves())
     counts = learner.health.after(torch.tensor(0.5), torch.tensor(1.0))
     assert [int(counts[name]) for name in ("collapsed", "beaten")] == [0, 3]
     assert int(learner.health.after(torch.tensor(0.5), torch.tensor(0.9))["beaten"]) == 0
-    forever = gan(patience=0).train()
+    forever = gan(fail_after=0).train()
     forever.health.beaten.fill_(1000)
     forever.meta_gradient(waves())
 
@@ -216,7 +218,7 @@ def test_a_picture_of_curves_only():
 def test_what_cannot_work_is_refused():
     with pytest.raises(qs.UsageError, match="draws and train_draws >= 2"):
         gan(train_draws=1)
-    with pytest.raises(qs.UsageError, match="patience >= 0"):
-        gan(patience=-1)
+    with pytest.raises(qs.UsageError, match="fail_after >= 0"):
+        gan(fail_after=-1)
     with pytest.raises(qs.UsageError, match="adapted to 2 tasks"):
         gan().adapt(waves().support)(torch.zeros(1, 3, 1).double())

@@ -7,6 +7,7 @@ from quickstudy.learners.boil import BOIL
 from quickstudy.learners.cavia import CAVIA
 from quickstudy.learners.cnp import CNP
 from quickstudy.learners.fomaml import FOMAML
+from quickstudy.learners.hypernet import Hypernet
 from quickstudy.learners.imaml import IMAML
 from quickstudy.learners.incontext import InContext
 from quickstudy.learners.inner import GradientLearner, InnerLoop
@@ -32,6 +33,7 @@ from quickstudy.learners.relation import RelationNet
 from quickstudy.learners.reptile import Reptile
 from quickstudy.learners.rl2 import RL2
 from quickstudy.learners.snail import SNAIL
+from quickstudy.learners.solver_gan import SolverGAN
 
 __all__ = [
     "ANIL",
@@ -51,6 +53,7 @@ __all__ = [
     "AdaptsInSteps",
     "GradientLearner",
     "HyperOptimizer",
+    "Hypernet",
     "InContext",
     "InnerLoop",
     "LSTMMetaLearner",
@@ -75,5 +78,6 @@ __all__ = [
     "SelfPlay",
     "SequenceLearner",
     "Solver",
+    "SolverGAN",
     "by_instance",
 ]

@@ -13,35 +13,35 @@ class GanHealth(nn.Module):
     """Counts the steps in a row in which something is wrong; the counts are buffers, saved with the learner.
 
     Args:
-        patience: steps in a row after which it is over (0: never).
+        fail_after: steps in a row after which it is over (0: never).
         who: whose health it is.
     """
 
     collapsed: Tensor
     beaten: Tensor
 
-    def __init__(self, patience: int, who: str) -> None:
+    def __init__(self, fail_after: int, who: str) -> None:
         super().__init__()
-        if patience < 0:
-            raise UsageError(f"{who} needs patience >= 0, got {patience}.")
-        self.patience = patience
+        if fail_after < 0:
+            raise UsageError(f"{who} needs fail_after >= 0, got {fail_after}.")
+        self.fail_after = fail_after
         self.who = who
         self.register_buffer("collapsed", torch.zeros(()))
         self.register_buffer("beaten", torch.zeros(()))
 
     def check(self) -> None:
-        """Raise ``DivergedError`` if one of the counts has reached the patience."""
-        if self.patience and float(self.collapsed) >= self.patience:
+        """Raise ``DivergedError`` if one of the counts has reached its limit."""
+        if self.fail_after and float(self.collapsed) >= self.fail_after:
             raise DivergedError(
-                f"{self.who} has collapsed: for {self.patience} steps the noise has made less than {VANISHED:.1%} of "
+                f"{self.who} has collapsed: for {self.fail_after} steps the noise has made less than {VANISHED:.1%} of "
                 f"what is generated, so all draws are the same. The last checkpoint is from before this step. A larger "
-                f"adversarial weight helps, or more dimensions of noise; patience=0 goes on whatever happens."
+                f"adversarial weight helps, or more dimensions of noise; fail_after=0 goes on whatever happens."
             )
-        if self.patience and float(self.beaten) >= self.patience:
+        if self.fail_after and float(self.beaten) >= self.fail_after:
             raise DivergedError(
-                f"{self.who} has lost against its critic: for {self.patience} steps the critic has known every "
+                f"{self.who} has lost against its critic: for {self.fail_after} steps the critic has known every "
                 f"generated solver from every real one. The last checkpoint is from before this step. A larger "
-                f"adversarial weight helps, or a smaller critic; patience=0 goes on whatever happens."
+                f"adversarial weight helps, or a smaller critic; fail_after=0 goes on whatever happens."
             )
 
     def after(self, variety: Tensor, right: Tensor) -> dict[str, Tensor]:

@@ -64,7 +64,7 @@ class Hypernet(GradientLearner):
         *,
         kind: str = "classification",
         generates: Generates = "all",
-        width: int = 64,
+        width: int = 128,
         prototypes: bool = True,
         inner_lr: float = 0.01,
         inner_steps: int = 0,

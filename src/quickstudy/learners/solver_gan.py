@@ -71,7 +71,7 @@ class SolverGAN(MetaLearner):
         real_steps: gradient steps that they take from the learned start, >= 1.
         real_lr: size of these steps, > 0.
         critic_width: of the critic's hidden layers.
-        patience: steps in a row with draws all the same, or with a critic that is never wrong, after which training
+        fail_after: steps in a row with draws all the same, or with a critic that is never wrong, after which training
             stops with an error (0: never).
         inner_lr: step size of gradient steps after the generation, > 0.
         inner_steps: gradient steps after the generation, of first order, >= 0; more may be taken in the test.
@@ -91,7 +91,7 @@ class SolverGAN(MetaLearner):
         *,
         kind: str = "classification",
         generates: Generates = "all",
-        width: int = 64,
+        width: int = 128,
         prototypes: bool = True,
         noise: int = 16,
         draws: int = 5,
@@ -101,7 +101,7 @@ class SolverGAN(MetaLearner):
         real_steps: int = 5,
         real_lr: float = 0.01,
         critic_width: int = 64,
-        patience: int = 2000,
+        fail_after: int = 2000,
         inner_lr: float = 0.01,
         inner_steps: int = 0,
         loss: str | TaskLoss = "cross_entropy",
@@ -131,7 +131,7 @@ class SolverGAN(MetaLearner):
         self.real_steps = real_steps
         self.real_lr = real_lr
         self.critic_width = critic_width
-        self.patience = patience
+        self.fail_after = fail_after
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
         self.loss = loss
@@ -146,7 +146,7 @@ class SolverGAN(MetaLearner):
         outputs, features = self.generator.outputs, self.generator.features
         by_class = kind == "classification"
         self.critic = SolverCritic(features, features if by_class else width, 1 if by_class else outputs, critic_width)
-        self.health = GanHealth(patience, "SolverGAN")
+        self.health = GanHealth(fail_after, "SolverGAN")
 
     def adapt(self, support: Examples) -> Ensemble:
         """All draws as one solver; its ``each(x)`` has their own predictions, ``[tasks, draws, n, ...]``."""

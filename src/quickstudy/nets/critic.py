@@ -6,9 +6,11 @@ Each item is a query's features f_n, the code c_k of the task (of a class), and 
 
     D(solver) = g( mean_nk m([f_n, c_k, p_nk]) )
 
-so it knows neither labels nor parameters, and neither the order of queries nor of classes matters. Every layer but the
-last has its weights divided by their largest singular value (Miyato et al.: Spectral Normalization for Generative
-Adversarial Networks. ICLR 2018), here by the exact one: the matrices are small, and nothing is carried on.
+so it knows neither labels nor parameters, and neither the order of queries nor of classes matters. The first layer of m
+is the sum of one of each part, so that no part drowns the others; features and codes are divided by their root mean
+square. Every layer but the last has its weights divided by their largest singular value (Miyato et al.: Spectral
+Normalization for Generative Adversarial Networks. ICLR 2018), here by the exact one: the matrices are small, and
+nothing is carried on.
 """
 
 import torch
@@ -20,14 +22,9 @@ from torch import Tensor, nn
 class Spectral(nn.Linear):
     """A linear layer of spectral norm one."""
 
-    @property
-    def normalised(self) -> Tensor:
-        """The weights over their largest singular value."""
-        return self.weight / torch.linalg.matrix_norm(self.weight, 2)
-
     def forward(self, input: Tensor) -> Tensor:
         """``W / |W| x + b``."""
-        return F.linear(input, self.normalised, self.bias)
+        return F.linear(input, self.weight / torch.linalg.matrix_norm(self.weight, 2), self.bias)
 
 
 class SolverCritic(nn.Module):
@@ -42,8 +39,9 @@ class SolverCritic(nn.Module):
 
     def __init__(self, features: int, code: int, outputs: int, width: int = 64) -> None:
         super().__init__()
-        self.sizes = (features, code, outputs)
-        self.first = Spectral(features + code + outputs, width)
+        self.of_features = Spectral(features, width)
+        self.of_code = Spectral(code, width, bias=False)
+        self.of_predictions = Spectral(outputs, width, bias=False)
         self.second = Spectral(width, width)
         self.third = Spectral(width, width)
         self.last = nn.Linear(width, 1)
@@ -55,12 +53,15 @@ class SolverCritic(nn.Module):
         predictions: Float[Tensor, "t d n k p"],
     ) -> Float[Tensor, "t d"]:
         """A number for each solver."""
-        # One layer of three parts: what is the same for all solvers and classes is multiplied once.
-        by_feature, by_code, by_prediction = self.first.normalised.split(self.sizes, 1)
-        shared = (features @ by_feature.mT).unsqueeze(2) + (code @ by_code.mT).unsqueeze(1) + self.first.bias
-        h = (shared.unsqueeze(1) + predictions @ by_prediction.mT).relu()
+        shared = self.of_features(at_scale_one(features)).unsqueeze(2) + self.of_code(at_scale_one(code)).unsqueeze(1)
+        h = (shared.unsqueeze(1) + self.of_predictions(predictions)).relu()
         pooled = self.second(h).relu().mean((2, 3))
         return self.last(self.third(pooled).relu()).squeeze(-1)
+
+
+def at_scale_one(x: Tensor) -> Tensor:
+    """Divided by the root mean square over the last axis."""
+    return F.rms_norm(x, x.shape[-1:])
 
 
 def hinge(real: Tensor, fake: Tensor) -> Tensor:

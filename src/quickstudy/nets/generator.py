@@ -53,7 +53,7 @@ class ParameterGenerator(nn.Module):
         UsageError: no tensors, or a size below 1.
     """
 
-    def __init__(self, shapes: Mapping[str, Sequence[int]], code: int, *, width: int = 64, row_code: int = 16) -> None:
+    def __init__(self, shapes: Mapping[str, Sequence[int]], code: int, *, width: int = 128, row_code: int = 16) -> None:
         super().__init__()
         if not shapes or min(code, width, row_code) < 1:
             raise UsageError(
