@@ -1,0 +1,306 @@
+"""Agents that learn to learn, beside others and beside the papers' figures; and how fast environments step.
+
+    python benchmarks/agents.py --speed                                           # steps per second, beside Gymnasium
+    python benchmarks/agents.py --navigation --budget 1200 --out runs/agents      # MAML and pretrained
+    python benchmarks/agents.py --bandits --budget 600 --out runs/agents          # RL^2, Thompson sampling, UCB1
+    python benchmarks/agents.py --mdps --budget 1200 --out runs/agents
+    python benchmarks/agents.py --table --out runs/agents                         # print what is there
+
+``--navigation``: returns after 0, 1, 2 and 3 updates on goals not seen in training, of MAML and of the same network
+trained as long on all goals at once (inner steps in the test only, at the best of a few step sizes); the reward is the
+one of the authors' code, whose figures the paper has. ``--bandits``: the rewards of a trial of ``--pulls``, summed, for
+each ``--arms``. ``--mdps``: the same over ``--trial`` episodes. A budget is seconds of one core for each row; a row is
+a run in a process of its own. Rows that are in results.jsonl already are not run again, and a run that was interrupted
+goes on from its last checkpoint.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import quickstudy as qs
+from omniglot import read, steps_in_time
+from quickstudy import registry
+from quickstudy.assemble import Choice, split_options
+from quickstudy.seeding import fold
+from quickstudy.tasks.bandits import BanditBatch
+
+STEPS = (0, 1, 2, 3)
+PAPER_NAVIGATION = (-40.41, -11.68, -3.33, -3.23)
+PRETRAINED_LR = (0.01, 0.03, 0.1, 0.3)
+# Duan et al. 2016, tables 1 and 2: random, Gittins index, Thompson sampling, UCB1, RL^2, by (pulls, arms);
+# random, posterior sampling, RL^2, by episodes.
+PAPER_BANDITS = {
+    (10, 5): (5.0, 6.6, 5.7, 6.7, 6.7),
+    (10, 10): (5.0, 6.6, 5.5, 6.7, 6.7),
+    (100, 5): (49.9, 78.3, 74.7, 78.0, 78.7),
+    (100, 10): (49.9, 82.8, 76.7, 82.4, 83.5),
+    (500, 5): (249.8, 405.8, 402.0, 405.8, 401.6),
+    (500, 10): (249.0, 437.8, 429.5, 437.1, 432.5),
+}
+PAPER_MDPS = {10: (100.1, 138.1, 156.2), 25: (250.2, 408.8, 445.7), 50: (499.7, 904.4, 936.1)}
+
+
+def thompson(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
+    """What each arm is worth: a draw from what its chance may be, given a uniform prior."""
+    return torch.distributions.Beta(1 + wins, 1 + losses).sample()
+
+
+def ucb(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
+    """UCB1: the mean and a bonus for arms little tried; untried ones first."""
+    count = wins + losses
+    bonus = (2 * math.log(max(pull, 1)) / count.clamp(min=1)).sqrt()
+    return torch.where(count > 0, wins / count.clamp(min=1) + bonus, torch.inf) + 1e-6 * torch.rand_like(wins)
+
+
+def greedy(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
+    """The mean given a uniform prior; ties by lot."""
+    return (1 + wins) / (2 + wins + losses) + 1e-6 * torch.rand_like(wins)
+
+
+def at_random(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
+    return torch.rand_like(wins)
+
+
+RULES: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+    "random": at_random,
+    "greedy": greedy,
+    "Thompson sampling": thompson,
+    "UCB1": ucb,
+}
+
+
+def play_bandits(rule: Callable[[Tensor, Tensor, int], Tensor], batch: BanditBatch, pulls: int) -> Tensor:
+    """The sum of rewards of a trial of every bandit, all at once, ``[tasks]``."""
+    state, _ = batch.reset(1, 0, repeat=True)
+    wins, losses = torch.zeros(2, *batch.chances.shape)
+    for pull in range(pulls):
+        arm = rule(wins, losses, pull).argmax(1, keepdim=True)
+        state, _, reward, _ = batch.step(state, arm)
+        wins.scatter_add_(1, arm, reward)
+        losses.scatter_add_(1, arm, 1 - reward)
+    return wins.sum(1)
+
+
+def mean_and_ci(values: Tensor) -> tuple[float, float]:
+    return float(values.mean()), float(1.96 * values.double().std() / math.sqrt(len(values)))
+
+
+def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
+    """Measure the rate, train or go on, test, and append the result to ``results.jsonl``."""
+    torch.set_num_threads(1)
+    choice = Choice.of(row["learner"], row["tasks"], preset="quick")
+    options = {**asdict(choice.options()()), **row["options"], "seed": row["seed"], "workers": 1}
+    learner, tasks = choice.build(options)
+    words = [row["what"], row["learner"], *(f"{k}{v}" for k, v in row["options"].items()), row["seed"], row["budget"]]
+    folder = out / "-".join(str(word) for word in words)
+    plan = folder.with_suffix(".steps")  # so that an interrupted run goes on to the end it was begun with
+    if not plan.exists():
+        plan.write_text(str(steps_in_time(learner, tasks, options["meta_batch"], row["budget"])))
+    steps = int(plan.read_text())
+    options |= {"steps": steps, "checkpoint_every": max(1, steps // 20)}
+    learner, tasks = choice.build(options)
+    training, _ = split_options(options)
+    validation = registry.build(registry.describe(tasks), split="val")
+    training |= {"validate_every": max(1, steps // 10), "out": folder, "resume": True}
+    run = qs.train(learner, tasks, validation=validation, **training)
+    run.load_into(learner)
+    result = test(row, learner, tasks, n_tasks)
+    run.add_result({**result.to_json(), "split": "test", "checkpoint": steps})
+    record = {**row, "steps": steps, "seconds": run.metrics()[-1].get("seconds"), "n_tasks": n_tasks}
+    record |= {"by_step": [asdict(s) for s in result.by_step]}
+    with open(out / "results.jsonl", "a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def test(row: dict[str, Any], learner: qs.MetaLearner, tasks: Any, n_tasks: int) -> qs.Result:
+    held_out = registry.build(registry.describe(tasks), split="test")
+    if row["what"] != "pretrained":
+        return qs.evaluate(learner, held_out, n_tasks=n_tasks, steps=3 if row["what"] == "maml" else None, workers=1)
+    # What was trained without inner steps has no step size of its own: the best on other tasks.
+    validation = registry.build(registry.describe(tasks), split="val")
+    scored: list[tuple[float, qs.MetaLearner]] = []
+    for lr in PRETRAINED_LR:
+        own = registry.build(registry.describe(learner), inner_lr=lr, inner_steps=1)
+        own.load_state_dict(learner.state_dict())
+        scored.append((qs.evaluate(own, validation, n_tasks=50, steps=3, at=(), workers=1).mean, own))
+    best = max(scored, key=lambda pair: pair[0])[1]
+    return qs.evaluate(best, held_out, n_tasks=n_tasks, steps=3, workers=1)
+
+
+def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for seed in given.seeds:
+        same = {"seed": seed, "budget": given.budget}
+        if given.navigation:
+            own = {"learner": "maml-rl", "tasks": "navigation", **same}
+            rows.append({"what": "maml", **own, "options": {"reward": "distance"}})
+            rows.append({"what": "pretrained", **own, "options": {"reward": "distance", "inner_steps": 0}})
+        if given.bandits:
+            shapes = [(pulls, arms) for pulls in given.pulls for arms in given.arms]
+            own = {"what": "bandits", "learner": "rl2", "tasks": "bandits", **same}
+            rows += [{**own, "options": {"trial": pulls, "arms": arms}} for pulls, arms in shapes]
+        if given.mdps:
+            own = {"what": "mdps", "learner": "rl2", "tasks": "mdps", **same}
+            rows += [{**own, "options": {"trial": trial}} for trial in given.trial]
+    return rows
+
+
+def run_all(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
+    done = read(given.out)
+    todo = [row for row in rows if not any(row.items() <= record.items() for record in done)]
+    started = time.monotonic()
+
+    def one(numbered: tuple[int, dict[str, Any]]) -> None:
+        number, row = numbered
+        command = [sys.executable, __file__, "--out", str(given.out), "--row", json.dumps(row)]
+        command += ["--test-tasks", str(given.test_tasks)]
+        failed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+        each = (time.monotonic() - started) / (number + 1)
+        left = f"{each * (len(todo) - number - 1) / 60:.0f} min left"
+        print(f"{number + 1}/{len(todo)} {row}: {'FAILED' if failed else 'done'}, {left}", flush=True)
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        list(pool.map(one, enumerate(todo)))
+
+
+def show(lines: list[list[str]]) -> None:
+    for cells in [lines[0], ["---"] * len(lines[0]), *lines[1:]]:
+        print("| " + " | ".join(cells) + " |")
+
+
+def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
+    """Markdown; ± is the 95% interval over test tasks."""
+    navigation = [r for r in records if r["what"] in ("maml", "pretrained")]
+    if navigation:
+        lines = [["2-D navigation: return after", *(f"{k} updates" for k in STEPS), "outer steps", "seconds, seed"]]
+        for r in navigation:
+            cells = [f"{s['mean']:.2f} ± {s['ci95']:.2f}" for s in r["by_step"]]
+            lines.append([r["what"], *cells, str(r["steps"]), f"{r['budget']:g}, {r['seed']}"])
+        show([*lines, ["MAML, the paper", *(f"{value:.2f}" for value in PAPER_NAVIGATION), "500", ""]])
+    bandits = [r for r in records if r["what"] == "bandits"]
+    if bandits:
+        print()
+        papers = ("random", "Gittins", "Thompson", "UCB1", "RL^2")
+        lines = [["pulls, arms", "RL^2", *RULES, *(f"{name}, the paper" for name in papers), "outer steps"]]
+        for r in sorted(bandits, key=lambda r: (r["options"]["trial"], r["options"]["arms"])):
+            pulls, arms = r["options"]["trial"], r["options"]["arms"]
+            batch = qs.tasks.Bandits(arms=arms, split="test").sample(max(n_tasks, 10000), fold(0, "rules"))
+            torch.manual_seed(0)
+            rules = [mean_and_ci(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
+            own = [(s["mean"], s["ci95"]) for s in r["by_step"]]
+            cells = [f"{mean:.2f} ± {ci:.2f}" for mean, ci in (*own, *rules)]
+            known = [f"{value}" for value in PAPER_BANDITS.get((pulls, arms), ())] or [""] * len(papers)
+            lines.append([f"{pulls}, {arms}", *cells, *known, str(r["steps"])])
+        show(lines)
+    mdps = [r for r in records if r["what"] == "mdps"]
+    if mdps:
+        print()
+        papers = ("random", "posterior sampling", "RL^2")
+        lines = [["episodes", "RL^2", *(f"{name}, the paper" for name in papers), "outer steps"]]
+        for r in sorted(mdps, key=lambda r: r["options"]["trial"]):
+            (s,) = r["by_step"]
+            known = [f"{value}" for value in PAPER_MDPS.get(r["options"]["trial"], ())] or [""] * len(papers)
+            lines.append([str(r["options"]["trial"]), f"{s['mean']:.1f} ± {s['ci95']:.1f}", *known, str(r["steps"])])
+        show(lines)
+
+
+def speed(rounds: int) -> None:
+    """Steps per second of ``Navigation`` and of the same environment in Gymnasium's vector loop, by turns."""
+    import gymnasium
+    import numpy as np
+
+    class Point(gymnasium.Env[Any, Any]):
+        observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
+        action_space = gymnasium.spaces.Box(-1, 1, (2,))
+
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            super().reset(seed=seed)
+            self.goal = self.np_random.uniform(-0.5, 0.5, 2)
+            self.place, self.time = np.zeros(2), 0
+            return self.place.astype(np.float32), {}
+
+        def step(self, action: Any) -> Any:
+            self.place = self.place + 0.1 * np.clip(action, -1, 1)
+            self.time += 1
+            squared = float(((self.place - self.goal) ** 2).sum())
+            return self.place.astype(np.float32), -squared, squared < 0.01**2, self.time >= 100, {}
+
+    torch.set_num_threads(1)
+
+    def gym_rate(count: int) -> float:
+        envs = gymnasium.vector.SyncVectorEnv([Point] * count)
+        envs.reset(seed=0)
+        actions = np.random.default_rng(0).normal(size=(20, count, 2)).astype(np.float32)
+        started = time.process_time()
+        for action in actions:
+            envs.step(action)
+        return 20 * count / (time.process_time() - started)
+
+    def own_rate(tasks: int, episodes: int) -> float:
+        batch = qs.tasks.Navigation().sample(tasks, 0)
+        state, _ = batch.reset(episodes, 0)
+        actions = torch.randn(20, tasks, episodes, 2)
+        started = time.process_time()
+        for _ in range(5):
+            for action in actions:
+                state = batch.step(state, action).state
+        return 100 * tasks * episodes / (time.process_time() - started)
+
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for count in (64, 1024):
+            found.setdefault(f"Gymnasium, SyncVectorEnv of {count}", []).append(gym_rate(count))
+        for tasks, episodes in ((40, 20), (200, 20), (1000, 20)):
+            name = f"quickstudy, {tasks} tasks x {episodes} episodes"
+            found.setdefault(name, []).append(own_rate(tasks, episodes))
+    base = max(statistics.median(rates) for name, rates in found.items() if name.startswith("Gym"))
+    lines = [["2-D navigation, one core", "environment steps per second", "times the faster Gymnasium loop"]]
+    for name, rates in found.items():
+        middle = statistics.median(rates)
+        lines.append([name, f"{middle:,.0f} ({min(rates):,.0f} to {max(rates):,.0f})", f"{middle / base:.1f}"])
+    show(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for what in ("speed", "navigation", "bandits", "mdps", "table"):
+        parser.add_argument(f"--{what}", action="store_true")
+    parser.add_argument("--budget", type=float, default=600, help="seconds of one core for the training of a row")
+    parser.add_argument("--pulls", type=int, nargs="+", default=[10, 100, 500])
+    parser.add_argument("--arms", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--trial", type=int, nargs="+", default=[10, 25], help="episodes of an MDP")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--test-tasks", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5, help="of --speed")
+    parser.add_argument("--jobs", type=int, default=1, help="rows at the same time, each on one core")
+    parser.add_argument("--out", type=Path, default=Path("runs/agents"))
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.speed:
+        speed(given.rounds)
+        return
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.row:
+        run_row(json.loads(given.row), given.out, given.test_tasks)
+        return
+    if not given.table:
+        run_all(rows_of(given), given)
+    print_tables(read(given.out), given.test_tasks)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""benchmarks/agents.py runs, at sizes that take seconds, and its rules for bandits are what they are called."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+AGENTS = Path(__file__).resolve().parents[1] / "benchmarks" / "agents.py"
+
+
+def run(*arguments: object) -> str:
+    ran = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_rows_are_run_once_and_printed(tmp_path):
+    given = (AGENTS, "--bandits", "--budget", 0.5, "--test-tasks", 30, "--pulls", 10, "--arms", 5, "--out", tmp_path)
+    first = run(*given)
+    assert "1/1" in first
+    assert "| 10, 5 |" in first
+    again = run(*given)
+    assert "1/1" not in again
+    assert again.splitlines()[-1] == first.splitlines()[-1]
+    (record,) = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert (record["what"], record["options"], record["n_tasks"]) == ("bandits", {"trial": 10, "arms": 5}, 30)
+    # random, greedy, Thompson sampling and UCB1 of 10,000 bandits, as Duan et al. have them
+    cells = [float(cell.split("±")[0]) for cell in first.splitlines()[-1].strip("| ").split(" | ")[2:6]]
+    assert abs(cells[0] - 5.0) < 0.1
+    assert abs(cells[1] - 6.6) < 0.15
+    assert abs(cells[2] - 5.7) < 0.15
+    assert cells[0] < cells[3] < cells[1] + 0.2
