@@ -64,5 +64,6 @@ def value_log_likelihood(
 
 def best_noise(each: Float[Tensor, "t d n p"], y: Float[Tensor, "t n p"]) -> float:
     """The noise, of 61 between 1e-3 and 1e1, under which ``value_log_likelihood`` is largest."""
-    candidates = torch.logspace(-3, 1, 61).tolist()
-    return max(candidates, key=lambda noise: float(value_log_likelihood(each, y, noise).mean()))
+    candidates = [float(noise) for noise in torch.logspace(-3, 1, 61)]
+    found = [float(value_log_likelihood(each, y, noise).mean()) for noise in candidates]
+    return candidates[found.index(max(found))]

@@ -3,6 +3,7 @@
 Axes: t tasks, d draws, n query examples, k classes, f features, c code, p outputs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -63,6 +64,15 @@ class Opinion:
         """Of solvers' predictions ``[t, d, n, p]`` for the query, one number each, ``[t, d]``."""
         items = predictions.softmax(-1).unsqueeze(-1) if self.classes else predictions.unsqueeze(3)
         return self.critic(self.features, self.code, items)
+
+
+def always(params: Params) -> Callable[[Examples], Params]:
+    """A start of an inner loop that is there already."""
+
+    def begin(support: Examples) -> Params:
+        return params
+
+    return begin
 
 
 def each_task(examples: Examples, draws: int) -> Examples:

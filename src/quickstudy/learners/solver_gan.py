@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from quickstudy.batchnorm import Mode
 from quickstudy.errors import UsageError
 from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.learners._ensembles import Ensemble, Opinion, each_task, variety_of
+from quickstudy.learners._ensembles import Ensemble, Opinion, always, each_task, variety_of
 from quickstudy.learners._gan_health import GanHealth
 from quickstudy.learners._generated import Embedding, Generates, SolverGenerator
 from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, derivative
@@ -54,7 +54,7 @@ from quickstudy.tasks.batch import Examples, TaskBatch
 
 
 class SolverGAN(MetaLearner):
-    """Solver GAN: solvers written from the support set and noise, trained against those that gradients find.
+    """Solver GAN: solvers written from the support set and noise, against those that gradients find.
 
     Args:
         model: maps ``[n, ...]`` to logits ``[n, classes]``, at least as many as a task has, or values ``[n, outputs]``;
@@ -214,7 +214,7 @@ class SolverGAN(MetaLearner):
 
     def _from(self, made: Params, support: Examples, steps: int) -> Iterator[Ensemble]:
         draws = self.train_draws if self.training else self.draws
-        inner = replace(self.inner, begin=lambda _: made)
+        inner = replace(self.inner, begin=always(made))
         path = inner.path(each_task(support, draws), steps=steps, order=1)
         return (Ensemble(solver, draws, self.kind == "classification", support) for solver in path)
 
@@ -223,7 +223,7 @@ class SolverGAN(MetaLearner):
         own, asked = batch.support, batch.query
         if self.real_from == "all":
             own = Examples(torch.cat([own.x, asked.x], 1), torch.cat([own.y, asked.y], 1))
-        inner = replace(self.inner, rule=SGD(lr=self.real_lr), begin=lambda _: start)
+        inner = replace(self.inner, rule=SGD(lr=self.real_lr), begin=always(start))
         return inner.adapt(own, steps=self.real_steps, order=1)
 
     def _opinion(self, given: Embedding, batch: TaskBatch) -> Opinion:
@@ -263,6 +263,14 @@ class SolverGAN(MetaLearner):
         options = Hypernet.recipe(preset, tasks, way, shot)
         if is_regression(tasks):
             shots = {"shot": (1, 10)} if tasks == "sinusoids" else {}
-            return {**options, **shots, "draws": 20, "train_draws": 4, "adversarial": 1.0, "real_lr": 0.01}
+            return {
+                **options,
+                **shots,
+                "draws": 20,
+                "train_draws": 4,
+                "adversarial": 1.0,
+                "real_steps": 10,
+                "real_lr": 0.02,
+            }
         options = {**options, "real_lr": 0.1}
         return {**options, "chunk": 4} if preset == "paper" else options
