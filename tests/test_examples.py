@@ -34,6 +34,11 @@ def test_sinusoids(run_example):
     assert [line.split()[0] for line in lines] == ["0", "MAML", "Reptile", "pretrained"]
 
 
+def test_navigation(run_example):
+    lines = run_example("navigation.py", "--iterations", 1, "--test-tasks", 2).splitlines()
+    assert [line.split()[0] for line in lines] == ["at", "0", "MAML", "pretrained"]
+
+
 def test_own_images(run_example, tmp_path):
     output = run_example("own_images.py", "--steps", 2, "--test-tasks", 25, "--folder", tmp_path)
     assert output.count(".png: character0") == 15
