@@ -68,6 +68,7 @@ class SolverGenerator(nn.Module):
         self.net = net
         self.head = linear_head(net.model, f"{who} generates the head from features")
         self.prototypes = prototypes
+        self.noise = noise
         self.who = who
         tensors = trainable(net.model)
         self.outputs, self.features = tensors[self.head[0]].shape
@@ -111,8 +112,8 @@ class SolverGenerator(nn.Module):
         """All parameters ``{name: [t * d, ...]}`` (without noise: d = 1), a task's draws one after the other."""
         draws = 1 if z_tdz is None else z_tdz.shape[1]
         code = given.code.repeat_interleave(draws, 0)
-        # As loud as the code, or it would not be heard beside it.
-        loud = code.detach().square().mean(-1, keepdim=True).sqrt()
+        # All of it as loud as all of the code, or it would not be heard beside it.
+        loud = (code.detach().square().sum(-1, keepdim=True) / max(1, self.noise)).sqrt()
         noise = code[:, :0] if z_tdz is None else loud * z_tdz.flatten(0, 1)
         made = {name: p.repeat_interleave(draws, 0) for name, p in given.start.items()} if draws > 1 else given.start
         changes = {} if self.body is None else self.body(torch.cat([code, noise], -1))
