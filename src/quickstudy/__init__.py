@@ -1,5 +1,6 @@
 """quickstudy: learning to learn, made practical."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from quickstudy import learners, nets, rules, tasks
@@ -49,6 +50,7 @@ from quickstudy.version import __version__
 
 if TYPE_CHECKING:
     from quickstudy.few_shot_classifier import FewShotClassifier as FewShotClassifier
+    from quickstudy.tabular import TabularClassifier as TabularClassifier
 
 __all__ = [
     "ANIL",
@@ -107,13 +109,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``FewShotClassifier`` on demand: it needs scikit-learn, which nothing else does."""
-    if name != "FewShotClassifier":
+    """What needs scikit-learn, on demand: nothing else does."""
+    modules = {"FewShotClassifier": "few_shot_classifier", "TabularClassifier": "tabular"}
+    if name not in modules:
         raise AttributeError(f"module 'quickstudy' has no attribute {name!r}")
     try:
-        from quickstudy.few_shot_classifier import FewShotClassifier
+        return getattr(importlib.import_module(f"quickstudy.{modules[name]}"), name)
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"FewShotClassifier needs scikit-learn ({error}); install it with: pip install 'quickstudy[sklearn]'"
+            f"{name} needs scikit-learn ({error}); install it with: pip install 'quickstudy[sklearn]'"
         ) from error
-    return FewShotClassifier

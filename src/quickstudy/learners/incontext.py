@@ -44,7 +44,7 @@ ABSENT = -1e4  # the logit of a class that a task of the batch does not have
 
 
 class InContext(MetricLearner):
-    """In-context learning: a transformer reads the support set; queries attend to it, never to one another.
+    """In-context learning: a transformer reads the support set; queries attend to what was read.
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.

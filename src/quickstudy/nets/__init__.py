@@ -10,4 +10,17 @@ from quickstudy.nets.mlp import MLP
 from quickstudy.nets.ntm import NTM
 from quickstudy.nets.resnet12 import ResNet12
 
-__all__ = ["LRUA", "MLP", "NTM", "Cell", "ContextTransformer", "Conv4", "ConvBlock", "Flat", "LSTMCell", "ResNet12", "read", "repeat"]
+__all__ = [
+    "LRUA",
+    "MLP",
+    "NTM",
+    "Cell",
+    "ContextTransformer",
+    "Conv4",
+    "ConvBlock",
+    "Flat",
+    "LSTMCell",
+    "ResNet12",
+    "read",
+    "repeat",
+]
