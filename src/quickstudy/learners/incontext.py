@@ -159,7 +159,7 @@ class InContext(MetricLearner):
         outer = {"schedule": "cosine", "clip": 1.0}
         if tasks == "tabular":
             steps = {"demo": 200, "quick": 1000, "paper": 5000}[preset]
-            table = {"table": True, "whitened": 2, "way": 10, "shot": 20, "test_tasks": 500, "validate_every": 250}
+            table = {"table": True, "whitened": 2, "way": 10, "shot": 20, "test_tasks": 500, "validation_tasks": 500}
             return {**table, **outer, "steps": steps, "meta_batch": 16, "meta_lr": 3e-3, "optimizer": "adamw"}
         if is_regression(tasks):
             steps = {"demo": 2000, "quick": 8000, "paper": 50000}[preset]

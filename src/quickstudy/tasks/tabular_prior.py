@@ -37,6 +37,7 @@ WIDTH = 24  # nodes of a layer
 CAUSES = 12
 LAYERS = 3
 WAYS_IN = [0.15, 0.2, 0.5, 0.15]  # how often a label is bins, largest, cause, rules
+DEPTHS = [0.35, 0.3, 0.2, 0.15]  # how often a task has 0, 1, ... layers
 ROWS = 100  # of the support, at most, where shots are drawn
 SPARE = 32  # rows drawn beyond those needed, so that the support can be chosen by class
 
@@ -157,17 +158,17 @@ def _nodes(
     z = torch.where(kinds == 3, z * 0.3 + (rand(tasks, rows, CAUSES) < rand(tasks, 1, CAUSES)).float() * 2, z)
     # Clusters: up to three per class, in some of the causes, more or less far apart.
     lumps = 3
-    centres = randn(tasks, way * lumps, CAUSES) * (rand(tasks, 1, CAUSES) < 0.2 + 0.8 * rand(tasks, 1, 1))
-    single = (rand(tasks, 1, 1, 1) < 0.6).expand(-1, way, lumps, CAUSES)
+    centres = randn(tasks, way * lumps, CAUSES) * (rand(tasks, 1, CAUSES) < 0.3 + 0.7 * rand(tasks, 1, 1))
+    single = (rand(tasks, 1, 1, 1) < 0.75).expand(-1, way, lumps, CAUSES)
     by_class = centres.view(tasks, way, lumps, CAUSES)
     centres = torch.where(single, by_class[:, :, :1], by_class).flatten(1, 2)
     member = classes * lumps + torch.randint(lumps, (tasks, rows), generator=rng)
-    apart = 0.7 + 4 * rand(tasks, 1, 1)
+    apart = 1 + 4 * rand(tasks, 1, 1)
     shift = centres.gather(1, member[..., None].expand(-1, -1, CAUSES)) * apart
-    z = torch.where(moved[:, None, None], z * (0.3 + rand(tasks, 1, CAUSES)) + shift, z)
+    z = torch.where(moved[:, None, None], z * (0.3 + 0.7 * rand(tasks, 1, CAUSES)) + shift, z)
     causes = torch.arange(CAUSES) < torch.randint(1, CAUSES + 1, (tasks, 1, 1), generator=rng).clamp(min=2)
     z = _standard(z) * causes
-    depth = torch.randint(LAYERS + 1, (tasks, 1, 1), generator=rng)
+    depth = torch.multinomial(torch.tensor(DEPTHS), tasks, replacement=True, generator=rng)[:, None, None]
     found: list[Tensor] = []
     h = z
     for layer in range(LAYERS):
@@ -178,7 +179,7 @@ def _nodes(
         bent = _activate(out, torch.randint(7, (tasks, 1, WIDTH if layer % 2 else 1), generator=rng))
         # A plain task has layers, too, but they only mix.
         h = torch.where(depth > layer, bent, out if layer == 0 else h)
-        h = h + randn(*h.shape) * (10 ** (-2.5 + 2 * rand(tasks, 1, 1)))
+        h = h + randn(*h.shape) * (10 ** (-2.5 + 1.7 * rand(tasks, 1, 1)))
         h = _standard(h)
         found.append(h)
     return torch.cat([z, *found], -1)
