@@ -108,6 +108,12 @@ def test_it_learns_to_find_the_better_arm(tmp_path):
     assert {"train/return", "train/entropy", "train/value_error"} <= set(run.metrics()[-1])
 
 
+def test_picture():
+    (picture,) = make(MDPS).draw(MDPS.sample(2, 0))
+    assert picture.png.startswith(b"\x89PNG")
+    assert "2 test tasks" in picture.caption
+
+
 def test_built_by_name():
     choice = Choice.of("rl2")
     assert choice.tasks == "bandits"

@@ -1,6 +1,9 @@
-"""What the reports of reinforcement learners show: the paths of the first tasks, before and after adapting."""
+"""What the reports of reinforcement learners show: paths before and after adapting, and learning within a trial."""
 
 from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
 
 from quickstudy.learners._rl import Episodes
 from quickstudy.pictures import Picture, from_figure
@@ -38,3 +41,18 @@ def draw_paths(played: Sequence[Episodes], batch: Environments) -> list[Picture]
         f"update; the star is the goal. Returns are means over all episodes."
     )
     return [from_figure(figure, name="paths", caption=caption)]
+
+
+def draw_learning(rewards: Float[Tensor, "tasks trials episodes"]) -> Picture:
+    """The mean reward of each episode of a trial, a curve for each task."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    tasks, trials, episodes = rewards.shape
+    for number, curve in enumerate(rewards.mean(1).cpu(), 1):
+        axes.plot(range(1, episodes + 1), curve.tolist(), marker="o", markersize=3, label=f"task {number}")
+    axes.set(xlabel="episode of the trial", ylabel="reward of the episode")
+    axes.legend(frameon=False)
+    caption = f"Learning within a trial: reward by episode in {tasks} test tasks, each the mean of {trials} trials."
+    return from_figure(figure, name="learning", caption=caption)

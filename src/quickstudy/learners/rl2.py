@@ -29,9 +29,13 @@ from torch import Tensor
 
 from quickstudy.errors import UsageError
 from quickstudy.learners._rl import gae
+from quickstudy.learners._rl_pictures import draw_learning
 from quickstudy.learners.base import LossLearner, Scalars, Solver
 from quickstudy.nets.policies import RecurrentPolicy
+from quickstudy.pictures import Picture
 from quickstudy.tasks.environments import Environments, lots
+
+DRAWN_TRIALS = 200  # per task: a picture of what the learner does, not of luck
 
 
 @dataclass(frozen=True)
@@ -135,15 +139,21 @@ class RL2(LossLearner):
         return solver
 
     @torch.no_grad()
-    def play(self, batch: Environments) -> Trial:
-        """The trials of every task, all side by side (n = tasks * trials), each from an empty memory."""
+    def play(self, batch: Environments, trials: int | None = None) -> Trial:
+        """The trials of every task, all side by side (n = tasks * trials), each from an empty memory.
+
+        Args:
+            batch: what is played.
+            trials: per task (None: the learner's own number).
+        """
         self._check(batch)
-        state, seen = batch.reset(self.trials, 0, repeat=True)
+        trials = self.trials if trials is None else trials
+        state, seen = batch.reset(trials, 0, repeat=True)
         steps = self.trial * batch.horizon
         width = 1 if batch.discrete else batch.actions
-        draws = lots(batch.seeds, (steps, self.trials, width), 0, "act")
+        draws = lots(batch.seeds, (steps, trials, width), 0, "act")
         news = seen.new_zeros(*seen.shape[:2], self.out_features + 2)
-        memory = self.policy.start(len(batch) * self.trials)
+        memory = self.policy.start(len(batch) * trials)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for u in draws.unbind(1):
             x = torch.cat([seen, news], -1).flatten(0, 1).to(memory.dtype)
@@ -175,6 +185,11 @@ class RL2(LossLearner):
         """The rewards of each task's trial, summed, and minus it."""
         found = self.play(batch).rewards.sum(1).view(len(batch), self.trials).mean(1)
         return torch.stack([found, -found])[:, None].expand(2, len(at), len(batch))
+
+    def draw(self, batch: Environments) -> Sequence[Picture]:
+        """The reward of the trial's episodes, one after the other: whether they get better."""
+        rewards = self.play(batch, DRAWN_TRIALS).rewards.view(len(batch), DRAWN_TRIALS, self.trial, batch.horizon)
+        return [draw_learning(rewards.sum(-1))]
 
     def _check(self, batch: Environments) -> None:
         if (batch.observations, batch.actions) != (self.in_features, self.out_features):
