@@ -143,3 +143,12 @@ def test_generated_solvers(tmp_path):
     again = run(*arguments, "--solvers", "--speed", "--rounds", 1, *sinusoids)
     assert output in again  # what is there is not trained again
     assert "solvers per second" in again
+
+
+def test_tabular(tmp_path):
+    arguments = ("--splits", 2, "--rows", 2, "--tables", "iris", "--views", 1, "--out", tmp_path / "tabular.json")
+    output = run(BENCHMARKS / "tabular.py", *arguments)
+    assert "| iris | 2 |" in output
+    scores = json.loads((tmp_path / "tabular.json").read_text())["iris, 2"]
+    assert len(scores) == 4
+    assert all(len(values) == 2 and min(values) > 0.3 for values in scores.values())
