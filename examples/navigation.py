@@ -11,7 +11,7 @@ import torch
 import quickstudy as qs
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--iterations", type=int, default=60, help="outer steps of each policy")
+parser.add_argument("--iterations", type=int, default=40, help="outer steps of each policy")
 parser.add_argument("--test-tasks", type=int, default=40, help="goals of the final test")
 given = parser.parse_args()
 
@@ -34,9 +34,9 @@ def policy(inner_steps: int) -> qs.MAMLRL:
     return qs.MAMLRL(in_features=2, out_features=2, hidden=(64, 64), inner_steps=inner_steps, credit="own")
 
 
-# Each outer step: 20 goals, 20 episodes of each before and 20 after a gradient step, and a trust-region step (TRPO),
+# Each outer step: 10 goals, 20 episodes of each before and 20 after a gradient step, and a trust-region step (TRPO),
 # which is why the optimizer takes what it is given: optimizer="sgd", meta_lr=1.
-outer = {"meta_batch": 20, "meta_lr": 1.0, "optimizer": "sgd"}
+outer = {"meta_batch": 10, "meta_lr": 1.0, "optimizer": "sgd"}
 maml = policy(inner_steps=1)
 qs.train(maml, train, steps=given.iterations, **outer)
 

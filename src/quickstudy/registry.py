@@ -59,7 +59,7 @@ TASKS = {
     "bandits": "quickstudy.tasks.bandits:Bandits",
     "mdps": "quickstudy.tasks.mdps:TabularMDPs",
     "navigation": "quickstudy.tasks.navigation:Navigation",
-    "half-cheetah": "quickstudy.tasks.gym_tasks:HalfCheetah",
+    "half-cheetah": "quickstudy.tasks.half_cheetah:HalfCheetah",
     "games": "quickstudy.tasks.games:IteratedGames",
 }
 NETS = {

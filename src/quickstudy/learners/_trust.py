@@ -5,6 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from quickstudy.functional import Params
+from quickstudy.nets.policies import Choices, divergence_of
+
 Vector = list[Tensor]
 DAMPING = 1e-2
 HALVINGS = 10
@@ -63,3 +66,31 @@ def _dot(a: Vector, b: Vector) -> Tensor:
 
 def _plus(a: Vector, b: Vector, times: float | Tensor) -> Vector:
     return [x + times * y for x, y in zip(a, b, strict=True)]
+
+
+def fisher_product(choices: Callable[[Params], Choices], params: Params, weight: Tensor) -> Callable[[Vector], Vector]:
+    """The product with the mean over tasks of the Fisher matrices of each task's policy.
+
+    Args:
+        choices: what the policies of parameters ``{name: [tasks, ...]}`` would do, ``[tasks, ...]``.
+        params: where.
+        weight: of each decision, of the shape that ``choices`` gives.
+    """
+    inside = tuple(range(1, weight.ndim))
+    with torch.enable_grad():
+        leaves = {name: p.clone().requires_grad_() for name, p in params.items()}
+        new = choices(leaves)
+        old = type(new)(*(part.detach() for part in new))
+        divergence = (divergence_of(old, new) * weight).sum(inside) / weight.sum(inside)
+        slopes = torch.autograd.grad(
+            divergence.sum(), list(leaves.values()), create_graph=True, allow_unused=True, materialize_grads=True
+        )
+
+    def product(vector: Vector) -> Vector:
+        slope = torch.stack([(g * v).sum() for g, v in zip(slopes, vector, strict=True)]).sum()
+        found = torch.autograd.grad(
+            slope, list(leaves.values()), retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return [f.mean(0) for f in found]
+
+    return product

@@ -35,13 +35,12 @@ from torch import Tensor
 
 from quickstudy.errors import UsageError
 from quickstudy.functional import Params
-from quickstudy.learners._rl import Episodes, advantages, dice, play
+from quickstudy.learners._rl import Episodes, FirstAndLater, advantages, dice, minus_mean, play
 from quickstudy.learners._rl_pictures import draw_paths
-from quickstudy.learners._trust import Vector, trust_region_step
+from quickstudy.learners._trust import Vector, fisher_product, trust_region_step
 from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver, derivative
-from quickstudy.nets.policies import Choices, Policy
+from quickstudy.nets.policies import Choices, Policy, divergence_of
 from quickstudy.pictures import Picture
-from quickstudy.rules import UpdateRule
 from quickstudy.tasks.environments import Environments
 from quickstudy.unroll import unroll
 
@@ -126,7 +125,7 @@ class MAMLRL(MetaLearner):
         self.smoothing = smoothing
         self.chunk = chunk
         self.policy = Policy(in_features=in_features, actions=out_features, hidden=self.hidden, log_std=log_std)
-        self._rule = _Rates(inner_lr, inner_lr / 2 if later_lr is None else later_lr)
+        self._rule = FirstAndLater(inner_lr, inner_lr / 2 if later_lr is None else later_lr)
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
@@ -216,7 +215,7 @@ class MAMLRL(MetaLearner):
         """Minus the outer objective where the episodes were played, and their advantages."""
         worth = self._worth(after)
         log_p = self._log_prob(batch, params, after)
-        return _minus_mean((log_p - log_p.detach()).exp(), worth, after.alive), worth
+        return minus_mean((log_p - log_p.detach()).exp(), worth, after.alive), worth
 
     def _judge(
         self, batch: Environments, played: list[Episodes], fixed: Params, worth: Tensor
@@ -241,32 +240,16 @@ class MAMLRL(MetaLearner):
                 *_, params = again
                 new = self._choices(batch, params, after)
                 ratio = (new.log_prob(after.actions) - log_old).exp()
-                divergence = old.divergence(new) * after.alive  # pyright: ignore[reportArgumentType]
-                return float(_minus_mean(ratio, worth, after.alive)), float(divergence.sum() / after.alive.sum())
+                divergence = divergence_of(old, new) * after.alive
+                return float(minus_mean(ratio, worth, after.alive)), float(divergence.sum() / after.alive.sum())
 
         return judge
 
     def _fisher(self, batch: Environments, fixed: Params, after: Episodes) -> Callable[[Vector], Vector]:
-        """The product with the mean over tasks of the stepped policies' Fisher matrices."""
-        alive = after.alive[:, :, ::FISHER_STEPS]
-        with torch.enable_grad():
-            leaves = {name: p.clone().requires_grad_() for name, p in fixed.items()}
-            seen = after.observations[:, :, ::FISHER_STEPS]
-            new = self.policy.on(leaves, seen, batch.discrete)
-            old = type(new)(*(part.detach() for part in new))
-            divergence = (old.divergence(new) * alive).sum((1, 2)) / alive.sum((1, 2))  # pyright: ignore
-            slopes = torch.autograd.grad(
-                divergence.sum(), list(leaves.values()), create_graph=True, allow_unused=True, materialize_grads=True
-            )
-
-        def product(vector: Vector) -> Vector:
-            slope = torch.stack([(g * v).sum() for g, v in zip(slopes, vector, strict=True)]).sum()
-            found = torch.autograd.grad(
-                slope, list(leaves.values()), retain_graph=True, allow_unused=True, materialize_grads=True
-            )
-            return [f.mean(0) for f in found]
-
-        return product
+        seen = after.observations[:, :, ::FISHER_STEPS]
+        return fisher_product(
+            lambda params: self.policy.on(params, seen, batch.discrete), fixed, after.alive[:, :, ::FISHER_STEPS]
+        )
 
     def _metrics(self, played: list[Episodes]) -> Scalars:
         before, after = played[0].returns.mean(), played[-1].returns.mean()
@@ -298,24 +281,3 @@ class MAMLRL(MetaLearner):
     @property
     def judged_by(self) -> str:
         return "return"
-
-
-class _Rates(UpdateRule):
-    """Gradient steps, the first of another size than those after it. The state counts them."""
-
-    def __init__(self, first: float, later: float) -> None:
-        super().__init__()
-        self.first = first
-        self.later = later
-
-    def init(self, params: Params) -> int:
-        return 0
-
-    def update(self, params: Params, grads: Params, state: int) -> tuple[Params, int]:
-        rate = self.later if state else self.first
-        return {name: torch.sub(p, grads[name], alpha=rate) for name, p in params.items()}, state + 1
-
-
-def _minus_mean(ratio: Tensor, worth: Tensor, alive: Tensor) -> Tensor:
-    """Mean over tasks of minus the mean over a task's steps."""
-    return -((ratio * worth * alive).sum((1, 2)) / alive.sum((1, 2))).mean()

@@ -64,6 +64,11 @@ class Categorical(NamedTuple):
 Choices: TypeAlias = Gaussian | Categorical
 
 
+def divergence_of(old: Choices, new: Choices) -> Tensor:
+    """The divergence of ``new`` from ``old``, which are of one kind."""
+    return old.divergence(new)  # pyright: ignore[reportArgumentType]
+
+
 def choices(outputs: Tensor, log_std: Tensor, discrete: bool) -> Choices:
     """What a network's outputs mean: logits of the actions, or the mean of an action that is several numbers."""
     return Categorical(outputs) if discrete else Gaussian(outputs, log_std)

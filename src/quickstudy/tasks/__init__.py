@@ -18,7 +18,8 @@ from quickstudy.tasks.from_dataset import episodes_from
 from quickstudy.tasks.games import GameBatch, IteratedGames
 from quickstudy.tasks.gaussian_processes import GaussianProcesses
 from quickstudy.tasks.glyphs import Glyphs
-from quickstudy.tasks.gym_tasks import GymTasks, HalfCheetah
+from quickstudy.tasks.gym_tasks import GymTasks
+from quickstudy.tasks.half_cheetah import HalfCheetah
 from quickstudy.tasks.image_folder import ImageFolder
 from quickstudy.tasks.mdps import TabularMDPs
 from quickstudy.tasks.navigation import Navigation

@@ -6,9 +6,6 @@ environment that has ``set_task(parameter)`` is kept and told its next task; oth
 
 A Gymnasium environment changes as it steps: unlike elsewhere, a state can be stepped from once only, and another
 ``reset`` of the same number of episodes ends what was going on.
-
-Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017
-(section 5.3: HalfCheetah forwards or backwards, and at a velocity from 0 to 2).
 """
 
 from collections.abc import Callable
@@ -201,58 +198,3 @@ class GymTasks:
         at_least(1, tasks=tasks)
         parameters = self.draw(tasks, generator(seed, "tasks", "gym", self.split)).float()
         return GymBatch(seeds_of(tasks, seed, "luck", "gym", self.split), parameters, self.horizon, self._pool)
-
-
-class HalfCheetah:
-    """MuJoCo's HalfCheetah, run in a direction or at a velocity that differs by task.
-
-    The tasks are ``GymTasks`` of it; its reward is less 0.05 times the action's square.
-
-    Args:
-        split: names the stream of tasks; the distribution is the same in each.
-        goal: ``direction``: forwards or backwards, the faster the better; ``velocity``: one from 0 to 2.
-        horizon: steps of an episode.
-
-    Raises:
-        UsageError: gymnasium[mujoco] is not installed.
-    """
-
-    kind: ClassVar[str] = "environments"
-    default_net: ClassVar[str] = "mlp"
-
-    def __init__(self, *, split: str = "train", goal: str = "direction", horizon: int = 200) -> None:
-        one_of(("direction", "velocity"), goal=goal)
-        self.split = split
-        self.goal = goal
-        self.horizon = horizon
-        self._tasks = GymTasks(partial(_cheetah, goal), partial(_goals, goal), split=split, horizon=horizon)
-
-    @property
-    def x_shape(self) -> tuple[int, ...]:
-        """Shape of an observation: ``(17,)``."""
-        return self._tasks.x_shape
-
-    @property
-    def outputs(self) -> int:
-        """Numbers in an action: 6."""
-        return self._tasks.outputs
-
-    def describe(self) -> str:
-        """One line for people."""
-        return f"HalfCheetah {self.split}, {self.goal} by task, {self.horizon} steps"
-
-    def sample(self, tasks: int, seed: int) -> GymBatch:
-        """Draw ``tasks`` directions or velocities; a pure function of its arguments."""
-        return self._tasks.sample(tasks, seed)
-
-
-def _cheetah(goal: str, parameter: float) -> Any:
-    from quickstudy.tasks._gym_envs import Cheetah
-
-    return Cheetah(parameter, velocity=goal == "velocity")
-
-
-def _goals(goal: str, tasks: int, rng: torch.Generator) -> Tensor:
-    if goal == "velocity":
-        return 2 * torch.rand(tasks, generator=rng)
-    return (torch.randint(0, 2, (tasks,), generator=rng) * 2 - 1).float()
