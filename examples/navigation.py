@@ -11,7 +11,7 @@ import torch
 import quickstudy as qs
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--iterations", type=int, default=40, help="outer steps of each policy")
+parser.add_argument("--iterations", type=int, default=80, help="outer steps of each policy")
 parser.add_argument("--test-tasks", type=int, default=40, help="goals of the final test")
 given = parser.parse_args()
 
