@@ -221,12 +221,12 @@ def test_the_default_run_folder(tmp_path, monkeypatch):
 def test_train_asks_for_a_learner():
     done = quickstudy("train", "--help")
     assert done.code == 0
-    assert "maml,reptile" in done.out
+    assert ",reptile," in done.out
     for words in ([], ["--tasks", "glyphs", "maml"]):
         done = quickstudy("train", *words)
         assert done.code == 2
         assert "name the learner to train first" in done.err
-        assert "maml,reptile" in done.err
+        assert ",reptile," in done.err
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_train_asks_for_a_learner():
     [
         (["train", "mamel"], "no 'mamel' among the learners: .*maml"),
         (["train", "maml", "--tasks", "chess"], "no 'chess' among the tasks: .*sinusoids"),
-        (["train", "maml", "--net", "resnet"], "no 'resnet' among the nets: conv4, mlp"),
+        (["train", "maml", "--net", "resnet"], "no 'resnet' among the nets: conv4"),
         (["train", "maml", "--preset", "fast"], "no preset 'fast': demo, quick, paper"),
         (["train", "maml", "--tasks"], "--tasks: expected one argument"),
         (["train", "maml", "--way", "many"], "--way: invalid int value: 'many'"),
