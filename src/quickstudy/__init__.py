@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from quickstudy import learners, nets, rules, tasks
+from quickstudy import learners, nets, pretrained, rules, tasks
 from quickstudy.errors import DataError, DivergedError, QuickstudyError, RunError, UsageError
 from quickstudy.evaluation import Result, evaluate
 from quickstudy.learned_optimizer import LearnedOptimizer
@@ -102,6 +102,7 @@ __all__ = [
     "evaluate",
     "learners",
     "nets",
+    "pretrained",
     "rules",
     "tasks",
     "train",
