@@ -1,6 +1,6 @@
 """Iterated games: what agents that learn come to with their like, with each other, and with whom they may meet.
 
-    python benchmarks/games.py --picture docs/images/tournament.png
+    python benchmarks/games.py --picture docs/assets/tournament.png
 
 Three tables, each number a mean with its 95% interval over random starts of those who have one (``--seeds``):
 
