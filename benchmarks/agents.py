@@ -17,13 +17,9 @@ goes on from its last checkpoint.
 import argparse
 import json
 import math
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,11 +28,11 @@ import torch
 from torch import Tensor
 
 import quickstudy as qs
-from omniglot import read, steps_in_time
 from quickstudy import registry
 from quickstudy.assemble import Choice, split_options
 from quickstudy.seeding import fold
 from quickstudy.tasks.bandits import BanditBatch
+from rows import add, interval, read, run_all, show, steps_in_time
 
 STEPS = (0, 1, 2, 3)
 PAPER_NAVIGATION = (-40.41, -11.68, -3.33, -3.23)
@@ -95,10 +91,6 @@ def play_bandits(rule: Callable[[Tensor, Tensor, int], Tensor], batch: BanditBat
     return wins.sum(1)
 
 
-def mean_and_ci(values: Tensor) -> tuple[float, float]:
-    return float(values.mean()), float(1.96 * values.double().std() / math.sqrt(len(values)))
-
-
 def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     """Measure the rate, train or go on, test, and append the result to ``results.jsonl``."""
     torch.set_num_threads(1)
@@ -122,8 +114,7 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     run.add_result({**result.to_json(), "split": "test", "checkpoint": steps})
     record = {**row, "steps": steps, "seconds": run.metrics()[-1].get("seconds"), "n_tasks": n_tasks}
     record |= {"by_step": [asdict(s) for s in result.by_step]}
-    with open(out / "results.jsonl", "a") as file:
-        file.write(json.dumps(record) + "\n")
+    add(out, record)
 
 
 def test(row: dict[str, Any], learner: qs.MetaLearner, tasks: Any, n_tasks: int) -> qs.Result:
@@ -159,29 +150,6 @@ def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def run_all(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
-    done = read(given.out)
-    todo = [row for row in rows if not any(row.items() <= record.items() for record in done)]
-    started = time.monotonic()
-
-    def one(numbered: tuple[int, dict[str, Any]]) -> None:
-        number, row = numbered
-        command = [sys.executable, __file__, "--out", str(given.out), "--row", json.dumps(row)]
-        command += ["--test-tasks", str(given.test_tasks)]
-        failed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
-        each = (time.monotonic() - started) / (number + 1)
-        left = f"{each * (len(todo) - number - 1) / 60:.0f} min left"
-        print(f"{number + 1}/{len(todo)} {row}: {'FAILED' if failed else 'done'}, {left}", flush=True)
-
-    with ThreadPoolExecutor(given.jobs) as pool:
-        list(pool.map(one, enumerate(todo)))
-
-
-def show(lines: list[list[str]]) -> None:
-    for cells in [lines[0], ["---"] * len(lines[0]), *lines[1:]]:
-        print("| " + " | ".join(cells) + " |")
-
-
 def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
     """Markdown; ± is the 95% interval over test tasks."""
     navigation = [r for r in records if r["what"] in ("maml", "pretrained")]
@@ -200,7 +168,7 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
             pulls, arms = r["options"]["trial"], r["options"]["arms"]
             batch = qs.tasks.Bandits(arms=arms, split="test").sample(max(n_tasks, 10000), fold(0, "rules"))
             torch.manual_seed(0)
-            rules = [mean_and_ci(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
+            rules = [interval(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
             own = [(s["mean"], s["ci95"]) for s in r["by_step"]]
             cells = [f"{mean:.2f} ± {ci:.2f}" for mean, ci in (*own, *rules)]
             known = [f"{value}" for value in PAPER_BANDITS.get((pulls, arms), ())] or [""] * len(papers)
@@ -298,7 +266,7 @@ def main() -> None:
         run_row(json.loads(given.row), given.out, given.test_tasks)
         return
     if not given.table:
-        run_all(rows_of(given), given)
+        run_all(rows_of(given), __file__, given.out, given.jobs, "--test-tasks", str(given.test_tasks))
     print_tables(read(given.out), given.test_tasks)
 
 

@@ -165,9 +165,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=200, help="random starts per table cell")
     parser.add_argument("--steps", type=int, default=100, help="steps of learning in self-play and tournament")
     parser.add_argument("--meta-steps", type=int, default=20, help="steps in which the meta-agent adapts")
-    parser.add_argument(
-        "--train", type=int, default=300, help="outer steps that train it (0: self-play only)"
-    )
+    parser.add_argument("--train", type=int, default=300, help="outer steps that train it (0: self-play only)")
     parser.add_argument("--games", default=",".join(GAMES), help="games that it is trained in")
     parser.add_argument("--picture", type=Path, help="a PNG of the tournament")
     given = parser.parse_args()

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 
-from omniglot import SETTINGS, read
+from omniglot import SETTINGS
+from rows import is_done, read
 from solvers import LEARNERS, one_row, print_solvers, print_speed
 
 
@@ -45,7 +46,7 @@ def main() -> None:
         for setting in given.settings:
             for learner in given.learners:
                 row = {"learner": learner, "setting": setting, "budget": given.budget, "seed": seed}
-                if not any(row.items() <= record.items() for record in read(given.out)):
+                if not is_done(row, given.out):
                     one_row(row, given.out, given.n_tasks)
     if given.solvers or given.table:
         print_solvers([record for record in read(given.out) if record["learner"] in LEARNERS])

@@ -15,12 +15,7 @@ are not run again, and a run that was interrupted goes on from its last checkpoi
 import argparse
 import json
 import math
-import os
-import subprocess
-import sys
-import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,12 +23,12 @@ from typing import Any
 import torch
 
 import quickstudy as qs
-from omniglot import read, steps_in_time
 from quickstudy import registry
 from quickstudy.assemble import Choice, split_options
 from quickstudy.evaluation import BLOCK
 from quickstudy.learners import by_instance
 from quickstudy.seeding import fold
+from rows import add, read, run_all, show, steps_in_time
 
 MEMORIES = {"lrua": "MANN (LRUA)", "ntm": "NTM", "lstm": "LSTM"}
 NETS = {"flat": ("raw pixels, 20x20", 20), "conv4": ("conv4, 28x28", 28)}
@@ -70,8 +65,7 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     record["seconds"] = next(r["seconds"] for r in reversed(run.metrics()) if "seconds" in r)
     record |= {"by_instance": accuracy.mean(0).tolist(), "by_instance_ci95": half.tolist()}
     record |= {"mean": result.mean, "ci95": result.ci95, "bn": result.bn}
-    with open(out / "results.jsonl", "a") as file:
-        file.write(json.dumps(record) + "\n")
+    add(out, record)
 
 
 def test_streams(learner: qs.MANN, tasks: Any, n_tasks: int) -> torch.Tensor:
@@ -91,24 +85,6 @@ def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
         for net in given.nets
         for memory in given.memories
     ]
-
-
-def run_all(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
-    done = read(given.out)
-    todo = [row for row in rows if not any(row.items() <= record.items() for record in done)]
-    started = time.monotonic()
-
-    def one(numbered: tuple[int, dict[str, Any]]) -> None:
-        number, row = numbered
-        command = [sys.executable, __file__, "--out", str(given.out), "--row", json.dumps(row)]
-        command += ["--test-tasks", str(given.test_tasks)]
-        failed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
-        each = (time.monotonic() - started) / (number + 1)
-        left = f"{each * (len(todo) - number - 1) / 60:.0f} min left"
-        print(f"{number + 1}/{len(todo)} {row}: {'FAILED' if failed else 'done'}, {left}", flush=True)
-
-    with ThreadPoolExecutor(given.jobs) as pool:
-        list(pool.map(one, enumerate(todo)))
 
 
 def groups_of(records: list[dict[str, Any]]) -> dict[Any, list[dict[str, Any]]]:
@@ -132,7 +108,7 @@ def print_tables(records: list[dict[str, Any]]) -> None:
     for group, rows in groups_of(records).items():
         print(f"\n{title_of(group)}; ± 95% over test tasks\n")
         head = ["memory", "seed", *(_ordinal(k) for k in INSTANCES), "5-way 1-shot", "outer steps"]
-        lines = [head, ["---"] * len(head)]
+        lines = [head]
         for r in sorted(rows, key=lambda r: (list(MEMORIES).index(r["memory"]), r["seed"])):
             pairs = zip(r["by_instance"], r["by_instance_ci95"], strict=True)
             cells = [f"{100 * mean:.1f} ± {100 * ci:.1f}" for mean, ci in pairs]
@@ -142,8 +118,7 @@ def print_tables(records: list[dict[str, Any]]) -> None:
         paper = PAPER.get(group[1])
         if paper:
             lines.append(["MANN, the paper", "", *(str(paper[k]) for k in INSTANCES), "", ""])
-        for cells in lines:
-            print("| " + " | ".join(cells) + " |")
+        show(lines)
 
 
 def _ordinal(k: int) -> str:
@@ -199,7 +174,7 @@ def main() -> None:
     if given.row is not None:
         return run_row(given.row, given.out, given.test_tasks)
     if not given.table:
-        run_all(rows_of(given), given)
+        run_all(rows_of(given), __file__, given.out, given.jobs, "--test-tasks", str(given.test_tasks))
     records = read(given.out)
     print_tables(records)
     if records:

@@ -12,9 +12,7 @@ results.jsonl already is not trained again, and a run that was interrupted goes 
 """
 
 import argparse
-import json
 import math
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from quickstudy.assemble import Choice, split_options
 from quickstudy.losses import mean_of, spread_of, task_losses
 from quickstudy.seeding import fold
 from quickstudy.terminal import ProgressLine, table
+from rows import add, interval, is_done, read, steps_in_time
 
 LEARNERS = ("cnp", "anp")
 SHOTS = (3, 5, 10, 20)
@@ -46,12 +45,6 @@ def blocks(tasks: Any, n_tasks: int) -> Any:
         yield tasks.sample(min(BLOCK, n_tasks - start), seed), seed
 
 
-def interval(values: list[torch.Tensor]) -> tuple[float, float]:
-    """Mean over tasks and half-width of its 95% interval."""
-    each = torch.cat(values).double()
-    return float(each.mean()), float(1.96 * each.std() / math.sqrt(len(each)))
-
-
 def yardsticks(n_tasks: int) -> dict[str, dict[str, tuple[float, float]]]:
     """The exact Gaussian process, and the prior."""
     found: dict[str, dict[str, tuple[float, float]]] = {"exact": {}, "prior": {}}
@@ -63,7 +56,7 @@ def yardsticks(n_tasks: int) -> dict[str, dict[str, tuple[float, float]]]:
             exact.append(task_losses("gaussian", tasks.exact(batch.support, batch.query.x, seed=seed), y))
             flat = torch.stack([torch.zeros_like(y), torch.full_like(y, spread)], -1)
             prior.append(task_losses("gaussian", flat, y))
-        found["exact"][name], found["prior"][name] = interval(exact), interval(prior)
+        found["exact"][name], found["prior"][name] = interval(torch.cat(exact)), interval(torch.cat(prior))
     return found
 
 
@@ -73,17 +66,7 @@ def squared_error(learner: qs.MetaLearner, tasks: Any, n_tasks: int) -> tuple[fl
         for batch, _ in blocks(tasks, n_tasks):
             mean = mean_of(learner.adapt(batch.support)(batch.query.x))
             errors.append(task_losses("mse", mean, batch.query.y))
-    return interval(errors)
-
-
-def steps_in_time(learner: qs.MetaLearner, tasks: Any, meta_batch: int, budget: float) -> int:
-    """Outer steps that take ``budget`` seconds of a core, by the time of some after the first."""
-    learner.meta_backward(tasks.sample(meta_batch, 0), workers=1)
-    count, started = 0, time.process_time()
-    while time.process_time() - started < min(5.0, budget / 4):
-        learner.meta_backward(tasks.sample(meta_batch, fold(0, count)), workers=1)
-        count += 1
-    return max(1, round(budget * count / (time.process_time() - started)))
+    return interval(torch.cat(errors))
 
 
 def trained(name: str, tasks_name: str, budget: float, seed: int, folder: Path) -> tuple[qs.MetaLearner, int, float]:
@@ -119,8 +102,7 @@ def one_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
         draw(learner, out / f"{row['learner']}-s{row['seed']}.png", row["learner"].upper())
     else:
         record["mse"] = squared_error(learner, qs.tasks.Sinusoids(split="test", query=100), n_tasks)
-    with open(out / "results.jsonl", "a") as file:
-        file.write(json.dumps(record) + "\n")
+    add(out, record)
 
 
 def draw(learner: qs.MetaLearner, path: Path, name: str) -> None:
@@ -143,11 +125,6 @@ def draw(learner: qs.MetaLearner, path: Path, name: str) -> None:
     figure.axes[0].set_ylabel("y")
     figure.axes[0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=120)
-
-
-def read(out: Path) -> list[dict[str, Any]]:
-    file = out / "results.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
 def print_table(out: Path, n_tasks: int) -> None:
@@ -188,7 +165,7 @@ def main() -> None:
         for tasks in given.tasks:
             for learner in given.learners:
                 row = {"learner": learner, "tasks": tasks, "budget": given.budget, "seed": seed}
-                if not any(row.items() <= record.items() for record in read(given.out)):
+                if not is_done(row, given.out):
                     one_row(row, given.out, given.n_tasks)
     print_table(given.out, given.n_tasks)
 

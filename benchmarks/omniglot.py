@@ -15,13 +15,9 @@ goes on.
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +27,7 @@ import torch
 import quickstudy as qs
 from quickstudy import registry
 from quickstudy.assemble import Choice, split_options
-from quickstudy.seeding import fold
+from rows import add, read, run_all, show, steps_in_time
 
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1), "20w5s": (20, 5)}
 # In percent, as each method's paper (first-order MAML and Reptile: the Reptile paper, with transduction) has them.
@@ -83,21 +79,7 @@ def run_row(row: dict[str, Any], out: Path) -> None:
     run.add_result({**result.to_json(), "split": "test", "checkpoint": steps})
     record = {**row, "steps": steps, "seconds": seconds, "mean": result.mean}
     record |= {"ci95": result.ci95, "n_tasks": result.n_tasks, "bn": result.bn}
-    with open(out / "results.jsonl", "a") as file:
-        file.write(json.dumps(record) + "\n")
-
-
-def steps_in_time(learner: qs.MetaLearner, tasks: Any, meta_batch: int, budget: float) -> int:
-    """Outer steps that take ``budget`` seconds, by the time of some after the first.
-
-    Time is the core's, spent on this process: what else runs on the machine does not count.
-    """
-    learner.meta_backward(tasks.sample(meta_batch, 0), workers=1)
-    count, started = 0, time.process_time()
-    while time.process_time() - started < min(3.0, budget / 4):
-        learner.meta_backward(tasks.sample(meta_batch, fold(0, count)), workers=1)
-        count += 1
-    return max(1, round(budget * count / (time.process_time() - started)))
+    add(out, record)
 
 
 def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -108,31 +90,6 @@ def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
         for s in given.settings
         for learner in given.learners
     ]
-
-
-def run_all(rows: list[dict[str, Any]], out: Path, jobs: int) -> None:
-    done = read(out)
-    todo = [row for row in rows if not any(row.items() <= record.items() for record in done)]
-    started = time.monotonic()
-
-    def one(numbered: tuple[int, dict[str, Any]]) -> None:
-        number, row = numbered
-        command = [sys.executable, __file__, "--out", str(out), "--row", json.dumps(row)]
-        failed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
-        name = " ".join(str(value) for value in row.values())
-        each = (time.monotonic() - started) / (number + 1)
-        state = "FAILED" if failed else "done"
-        print(
-            f"{number + 1}/{len(todo)} {name}: {state}, {each * (len(todo) - number - 1) / 60:.0f} min left", flush=True
-        )
-
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(one, enumerate(todo)))
-
-
-def read(out: Path) -> list[dict[str, Any]]:
-    file = out / "results.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def print_tables(records: list[dict[str, Any]]) -> None:
@@ -156,8 +113,7 @@ def print_tables(records: list[dict[str, Any]]) -> None:
             steps = "/".join(str(learners[name][s][0]["steps"]) for s in settings if s in learners[name])
             lines.append([name, *cells, steps])
         header = ["learner", *(c for s in settings for c in (s, "paper")), "outer steps"]
-        for cells in (header, ["---"] * len(header), *lines):
-            print("| " + " | ".join(cells) + " |")
+        show([header, *lines])
 
 
 def _cell(records: list[dict[str, Any]]) -> str:
@@ -188,7 +144,7 @@ def main() -> None:
     if given.row is not None:
         return run_row(given.row, given.out)
     if not given.table:
-        run_all(rows_of(given), given.out, given.jobs)
+        run_all(rows_of(given), __file__, given.out, given.jobs)
     return print_tables(read(given.out))
 
 

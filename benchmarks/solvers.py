@@ -1,6 +1,5 @@
 """Solvers by generation beside solvers by gradient descent: what ``generative.py --solvers`` and ``--speed`` run."""
 
-import json
 import math
 import shutil
 import statistics
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 import quickstudy as qs
-from omniglot import SETTINGS, steps_in_time
+from omniglot import SETTINGS
 from quickstudy import registry
 from quickstudy.assemble import Choice, split_options
 from quickstudy.calibration import best_noise, calibration_error, class_log_likelihood, value_log_likelihood
@@ -22,6 +21,7 @@ from quickstudy.errors import DivergedError
 from quickstudy.evaluation import BLOCK
 from quickstudy.seeding import fold
 from quickstudy.terminal import ProgressLine, table
+from rows import add, interval, steps_in_time
 
 LEARNERS = ("maml", "hypernet", "solver-gan")
 SHOTS = (1, 2, 5, 10)  # of sinusoids; trained on 1 to 10
@@ -57,11 +57,6 @@ def each_draw(learner: Any, tasks: Any, n_tasks: int) -> tuple[Tensor, Tensor]:
             found.append(solver.each(x) if hasattr(solver, "each") else solver(x).unsqueeze(1))
             targets.append(batch.query.y)
     return torch.cat(found), torch.cat(targets)
-
-
-def interval(values: Tensor) -> tuple[float, float]:
-    """Mean over tasks and half-width of its 95% interval."""
-    return float(values.double().mean()), float(1.96 * values.double().std() / math.sqrt(len(values)))
 
 
 def calibration(p: Tensor, y: Tensor) -> tuple[float, float]:
@@ -140,8 +135,7 @@ def one_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
         rate = best_rate(learner, validation, RATES["omniglot"], few)
         number = max(2, n_tasks * 3 // 10) if row["setting"] == "20w5s" else n_tasks
         record |= {"rate": rate, **measured(learner, test_tasks, validation, rate, number)}
-    with open(out / "results.jsonl", "a") as file:
-        file.write(json.dumps(record) + "\n")
+    add(out, record)
 
 
 def print_solvers(records: list[dict[str, Any]]) -> None:
