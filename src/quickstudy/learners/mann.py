@@ -251,5 +251,5 @@ class MANN(LossLearner):
             size = {"size": 20} if tasks in ("omniglot", "glyphs") else {}
             return {**size, **episode, "steps": 100000, "meta_batch": 16, "meta_lr": 1e-4, "clip": 10.0}
         steps = 600 if preset == "demo" else 3000
-        outer = {"steps": steps, "meta_batch": 4, "meta_lr": 1e-3, "schedule": "cosine", "clip": 10.0}
+        outer = {"steps": steps, "meta_batch": 4, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
         return {**episode, **outer, "filters": 32, "sharpen": True}
