@@ -267,9 +267,7 @@ def optimize_command(argv: list[str]) -> None:
     if min(given.steps, given.seeds, given.problems) < 1:
         raise UsageError("--steps, --seeds and --problems must be at least 1.")
     learned = {path: rule_of_run(path) for path in given.runs} or {"learned": load_rule(PRETRAINED)}
-    rows = compare(
-        learned, family=given.family, steps=given.steps, seeds=range(given.seeds), count=given.problems
-    )
+    rows = compare(learned, family=given.family, steps=given.steps, seeds=range(given.seeds), count=given.problems)
     cells = [
         [r.optimizer, "learned" if r.lr is None else f"{r.lr:.2g}", f"{r.area:.4f} ± {r.area_ci95:.4f}",
          f"{r.final:.4f} ± {r.final_ci95:.4f}", f"{100 * r.diverged:.0f}%"]

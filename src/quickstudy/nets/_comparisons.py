@@ -20,6 +20,7 @@ class Comparison:
 
     weights: Tensor
     white: Tensor | None
+
     def view(self, rows: Float[Tensor, "tasks n f"]) -> Float[Tensor, "tasks views n f"]:
         """Rows in each view."""
         weighted = rows.unsqueeze(1) * self.weights.clamp(min=1e-12).sqrt().unsqueeze(2)
