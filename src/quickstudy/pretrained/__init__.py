@@ -52,10 +52,10 @@ def load(name: str, **changes: Any) -> MetaLearner:
     return learner.eval()
 
 
-def export(run: Run, folder: Path, name: str) -> None:
-    """Write a run's best checkpoint as a pretrained learner, for ``load`` to find if the folder is this one."""
-    step = run.best_step()
-    write_atomic(folder / f"{name}.safetensors", safetensors.torch.save(to_save(run.learner().state_dict())))
+def export(run: Run, folder: Path, name: str, step: int | None = None) -> None:
+    """Write a checkpoint of a run (None: the best) for ``load`` to find, if the folder is this one."""
+    step = run.best_step() if step is None else step
+    write_atomic(folder / f"{name}.safetensors", safetensors.torch.save(to_save(run.learner(step).state_dict())))
     kept = {part: run.config[part] for part in ("learner", "tasks", "training")}
     results = [record for record in run.results() if record["checkpoint"] == step]
     write_json(folder / f"{name}.json", {"quickstudy": __version__, "step": step, **kept, "results": results})
