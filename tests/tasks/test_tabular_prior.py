@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.tasks.tabular_prior import _every_class, _support_first
+from quickstudy.tasks._random_tables import every_class, support_first
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_half_of_the_supports_are_balanced():
 
 def test_a_class_that_no_row_has_gets_one():
     y = torch.tensor([[0, 0, 0, 0, 2], [1, 1, 1, 1, 1]])
-    found = _every_class(y, 4)
+    found = every_class(y, 4)
     assert [len(set(row.tolist())) for row in found] == [4, 4]
     assert found[0, 4] == 2
 
@@ -68,7 +68,7 @@ def test_a_class_that_no_row_has_gets_one():
 def test_one_row_of_each_class_comes_first():
     y = torch.tensor([[0] * 8 + [1, 2]] * 20)
     rng = torch.Generator().manual_seed(0)
-    first = y.gather(1, _support_first(y, 3, rng))[:, :3]
+    first = y.gather(1, support_first(y, 3, rng))[:, :3]
     assert (first.sort(1).values == torch.tensor([0, 1, 2])).all()
 
 
@@ -85,7 +85,7 @@ def test_labels_can_be_learned_from_the_columns():
 
 
 def test_options_out_of_range():
-    for options in ({"way": 1}, {"shot": 0}, {"query": 0}, {"features": 1}, {"split": "holdout"}):
+    for options in ({"way": 1}, {"way": 17}, {"shot": 0}, {"query": 0}, {"features": 1}, {"split": "holdout"}):
         with pytest.raises(qs.UsageError, match=next(iter(options))):
             qs.tasks.TabularPrior(**options)
 
