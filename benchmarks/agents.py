@@ -39,6 +39,7 @@ PAPER_NAVIGATION = (-40.41, -11.68, -3.33, -3.23)
 PRETRAINED_LR = (0.01, 0.03, 0.1, 0.3)
 # Duan et al. 2016, tables 1 and 2: random, Gittins index, Thompson sampling, UCB1, RL^2, by (pulls, arms);
 # random, posterior sampling, RL^2, by episodes.
+# The papers' tables as remembered: not checked against the papers yet.
 PAPER_BANDITS = {
     (10, 5): (5.0, 6.6, 5.7, 6.7, 6.7),
     (10, 10): (5.0, 6.6, 5.5, 6.7, 6.7),

@@ -107,7 +107,7 @@ class Choice:
         cls = registry.load("learners", learner)
         chosen: str = tasks or cls.default_tasks
         usual: str = getattr(registry.load("tasks", chosen), "default_net", "conv4")
-        usual = getattr(cls, "suits", {}).get(chosen, usual)
+        usual = cls.suits.get(chosen, usual)
         return Choice(learner, chosen, net or usual, preset or "quick")
 
     @property

@@ -53,6 +53,8 @@ class MetaLearner(nn.Module, ABC):
     """The kinds of tasks that it is for (``kind`` of a task distribution)."""
     default_tasks: ClassVar[str] = "omniglot"
     """What it is trained on from the command line, if nothing else is said."""
+    suits: ClassVar[Mapping[str, str]] = {}
+    """Nets by tasks, where another than the tasks' usual one suits better."""
     embeds: ClassVar[bool] = False
     """Whether the network gives features to compare (a net without a head) rather than one output per class."""
     any_way: ClassVar[bool] = False

@@ -69,7 +69,6 @@ class InContext(MetricLearner):
 
     learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
     suits: ClassVar[Mapping[str, str]] = {"tabular": "flat"}
-    """Nets by tasks, where another than the tasks' usual one suits better."""
 
     def __init__(
         self,

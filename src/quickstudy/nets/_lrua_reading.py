@@ -8,11 +8,14 @@ Legend for shapes: n sequences, h heads, i slots, d width of a slot.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from quickstudy.nets._by_hand import by_graph
 
 SMALL = 1e-6
 """Added in square to what a norm is the root of."""
@@ -183,18 +186,8 @@ class ReadByHand(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         tensors: tuple[Tensor, ...] = ctx.saved_tensors
-        needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():  # to be differentiated again
-            # Aliases: what one input does by way of another (the state by the weights) is not for us to count.
-            own = [t.view_as(t) for t in tensors]
-            asked = [t for t, need in zip(own, needed, strict=True) if need]
-            pairs = [(o, g) for o, g in zip(ctx.graph(ctx.sizes, *own), grads, strict=True) if o.requires_grad]
-            found = iter(
-                torch.autograd.grad(
-                    [o for o, _ in pairs], asked, [g for _, g in pairs], create_graph=True, allow_unused=True
-                )
-            )
-            return None, None, *(next(found) if need else None for need in needed)
+            return None, None, *by_graph(partial(ctx.graph, ctx.sizes), tensors, ctx.needs_input_grad[2:], grads)
         return None, None, *_all_back(ctx.sizes, ctx.kept, tensors, grads)
 
 

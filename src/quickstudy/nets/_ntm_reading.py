@@ -6,11 +6,13 @@ a derivative is to be differentiated again, the graph of ``ntm_steps`` takes its
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from quickstudy.nets._by_hand import by_graph
 from quickstudy.nets._ntm_heads import Sizes
 from quickstudy.nets._ntm_steps import Kept, backward_step, forward_step
 
@@ -46,18 +48,8 @@ class ReadByHand(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         tensors: tuple[Tensor, ...] = ctx.saved_tensors
-        needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():  # to be differentiated again
-            # Aliases: what one input does by way of another (the state by the weights) is not for us to count.
-            own = [t.view_as(t) for t in tensors]
-            asked = [t for t, need in zip(own, needed, strict=True) if need]
-            pairs = [(o, g) for o, g in zip(ctx.graph(ctx.sizes, *own), grads, strict=True) if o.requires_grad]
-            found = iter(
-                torch.autograd.grad(
-                    [o for o, _ in pairs], asked, [g for _, g in pairs], create_graph=True, allow_unused=True
-                )
-            )
-            return None, None, *(next(found) if need else None for need in needed)
+            return None, None, *by_graph(partial(ctx.graph, ctx.sizes), tensors, ctx.needs_input_grad[2:], grads)
         return None, None, *_all_back(ctx.sizes, ctx.kept, tensors, grads)
 
 
