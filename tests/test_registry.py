@@ -65,6 +65,9 @@ EXAMPLES = {
     ("learners", "solver-gan"): lambda images: qs.SolverGAN(
         qs.nets.MLP(hidden=(8,)), kind="regression", loss="mse", width=4, draws=3, real_from="support", real_lr=0.02
     ),
+    ("learners", "metagan"): lambda images: qs.MetaGAN(
+        qs.nets.Conv4(filters=3, size=16, out_features=None), out_features=3, x_shape=(1, 16, 16), base="relation"
+    ),
     ("learners", "lola"): lambda images: qs.SelfPlay(rule="dice", pairs=3, assumed_lr=0.5, rollouts=4),
     ("learners", "meta-agent"): lambda images: qs.MetaAgent(inner_steps=3, hidden=0, learn_rates=False),
     ("tasks", "games"): None,  # no examples; its own tests rebuild it

@@ -40,6 +40,7 @@ LEARNERS = {
     "mann": "quickstudy.learners.mann:MANN",
     "hypernet": "quickstudy.learners.hypernet:Hypernet",
     "solver-gan": "quickstudy.learners.solver_gan:SolverGAN",
+    "metagan": "quickstudy.learners.metagan:MetaGAN",
     "maml-rl": "quickstudy.learners.maml_rl:MAMLRL",
     "rl2": "quickstudy.learners.rl2:RL2",
     "lola": "quickstudy.learners.lola:SelfPlay",

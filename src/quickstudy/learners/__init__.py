@@ -22,6 +22,7 @@ from quickstudy.learners.matching import MatchingNet
 from quickstudy.learners.meta_agent import MetaAgent
 from quickstudy.learners.meta_curvature import MetaCurvature
 from quickstudy.learners.meta_sgd import MetaSGD
+from quickstudy.learners.metagan import MetaGAN
 from quickstudy.learners.metric import MetricLearner
 from quickstudy.learners.ntm import SequenceLearner
 from quickstudy.learners.optimizer import OptimizerLearner
@@ -64,6 +65,7 @@ __all__ = [
     "MatchingNet",
     "MetaAgent",
     "MetaCurvature",
+    "MetaGAN",
     "MetaGradient",
     "MetaLearner",
     "MetaSGD",

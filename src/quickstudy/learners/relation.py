@@ -82,7 +82,16 @@ class RelationNet(MetricLearner):
         self.relation = TaskModel(self.rest, bn, execution)
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
-        """The classes' maps, and what normalises the relation module."""
+        """To the logarithms of the relation scores."""
+        scores = self.scores(features, y)
+
+        def predict(asked: Tensor) -> Tensor:
+            return F.logsigmoid(scores(asked))
+
+        return predict
+
+    def scores(self, features: Tensor, y: Tensor) -> FromFeatures:
+        """To what g gives, before the sigmoid: the classes' maps are made, and what normalises the relation module."""
         maps = self._maps(features)
         members = one_hot(y, maps)
         classes = class_means(maps, members)
@@ -101,7 +110,7 @@ class RelationNet(MetricLearner):
 
         def predict(asked: Tensor) -> Tensor:
             scores = self.relation.forward(shared, pairs(self._maps(asked)), normalise_by)
-            return F.logsigmoid(scores.view(len(asked), -1, way))
+            return scores.view(len(asked), -1, way)
 
         return predict
 
