@@ -31,6 +31,6 @@ def draw_fakes(learner: "MetaGAN", batch: TaskBatch) -> Sequence[Picture]:
         for axes in row:
             axes.axis("off")
         for axes, image in zip(row, images, strict=False):
-            axes.imshow(image.permute(1, 2, 0).cpu(), cmap="gray_r", vmin=0, vmax=1)
+            axes.imshow(image.permute(1, 2, 0).cpu().numpy(), cmap="gray_r", vmin=0, vmax=1)
     caption = "Support examples of test tasks, and below them fakes that the generator made for the same task."
     return [from_figure(figure, name="fakes", caption=caption)]

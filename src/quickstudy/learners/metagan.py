@@ -254,6 +254,7 @@ class MetaGAN(MetaLearner):
 
 
 def _gradients(loss: Tensor, module: nn.Module) -> dict[nn.Parameter, Tensor | None]:
-    """The derivative of a loss by the parameters of one part alone."""
+    """The derivative of a loss by the parameters of one part alone (of a frozen part: none)."""
     params = [p for p in module.parameters() if p.requires_grad]
-    return dict(zip(params, torch.autograd.grad(loss, params, retain_graph=True, allow_unused=True), strict=True))
+    grads = torch.autograd.grad(loss, params, retain_graph=True, allow_unused=True) if params else ()
+    return dict(zip(params, grads, strict=True))
