@@ -3,6 +3,7 @@
     python benchmarks/omniglot.py --budget 45 --jobs 2 --out runs/omniglot            # the four settings of each
     python benchmarks/omniglot.py --protocol lake --settings 5w1s --out runs/omniglot # alphabets never seen
     python benchmarks/omniglot.py --learners protonet --preset paper --budget 420 --seeds 0 1 2 --out runs/omniglot
+    python benchmarks/omniglot.py --learners metagan:base=relation,pools=2 --out runs/omniglot # with options of its own
     python benchmarks/omniglot.py --table --out runs/omniglot                         # print what is there
 
 A row is a run in a process of its own, on one core: the rate is measured for a moment, and the run gets as many outer
@@ -48,19 +49,40 @@ PAPERS: dict[str, tuple[float | None, ...]] = {
 LEARNERS = [name for name in registry.LEARNERS if registry.load("learners", name).default_tasks == "omniglot"]
 
 
+def learner_of(given: str) -> tuple[str, dict[str, Any]]:
+    """The name and the options of ``NAME`` or ``NAME:OPTION=VALUE,...``; values in JSON, or words."""
+    name, _, rest = given.partition(":")
+    if name not in LEARNERS:
+        raise argparse.ArgumentTypeError(f"there is no {name!r} among {', '.join(LEARNERS)}")
+    return name, {option: _value(text) for option, _, text in (one.partition("=") for one in rest.split(",") if one)}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def known(given: str) -> str:
+    """For the command line: what names a learner, as it was given."""
+    return given if learner_of(given) else ""
+
+
 def protocol_of(learner: str) -> str:
-    return "vinyals" if registry.load("learners", learner).embeds else "maml"
+    return "vinyals" if registry.load("learners", learner_of(learner)[0]).embeds else "maml"
 
 
 def run_row(row: dict[str, Any], out: Path) -> None:
     """Measure the rate, train, test, and append the result to ``results.jsonl``."""
     torch.set_num_threads(1)
     way, shot = SETTINGS[row["setting"]]
-    choice = Choice(row["learner"], "omniglot", "conv4", row["preset"])
+    name, own = learner_of(row["learner"])
+    choice = Choice(name, "omniglot", "conv4", row["preset"])
     given = {"way": way, "shot": shot, "seed": row["seed"], "protocol": row["protocol"], "workers": 1}
     if row["filters"] is not None:
         given["filters"] = row["filters"]
-    options = {**asdict(choice.options(way, shot)()), **given}
+    options = {**asdict(choice.options(way, shot)(**own)), **given}
     learner, tasks = choice.build(options)
     steps = steps_in_time(learner, tasks, options["meta_batch"], row["budget"])
     options |= {"steps": steps, "checkpoint_every": steps}
@@ -104,7 +126,7 @@ def print_tables(records: list[dict[str, Any]]) -> None:
         print(f"\n{protocol}; preset {preset}{of}; {budget:g} s of training on one core; ± 95% over test tasks\n")
         settings = [s for s in SETTINGS if any(s in by_setting for by_setting in learners.values())]
         lines = []
-        for name in (n for n in LEARNERS if n in learners):
+        for name in sorted(learners, key=lambda n: (LEARNERS.index(learner_of(n)[0]), n)):
             cells = []
             for s in settings:
                 cells.append(_cell(learners[name].get(s, [])))
@@ -128,7 +150,7 @@ def _cell(records: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--learners", nargs="+", choices=LEARNERS, default=LEARNERS)
+    parser.add_argument("--learners", nargs="+", type=known, default=LEARNERS, help="NAME or NAME:OPTION=VALUE,...")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--protocol", choices=("maml", "vinyals", "lake"), help="default: as in the learner's paper")
     parser.add_argument("--preset", choices=("quick", "paper"), default="quick")
