@@ -71,6 +71,9 @@ EXAMPLES = {
     ("learners", "lola"): lambda images: qs.SelfPlay(rule="dice", pairs=3, assumed_lr=0.5, rollouts=4),
     ("learners", "meta-agent"): lambda images: qs.MetaAgent(inner_steps=3, hidden=0, learn_rates=False),
     ("tasks", "games"): None,  # no examples; its own tests rebuild it
+    ("learners", "meta-nas"): lambda images: qs.MetaNAS(
+        x_shape=(1, 16, 16), filters=2, nodes=1, operations=("skip", "sep5"), temperatures=(0.5, 0.2), discretise=False
+    ),
     ("learners", "maml-rl"): lambda images: qs.MAMLRL(in_features=3, hidden=(8,), later_lr=0.2, outer="gradient"),
     ("learners", "rl2"): lambda images: qs.RL2(in_features=3, out_features=2, hidden=4, trial=3, entropy=0.1),
     ("tasks", "omniglot"): None,  # needs its data; its own tests rebuild it
@@ -89,6 +92,7 @@ EXAMPLES = {
     ("tasks", "half-cheetah"): None,  # needs the extra rl; its own tests rebuild it
     ("nets", "conv4"): lambda images: qs.nets.Conv4(in_channels=3, out_features=2, filters=4, size=20),
     ("nets", "resnet12"): lambda images: qs.nets.ResNet12(widths=(2, 3, 4, 5), out_features=2, size=20, drop=0.5),
+    ("nets", "cell"): lambda images: qs.nets.CellNet(filters=3, size=16, cells=2, genotype="sep5@0,max3@1"),
     ("nets", "flat"): lambda images: qs.nets.Flat(in_features=9),
     ("nets", "mlp"): lambda images: qs.nets.MLP(in_features=2, hidden=(3,)),
     ("rules", "sgd"): lambda images: qs.rules.SGD(lr=0.5, momentum=0.25),

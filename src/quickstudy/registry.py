@@ -41,6 +41,7 @@ LEARNERS = {
     "hypernet": "quickstudy.learners.hypernet:Hypernet",
     "solver-gan": "quickstudy.learners.solver_gan:SolverGAN",
     "metagan": "quickstudy.learners.metagan:MetaGAN",
+    "meta-nas": "quickstudy.learners.meta_nas:MetaNAS",
     "maml-rl": "quickstudy.learners.maml_rl:MAMLRL",
     "rl2": "quickstudy.learners.rl2:RL2",
     "lola": "quickstudy.learners.lola:SelfPlay",
@@ -68,6 +69,7 @@ NETS = {
     "mlp": "quickstudy.nets.mlp:MLP",
     "resnet12": "quickstudy.nets.resnet12:ResNet12",
     "flat": "quickstudy.nets.flat:Flat",
+    "cell": "quickstudy.nets.cell_net:CellNet",
 }
 RULES = {
     "sgd": "quickstudy.rules.sgd:SGD",

@@ -21,6 +21,7 @@ from quickstudy.learners.mann import MANN
 from quickstudy.learners.matching import MatchingNet
 from quickstudy.learners.meta_agent import MetaAgent
 from quickstudy.learners.meta_curvature import MetaCurvature
+from quickstudy.learners.meta_nas import MetaNAS
 from quickstudy.learners.meta_sgd import MetaSGD
 from quickstudy.learners.metagan import MetaGAN
 from quickstudy.learners.metric import MetricLearner
@@ -68,6 +69,7 @@ __all__ = [
     "MetaGAN",
     "MetaGradient",
     "MetaLearner",
+    "MetaNAS",
     "MetaSGD",
     "MetricLearner",
     "Metrics",
