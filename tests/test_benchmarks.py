@@ -126,6 +126,16 @@ def test_multiply_adds_are_those_that_torch_counts():
     assert 1 < ratios["W1"] < ratios["W2"] < 1.2
 
 
+def test_a_learner_of_the_omniglot_table_with_options_of_its_own(tmp_path):
+    row = {"learner": "metagan:base=relation,pools=2", "setting": "5w1s", "protocol": "maml", "seed": 0, "steps": 7}
+    record = {**row, "preset": "quick", "filters": None, "budget": 1.0, "mean": 0.5, "ci95": 0.01}
+    (tmp_path / "results.jsonl").write_text(json.dumps(record) + "\n")
+    done = ("--learners", row["learner"], "--settings", "5w1s", "--protocol", "maml", "--budget", 1, "--out", tmp_path)
+    assert "| metagan:base=relation,pools=2 | 50.00 ± 1.00 |  | 7 |" in run(BENCHMARKS / "omniglot.py", *done)
+    with pytest.raises(AssertionError, match="there is no 'metagun'"):
+        run(BENCHMARKS / "omniglot.py", "--learners", "metagun:base=relation")
+
+
 def test_optimizers():
     output = run(BENCHMARKS / "optimizers.py", "throughput", "--rounds", 1, "--problems", 2, "--only", "Adam")
     assert output.count("| pes |") == 2

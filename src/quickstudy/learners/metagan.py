@@ -68,7 +68,6 @@ class MetaGAN(MetaLearner):
         order: 2 differentiates through the inner gradients, 1 takes them as constants (``maml``).
         relation_filters: channels of the relation module (``relation``).
         relation_hidden: width of its last hidden layer (``relation``).
-        pool: how a class's examples become one map: ``mean`` or ``sum`` (``relation``).
         adversarial: weight of real or fake in the learner's loss, >= 0.
         fakes: per task, for adapting and again for the loss, >= 2.
         noise: numbers of noise that a fake is made from, >= 1.
@@ -100,7 +99,6 @@ class MetaGAN(MetaLearner):
         order: int = 2,
         relation_filters: int = 64,
         relation_hidden: int = 8,
-        pool: Literal["mean", "sum"] = "mean",
         adversarial: float = 1.0,
         fakes: int = 5,
         noise: int = 32,
@@ -127,7 +125,6 @@ class MetaGAN(MetaLearner):
         self.order = order
         self.relation_filters = relation_filters
         self.relation_hidden = relation_hidden
-        self.pool: Literal["mean", "sum"] = pool
         self.adversarial = adversarial
         self.fakes = fakes
         self.noise = noise
@@ -148,16 +145,10 @@ class MetaGAN(MetaLearner):
                 execution=execution,
             )
         else:
-            self.discriminator = RelationDiscriminator(
-                RelationNet(
-                    model,
-                    relation_filters=relation_filters,
-                    relation_hidden=relation_hidden,
-                    pool=pool,
-                    bn=bn,
-                    execution=execution,
-                )
+            relation = RelationNet(
+                model, relation_filters=relation_filters, relation_hidden=relation_hidden, bn=bn, execution=execution
             )
+            self.discriminator = RelationDiscriminator(relation)
         self.generator = FakeGenerator(self.x_shape, noise=noise, width=width, filters=generator_filters)
         self.health = GanHealth(
             fail_after,
