@@ -66,7 +66,8 @@ def _value(text: str) -> Any:
 
 def known(given: str) -> str:
     """For the command line: what names a learner, as it was given."""
-    return given if learner_of(given) else ""
+    learner_of(given)
+    return given
 
 
 def protocol_of(learner: str) -> str:
