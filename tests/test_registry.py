@@ -68,6 +68,9 @@ EXAMPLES = {
     ("learners", "metagan"): lambda images: qs.MetaGAN(
         qs.nets.Conv4(filters=3, size=16, out_features=None), out_features=3, x_shape=(1, 16, 16), base="relation"
     ),
+    ("learners", "task-gan"): lambda images: qs.TaskGAN(
+        x_shape=(1, 16, 16), draws="pixels", drawings=3, class_code=4, drawing_code=2, width=4, critic_width=4, ema=0.5
+    ),
     ("learners", "lola"): lambda images: qs.SelfPlay(rule="dice", pairs=3, assumed_lr=0.5, rollouts=4),
     ("learners", "meta-agent"): lambda images: qs.MetaAgent(inner_steps=3, hidden=0, learn_rates=False),
     ("tasks", "games"): None,  # no examples; its own tests rebuild it
@@ -76,6 +79,7 @@ EXAMPLES = {
     ),
     ("learners", "maml-rl"): lambda images: qs.MAMLRL(in_features=3, hidden=(8,), later_lr=0.2, outer="gradient"),
     ("learners", "rl2"): lambda images: qs.RL2(in_features=3, out_features=2, hidden=4, trial=3, entropy=0.1),
+    ("tasks", "synthesized"): None,  # needs a trained generator; its own tests rebuild it
     ("tasks", "omniglot"): None,  # needs its data; its own tests rebuild it
     ("tasks", "glyphs"): lambda images: qs.tasks.Glyphs(way=3, size=16, rotate=False),
     ("tasks", "sinusoids"): lambda images: qs.tasks.Sinusoids(amplitude=(1.0, 2.0), split="val"),

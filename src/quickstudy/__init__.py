@@ -43,6 +43,7 @@ from quickstudy.learners import (
     SelfPlay,
     SequenceLearner,
     SolverGAN,
+    TaskGAN,
 )
 from quickstudy.meters import Progress
 from quickstudy.runs import Run
@@ -101,6 +102,7 @@ __all__ = [
     "SolverGAN",
     "TaskBatch",
     "TaskDistribution",
+    "TaskGAN",
     "UsageError",
     "__version__",
     "evaluate",

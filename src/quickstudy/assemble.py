@@ -41,7 +41,7 @@ class CommandOptions:
     Args:
         out: the run folder (None: ``runs/LEARNER-TASKS-sSEED``).
         seed: of the initial weights, the tasks and dropout.
-        optimizer: of the outer steps: ``adam``, ``adamw`` or ``sgd``.
+        optimizer: of the outer steps: ``adam``, ``adam0`` (without momentum, for adversaries), ``adamw`` or ``sgd``.
         schedule: of the outer step size, over all steps: ``constant``, ``linear`` or ``cosine`` to zero.
     """
 

@@ -1,6 +1,7 @@
 """The outer optimizer and its schedule: torch's own, by name or by a function."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -14,6 +15,7 @@ MakeSchedule: TypeAlias = Callable[[torch.optim.Optimizer], LRScheduler]
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
+    "adam0": partial(torch.optim.Adam, betas=(0.0, 0.99)),
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }

@@ -40,6 +40,7 @@ LEARNERS = {
     "mann": "quickstudy.learners.mann:MANN",
     "hypernet": "quickstudy.learners.hypernet:Hypernet",
     "solver-gan": "quickstudy.learners.solver_gan:SolverGAN",
+    "task-gan": "quickstudy.learners.task_gan:TaskGAN",
     "metagan": "quickstudy.learners.metagan:MetaGAN",
     "meta-nas": "quickstudy.learners.meta_nas:MetaNAS",
     "maml-rl": "quickstudy.learners.maml_rl:MAMLRL",
@@ -50,6 +51,7 @@ LEARNERS = {
 TASKS = {
     "omniglot": "quickstudy.tasks.omniglot:Omniglot",
     "glyphs": "quickstudy.tasks.glyphs:Glyphs",
+    "synthesized": "quickstudy.tasks.synthesized:Synthesized",
     "sinusoids": "quickstudy.tasks.sinusoids:Sinusoids",
     "gp": "quickstudy.tasks.gaussian_processes:GaussianProcesses",
     "copy": "quickstudy.tasks.algorithmic:Copy",

@@ -63,7 +63,8 @@ def train(
         steps: outer (meta) steps.
         meta_batch: tasks per outer step.
         meta_lr: step size of the outer optimizer.
-        optimizer: ``adam``, ``adamw``, ``sgd``, or a function from parameters to a ``torch.optim.Optimizer``.
+        optimizer: ``adam``, ``adam0`` (without momentum, for adversaries), ``adamw``, ``sgd``, or a function from
+            parameters to a ``torch.optim.Optimizer``.
         schedule: of the outer step size, over all steps: ``constant``, ``linear`` or ``cosine`` to zero, or a function
             from the optimizer to a scheduler.
         clip: largest norm of the meta-gradient (None: no clipping).

@@ -12,7 +12,7 @@ from quickstudy import registry
 from quickstudy.testing import check_learner
 
 # The meta-gradient of these is by design not the derivative of their meta-loss (imaml: exact only where solved).
-NOT_THE_DERIVATIVE = {"reptile", "fomaml", "imaml", "lstm-meta", "solver-gan", "metagan", "meta-nas"}
+NOT_THE_DERIVATIVE = {"reptile", "fomaml", "imaml", "lstm-meta", "solver-gan", "task-gan", "metagan", "meta-nas"}
 # Adapts a network with a head, but to classes only.
 CLASSIFIES = {"protomaml"}
 

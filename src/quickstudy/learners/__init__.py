@@ -36,6 +36,7 @@ from quickstudy.learners.reptile import Reptile
 from quickstudy.learners.rl2 import RL2
 from quickstudy.learners.snail import SNAIL
 from quickstudy.learners.solver_gan import SolverGAN
+from quickstudy.learners.task_gan import TaskGAN
 
 __all__ = [
     "ANIL",
@@ -83,5 +84,6 @@ __all__ = [
     "SequenceLearner",
     "Solver",
     "SolverGAN",
+    "TaskGAN",
     "by_instance",
 ]

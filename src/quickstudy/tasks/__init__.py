@@ -28,6 +28,7 @@ from quickstudy.tasks.pad import pad, present
 from quickstudy.tasks.parallel_games import ParallelGames
 from quickstudy.tasks.problems import ProblemBatch, Problems
 from quickstudy.tasks.sinusoids import Sinusoids
+from quickstudy.tasks.synthesized import Synthesized
 from quickstudy.tasks.tabular_prior import TabularPrior
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Problems",
     "RepeatCopy",
     "Sinusoids",
+    "Synthesized",
     "TabularMDPs",
     "TabularPrior",
     "TaskBatch",

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from quickstudy.errors import DataError
+from quickstudy.errors import DataError, UsageError
 from quickstudy.tasks._cache import cache_folder, download
 from quickstudy.tasks._omniglot_files import ADVICE, Characters
 
 MAML_SIZES = (1100, 100, 423)  # train, val, test
 MAML_SEED = 0
+BASE_SEED = 0
 LAKE_VALIDATION = (
     "Balinese",
     "Early_Aramaic",
@@ -50,6 +51,18 @@ def split_characters(characters: Characters, *, protocol: str, split: str, root:
         background = set(names[: characters.background])
         chosen = {"train": background - held_out, "val": held_out, "trainval": background}[split]
     return [index for index, name in enumerate(names) if name in chosen]
+
+
+def first_of(classes: list[int], count: int) -> list[int]:
+    """The first ``count`` characters in a random order that never changes, ascending; more of them hold the fewer.
+
+    Raises:
+        UsageError: there are not so many.
+    """
+    if count > len(classes):
+        raise UsageError(f"base_classes={count} is more than the {len(classes)} characters of the training split.")
+    order = np.random.RandomState(BASE_SEED).permutation(len(classes))
+    return sorted(classes[i] for i in order[:count].tolist())
 
 
 def _maml(names: tuple[str, ...], split: str) -> set[str]:

@@ -8,23 +8,26 @@ Reference: Vinyals et al.: Matching Networks for One Shot Learning. NeurIPS 2016
 protocol in which every rotation of a character is a class of its own).
 """
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
 from quickstudy.errors import UsageError
 from quickstudy.seeding import generator
+from quickstudy.tasks._affine import random_maps, warp
 from quickstudy.tasks._arrays import as_examples, as_labels, wanted
 from quickstudy.tasks._checks import at_least, one_of, shape_text
 from quickstudy.tasks.batch import Examples, TaskBatch
 
 Rotate = Literal["none", "episode", "classes"]
+Affine = Literal["none", "class", "drawing"]
 
 
 class Episodes:
@@ -41,6 +44,8 @@ class Episodes:
         rotate: ``"none"``; ``"episode"``: every class of every task is turned by one of 0, 90, 180, 270 degrees
             (augmentation); ``"classes"``: each of the four turns of a class is a class of its own (four times the
             classes, no more memory).
+        affine: ``"class"``: every class of every task is turned, stretched, sheared and shifted a little, at random
+            (augmentation: all its images alike); ``"drawing"``: every image by itself; ``"none"``.
         classes: the labels to draw from, all if None; so several splits share one array (see ``split_classes``).
 
     Raises:
@@ -65,16 +70,19 @@ class Episodes:
         shot: int = 1,
         query: int = 15,
         rotate: Rotate = "none",
+        affine: Affine = "none",
         classes: Tensor | Sequence[int] | None = None,
     ) -> None:
         at_least(1, way=way, shot=shot, query=query)
         one_of(("none", "episode", "classes"), rotate=rotate)
+        one_of(("none", "class", "drawing"), affine=affine)
         self.images = images
         self.labels = labels
         self.way = way
         self.shot = shot
         self.query = query
         self.rotate: Rotate = rotate
+        self.affine: Affine = affine
         self.classes = classes
         self._images = as_examples(images)
         given = as_labels(labels, len(self._images))
@@ -102,6 +110,8 @@ class Episodes:
             )
         if self.rotate != "none" and (len(self.x_shape) != 3 or self.x_shape[-1] != self.x_shape[-2]):
             raise UsageError(f"rotate={self.rotate!r} needs square images, got {[*self.x_shape]}.")
+        if self.affine != "none" and len(self.x_shape) != 3:
+            raise UsageError(f"affine={self.affine!r} needs images, got {[*self.x_shape]}.")
 
     @property
     def n_classes(self) -> int:
@@ -142,10 +152,21 @@ class Episodes:
             quarters = torch.randint(4, choice.shape, generator=rng)
         picks = _distinct(self._count[choice], self.shot + self.query, rng)  # [tasks, way, shot + query]
         index = self._order[self._start[choice].unsqueeze(-1) + picks]
-        support, query = index.split([self.shot, self.query], dim=-1)
-        return TaskBatch(self._gather(support, quarters), self._gather(query, quarters))
+        maps = None
+        if self.affine != "none":  # [tasks, way, shot + query, 2, 3]
+            own = (*index.shape[:2], 1 if self.affine == "class" else index.shape[2])
+            maps = random_maps(math.prod(own), rng=rng).unflatten(0, own).expand(*index.shape, 2, 3)
+        parts = [slice(self.shot), slice(self.shot, None)]
+        return TaskBatch(
+            *(self._gather(index[:, :, n], quarters, None if maps is None else maps[:, :, n]) for n in parts)
+        )
 
-    def _gather(self, index: Int[Tensor, "tasks way n"], quarters: Int[Tensor, "tasks way"] | None) -> Examples:
+    def _gather(
+        self,
+        index: Int[Tensor, "tasks way n"],
+        quarters: Int[Tensor, "tasks way"] | None,
+        maps: Float[Tensor, "tasks way n 2 3"] | None,
+    ) -> Examples:
         tasks, way, n = index.shape
         if quarters is None:
             x = self._images.index_select(0, index.flatten())
@@ -153,6 +174,8 @@ class Episodes:
             x = _turned(self._images, index.flatten(), quarters.unsqueeze(-1).expand(index.shape).flatten())
         if x.dtype == torch.uint8:
             x = x.float().div_(255)
+        if maps is not None:
+            x = warp(x, maps.flatten(0, 2))
         y = torch.arange(way).repeat_interleave(n).repeat(tasks, 1)
         return Examples(x.view(tasks, way * n, *x.shape[1:]), y)
 

@@ -27,9 +27,9 @@ from quickstudy.seeding import fold
 from quickstudy.tasks._checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.tasks._images import read_ink
 from quickstudy.tasks._omniglot_files import DRAWINGS, find_root, load_characters
-from quickstudy.tasks._omniglot_splits import split_characters
+from quickstudy.tasks._omniglot_splits import first_of, split_characters
 from quickstudy.tasks.batch import TaskBatch
-from quickstudy.tasks.episodes import Episodes, Rotate
+from quickstudy.tasks.episodes import Affine, Episodes, Rotate
 
 
 class Omniglot:
@@ -48,6 +48,10 @@ class Omniglot:
         protocol: ``"maml"``, ``"vinyals"`` or ``"lake"``.
         rotate: turn every class of every task by one of 0, 90, 180, 270 degrees; None: in training only. Not for
             ``vinyals``, where rotations are always classes of their own.
+        affine: in training, turn, stretch, shear and shift at random every ``class`` of every task, all its drawings
+            alike, or every ``drawing`` by itself; or ``none``.
+        base_classes: only so many of the characters of the training split, always the same ones (None: all); so it is
+            seen how a learner does with few. The other splits are whole.
         data: folder with ``omniglot/`` in it (or being it): the official zips, or the folders extracted from them.
         size: height and width in pixels.
 
@@ -67,12 +71,14 @@ class Omniglot:
         query: int = 15,
         protocol: Literal["maml", "vinyals", "lake"] = "maml",
         rotate: bool | None = None,
+        affine: Literal["none", "class", "drawing"] = "none",
+        base_classes: int | None = None,
         data: str | Path | None = None,
         size: int = 28,
     ) -> None:
         one_of(SPLITS, split=split)
         one_of(("maml", "vinyals", "lake"), protocol=protocol)
-        at_least(1, way=way, shot=shot, query=query)
+        at_least(1, way=way, shot=shot, query=query, **({} if base_classes is None else {"base_classes": base_classes}))
         at_least(8, size=size)
         if shot + query > DRAWINGS:
             raise UsageError(
@@ -89,10 +95,15 @@ class Omniglot:
         self.query = query
         self.protocol: Literal["maml", "vinyals", "lake"] = protocol
         self.rotate = rotate
+        self.affine: Affine = affine
+        self.base_classes = base_classes
         self.data = data
         self.size = size
         root = find_root(data)
         characters = load_characters(root, size)
+        classes = split_characters(characters, protocol=protocol, split=split, root=root)
+        if base_classes is not None and split == "train":
+            classes = first_of(classes, base_classes)
         self._episodes = Episodes(
             characters.images,
             torch.arange(len(characters.names)).repeat_interleave(DRAWINGS),
@@ -100,7 +111,8 @@ class Omniglot:
             shot=shot,
             query=query,
             rotate=self._rotation(),
-            classes=split_characters(characters, protocol=protocol, split=split, root=root),
+            affine=affine if split in ("train", "trainval") else "none",
+            classes=classes,
         )
 
     def _rotation(self) -> Rotate:
@@ -126,7 +138,8 @@ class Omniglot:
 
     def describe(self) -> str:
         """One line for people."""
-        pool = f"{self.protocol} split, {self.n_classes} classes"
+        affine = "" if self._episodes.affine == "none" else f", affine maps per {self.affine}"
+        pool = f"{self.protocol} split, {self.n_classes} classes{affine}"
         return f"Omniglot {self.split} ({pool}), {shape_text(self.way, self.shot, self.query)}"
 
     def sample(self, tasks: int, seed: int) -> TaskBatch:

@@ -1,0 +1,299 @@
+"""TaskGAN: a generator makes drawings of classes that nobody drew, and a critic that sees several drawings at once asks
+whether they are real and of one class. A point in the space of class codes is a new class, to learn from.
+
+Equations, for a class code u and drawing codes z_1 .. z_k, all from N(0, I), G and D of
+``quickstudy.nets.class_images``; A are random affine maps and quarter turns, one for each set of drawings:
+
+    made         M = {G(u, z_1) .. G(u, z_k)}
+    real         R = k drawings of a class of the task
+    mixed        X = R with its last drawing replaced by one of the next class of the task
+    critic D     minimizes  mean  max(0, 1 - D(A R)) + max(0, 1 + D(A M)) + mixed * max(0, 1 + D(A X))
+                            + r1 / 2 * |dD(A R) / d(A R)|^2
+    generator    minimizes  mean  -D(A M)
+
+The sets M have to be of one class, for D knows by X what sets of several look like, and to scatter as drawings of a
+class do. Both sides are seen through A, so that a few classes are not learned by heart. What is sampled comes from a
+moving average of the generator's parameters.
+
+``adapt`` uses the critic: the class of a query is that whose support drawings it makes the best set with. What is
+scored is the generator: the energy distance (Szekely, Rizzo: Energy statistics. 2013) between sets of drawings of
+the task's classes and of 20 generated classes, each set as one vector of grey levels on a coarse grid,
+
+    2 mean |R - M| - mean |R - R'| - mean |M - M'|         R, R' of different classes, M, M' from different codes
+
+whose mean over tasks is 0 if and only if real and generated sets are distributed alike.
+
+Where it comes from: the hinge loss (Miyato et al.: Spectral Normalization for Generative Adversarial Networks. ICLR
+2018), R1 (Mescheder, Geiger, Nowozin: Which Training Methods for GANs do actually Converge? ICML 2018), the same maps
+on both sides (Zhao et al.: Differentiable Augmentation for Data-Efficient GAN Training. NeurIPS 2020). The combination
+is ours. Tensors: t tasks, c classes, k drawings of a set, s sets, n images.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from quickstudy.errors import UsageError
+from quickstudy.learners._average import MovingAverage
+from quickstudy.learners._drawn_sets import by_class, energy_distance, turned, varieties
+from quickstudy.learners._gan_health import GanHealth
+from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver
+from quickstudy.losses import task_losses
+from quickstudy.nets.class_images import ImageGenerator, SetCritic
+from quickstudy.nets.critic import hinge
+from quickstudy.nets.strokes import StrokeGenerator
+from quickstudy.pictures import Picture
+from quickstudy.seeding import generator
+from quickstudy.tasks._affine import random_maps, warp
+from quickstudy.tasks.batch import Examples, TaskBatch
+
+SCORED = 20  # made classes that a task's are compared with
+
+
+class TaskGAN(MetaLearner):
+    """Task GAN: makes drawings of classes nobody drew, against a critic that sees several at once.
+
+    Args:
+        x_shape: of an example, ``(channels, size, size)``, values in [0, 1].
+        drawings: of a class that the critic sees at once, >= 2; of fewer in a task, as many as there are.
+        class_code: numbers in a class's code, >= 1.
+        drawing_code: numbers in a drawing's code, >= 1.
+        width: of the generator: channels before its last layer.
+        critic_width: of the critic: channels of its first layer.
+        mixed: weight of the sets with a drawing of another class, >= 0.
+        r1: weight of the squared gradient of the critic by real drawings, >= 0.
+        augment: strength of the random affine maps and quarter turns that the critic sees everything through (0: none).
+        ema: decay of the generator's moving average, in [0, 1).
+        fail_after: steps in a row with images all the same, or with a critic that is never wrong, after which training
+            stops with an error (0: never).
+
+    Raises:
+        UsageError: an option out of its range, or examples that are no square images.
+    """
+
+    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    any_way: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        x_shape: tuple[int, ...] = (1, 28, 28),
+        draws: Literal["strokes", "pixels"] = "strokes",
+        drawings: int = 4,
+        class_code: int = 64,
+        drawing_code: int = 32,
+        width: int = 48,
+        critic_width: int = 24,
+        mixed: float = 1.0,
+        r1: float = 0.3,
+        augment: float = 1.0,
+        ema: float = 0.99,
+        fail_after: int = 500,
+    ) -> None:
+        super().__init__()
+        if drawings < 2 or min(class_code, drawing_code, width, critic_width) < 1 or min(mixed, r1, augment) < 0:
+            raise UsageError(
+                "TaskGAN needs drawings >= 2, class_code, drawing_code, width and critic_width >= 1, mixed, r1 and "
+                f"augment >= 0, got {drawings}, {class_code}, {drawing_code}, {width}, {critic_width}, {mixed}, {r1} "
+                f"and {augment}."
+            )
+        if not 0 <= ema < 1:
+            raise UsageError(f"ema must be in [0, 1), got {ema}.")
+        self.x_shape = tuple(x_shape)
+        self.draws: Literal["strokes", "pixels"] = draws
+        self.drawings = drawings
+        self.class_code = class_code
+        self.drawing_code = drawing_code
+        self.width = width
+        self.critic_width = critic_width
+        self.mixed = mixed
+        self.r1 = r1
+        self.augment = augment
+        self.ema = ema
+        self.fail_after = fail_after
+        codes = (self.x_shape, class_code, drawing_code)
+        self.generator = StrokeGenerator(*codes) if draws == "strokes" else ImageGenerator(*codes, width=width)
+        self.critic = SetCritic(self.x_shape, critic_width)
+        self.average = MovingAverage(self.generator, ema)
+        helps = "A smaller outer step size helps, or a larger r1"
+        self.health = GanHealth(
+            fail_after, "TaskGAN", made="set", if_collapsed=helps, if_beaten=f"{helps}, or a smaller critic"
+        )
+
+    def images(self, classes: Float[Tensor, "*n u"], drawings: Float[Tensor, "*n k z"]) -> Float[Tensor, "*n k c h w"]:
+        """Drawings of classes by their codes, from the averaged generator."""
+        return self._drawn(classes, drawings, averaged=True)
+
+    def adapt(self, support: Examples) -> Solver:
+        """For each class, the critic's opinion of the class's support drawings and the query as one set."""
+        known_tckf = self._embed(by_class(support))
+
+        def solve(x: Tensor) -> Tensor:
+            asked_tnf = self._embed(x)
+            sizes = (len(x), x.shape[1], *known_tckf.shape[1:])
+            known = known_tckf.unsqueeze(1).expand(sizes)
+            asked = asked_tnf[:, :, None, None].expand(*sizes[:3], 1, -1)
+            return self.critic.of_set(torch.cat([known, asked], 3))
+
+        return solve
+
+    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
+        """The critic's loss, without the penalty."""
+        real = self.sets(batch)
+        loss = self._critic_loss(self._opinions(self._seen(real), self._seen(self._made(real))))
+        return loss, {"loss": loss.detach()}
+
+    def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
+        """The critic's parameters get the gradient of the critic's loss, the generator's that of its own."""
+        if self.training:
+            self.health.check()
+        with torch.enable_grad():
+            real = self.sets(batch)
+            made = self._made(real)
+            seen = self._seen(real)
+            of = self._opinions(seen, self._seen(made))
+            loss = self._critic_loss(of)
+            penalty = self._penalty(seen)
+            critics, generators = list(self.critic.parameters()), list(self.generator.parameters())
+            by_critic = torch.autograd.grad(loss + self.r1 / 2 * penalty, critics, retain_graph=True)
+            by_generator = torch.autograd.grad(-of.made.mean() - of.made_task.mean(), generators)
+        found = {id(p): g for p, g in zip((*critics, *generators), (*by_critic, *by_generator), strict=True)}
+        with torch.no_grad():
+            right = torch.cat([of.real.flatten() > 0, of.made.flatten() < 0]).to(loss.dtype).mean()
+            of_classes, of_drawings = varieties(made)
+        metrics = {
+            "loss": loss.detach(),
+            "critic_real": _share(of.real > 0, loss),
+            "critic_made": _share(of.made < 0, loss),
+            "critic_mixed": _share(of.mixed < 0, loss),
+            "critic_task": _share(torch.cat([of.real_task > 0, of.made_task < 0]), loss),
+            "opinion": of.made.detach().mean(),
+            "penalty": penalty.detach(),
+            "class_variety": of_classes,
+            "drawing_variety": of_drawings,
+        }
+        counts = self.health.after(torch.minimum(of_classes, of_drawings), right)
+        buffers = {f"health.{name}": count for name, count in counts.items()}
+        buffers |= {f"average.{name}": value for name, value in self.average.after(self.generator).items()}
+        return MetaGradient([found[id(p)] for p in self.parameters()], metrics, buffers)
+
+    def score_tasks(self, batch: TaskBatch, at: Sequence[int]) -> Tensor:
+        """The energy distance, and the loss of what ``adapt`` gives."""
+        del at  # there is only one
+        real = self.sets(batch)[:, :, 0]
+        codes = self._codes((len(real), SCORED, real.shape[2]), generator(0, "task-gan", "score"), real)
+        made = self.images(*codes)
+        losses = task_losses(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
+        return torch.stack([energy_distance(turned(real), turned(made)), losses]).unsqueeze(1)
+
+    def sets(self, batch: TaskBatch) -> Float[Tensor, "t c s k ch h w"]:
+        """The drawings of every class of a task, support and query together, in sets."""
+        x, y = (torch.cat([getattr(batch.support, a), getattr(batch.query, a)], 1) for a in "xy")
+        x_tcn = by_class(Examples(x, y))
+        if x_tcn.shape[1] < 2 or x_tcn.shape[2] < 2:
+            raise UsageError(
+                f"TaskGAN needs tasks of at least two classes with two drawings each (support and query together), got "
+                f"{x_tcn.shape[1]} with {x_tcn.shape[2]}."
+            )
+        k = min(self.drawings, x_tcn.shape[2])
+        s = x_tcn.shape[2] // k
+        return x_tcn[:, :, : s * k].unflatten(2, (s, k))
+
+    def _made(self, like: Float[Tensor, "t c s k ch h w"]) -> Float[Tensor, "t c s k ch h w"]:
+        """As many generated sets; in training the codes are new at every step, else the same for every task."""
+        shape = like.shape[:4]
+        if self.training:
+            codes = self._codes(shape, None, like)
+        else:
+            fixed = self._codes((1, *shape[1:]), generator(0, "task-gan"), like)
+            codes = tuple(code.expand(shape[0], *code.shape[1:]) for code in fixed)
+        return self._drawn(*codes, averaged=False)
+
+    def _drawn(self, classes: Tensor, drawings: Tensor, *, averaged: bool) -> Tensor:
+        flat = classes.flatten(0, -2), drawings.flatten(0, -3)
+        images = self.average.call(self.generator, *flat) if averaged else self.generator(*flat)
+        return images.unflatten(0, classes.shape[:-1])
+
+    def _codes(self, shape: Sequence[int], rng: torch.Generator | None, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes of classes ``[*n, u]`` and of their drawings ``[*n, k, z]``, for ``shape = (*n, k)``."""
+        classes = torch.randn(*shape[:-1], self.class_code, generator=rng)
+        drawings = torch.randn(*shape, self.drawing_code, generator=rng)
+        return classes.to(like), drawings.to(like)
+
+    def _seen(self, sets: Float[Tensor, "t c s k ch h w"]) -> Float[Tensor, "t c s k ch h w"]:
+        """Through A, the same for all drawings of a task, so that a mixed set is not told by the maps; in training."""
+        if not (self.training and self.augment):
+            return sets
+        maps = random_maps(len(sets), strength=self.augment, quarters=True)
+        each = maps.repeat_interleave(sets[0, ..., 0, 0, 0].numel(), 0)
+        return warp(sets.flatten(0, 3), each).unflatten(0, sets.shape[:4])
+
+    def _embed(self, x: Float[Tensor, "*n ch h w"]) -> Float[Tensor, "*n f"]:
+        return self.critic.embed(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
+
+    def _opinions(self, real: Tensor, made: Tensor) -> "Opinions":
+        e_real, e_made = self._embed(real), self._embed(made)  # [t, c, s, k, f]
+        mixed = torch.cat([e_real[..., :-1, :], e_real.roll(1, 1)[..., -1:, :]], -2)
+        sets = [self.critic.of_set(e) for e in (e_real, e_made, mixed)]
+        tasks = [self.critic.of_task(e.mean(3).transpose(1, 2)) for e in (e_real, e_made)]
+        return Opinions(*sets, *tasks)
+
+    def _critic_loss(self, of: "Opinions") -> Tensor:
+        wrong = F.relu(1 + of.made).mean() + self.mixed * F.relu(1 + of.mixed).mean()
+        return F.relu(1 - of.real).mean() + wrong / (1 + self.mixed) + hinge(of.real_task, of.made_task)
+
+    def _penalty(self, real: Float[Tensor, "t c s k ch h w"]) -> Tensor:
+        """The squared gradient of the critic by a set of one class in five, mean over these sets."""
+        some = real[:, : -(-real.shape[1] // 5)].flatten(0, 2).detach().requires_grad_()
+        (slope,) = torch.autograd.grad(self.critic(some).sum(), some, create_graph=True)
+        return slope.square().flatten(1).sum(1).mean()
+
+    @property
+    def score_name(self) -> str:
+        return "energy_distance"
+
+    @property
+    def adapt_steps(self) -> int:
+        return 0
+
+    @property
+    def tasks_at_once(self) -> int | None:
+        return None
+
+    @property
+    def bn_mode(self) -> str:
+        return "none"
+
+    @property
+    def judged_by(self) -> str:
+        return "cross_entropy"
+
+    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
+        """Drawings of generated classes beside real ones, and the way from one class to another."""
+        from quickstudy.learners._class_pictures import class_sheet, class_walk
+
+        return [class_sheet(self, batch), class_walk(self)]
+
+    @staticmethod
+    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
+        """Options by name; all are ours. Adam without momentum: with it the classes become few."""
+        steps = {"demo": 600, "quick": 3000, "paper": 30000}[preset]
+        return {"steps": steps, "meta_batch": 8, "meta_lr": 5e-4, "optimizer": "adam0", "query": 3}
+
+
+class Opinions(NamedTuple):
+    """The critic's, of the sets ``[t, c, s]`` and of the tasks ``[t, s]``."""
+
+    real: Tensor
+    made: Tensor
+    mixed: Tensor
+    real_task: Tensor
+    made_task: Tensor
+
+
+def _share(which: Tensor, like: Tensor) -> Tensor:
+    return which.to(like.dtype).mean()
