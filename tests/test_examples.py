@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import quickstudy as qs
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -50,6 +52,15 @@ def test_prisoners(run_example):
     naive, lola = (float(line.split()[1]) for line in lines[1:3])
     assert naive < -1.8 < -1.5 < lola
     assert [len(line.split()) for line in lines[5:]] == [7, 7]
+
+
+def test_cells(run_example):
+    lines = run_example("cells.py", "--search-steps", 1, "--steps", 1, "--test-tasks", 2).splitlines()
+    found, *others = (line.split() for line in lines[-4:])
+    assert [found[0], *(words[0] for words in others)] == ["found", "random", "random", "Conv4"]
+    assert qs.nets.Genotype.parse(found[-1]).nodes
+    sizes = [float(words[-5 if "@" in words[-1] else -4].replace(",", "")) for words in (found, *others)]
+    assert all(abs(size - 6000) < 450 for size in sizes)
 
 
 def test_lora_text(run_example):

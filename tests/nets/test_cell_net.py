@@ -100,10 +100,11 @@ def test_a_cell_computes_what_it_says():
 
 def test_one_convolution_is_a_block_of_conv4():
     torch.manual_seed(0)
-    cell, conv4 = CellNet(filters=3, size=16, genotype="conv3@0"), Conv4(filters=3, size=16)
-    conv4.load_state_dict(dict(zip(conv4.state_dict(), cell.state_dict().values(), strict=True)))
     x = torch.randn(4, 1, 16, 16)
-    torch.testing.assert_close(cell(x), conv4(x))
+    for genotype in ("conv3@0", "conv3@0,skip@1"):
+        cell, conv4 = CellNet(filters=3, size=16, genotype=genotype), Conv4(filters=3, size=16)
+        conv4.load_state_dict(dict(zip(conv4.state_dict(), cell.state_dict().values(), strict=True)))
+        torch.testing.assert_close(cell(x), conv4(x))
 
 
 @pytest.mark.parametrize("cell", ["skip@0,conv3@0+sep3@1", "max3@0,sep5@1", "avg3@0,conv3@0+conv3@1"])

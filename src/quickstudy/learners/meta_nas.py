@@ -45,7 +45,7 @@ THETA = "theta"
 
 
 class MetaNAS(MetaLearner):
-    """Meta-NAS: a cell of a network and its weights, both learned so that they adapt to a task in few steps.
+    """Meta-NAS: a network's cell and its weights, learned so that both adapt to a task in few steps.
 
     Args:
         x_shape: of an image: channels, height, width (as high as it is wide).

@@ -31,7 +31,7 @@ Features = Literal["flat", "maps"]
 
 
 class CellNet(nn.Module):
-    """A convolutional block and equal cells of a given genotype, with BatchNorm and a linear head, for images.
+    """Equal cells of a given genotype after a convolutional block, and a linear head, for images.
 
     Args:
         in_channels: channels of the images.
