@@ -1,7 +1,7 @@
 """MetaGAN: a generator makes examples that could be a task's; the learner must know them from the real ones, too, and
 so has to draw its boundaries close around the classes. What adapts is a network as in MAML, or a relation network.
 
-Equations (Zhang et al. 2018, sections 3 and 4), for a task with support S and query Q of N classes, the generator G of
+Equations (Zhang et al. 2018), for a task with support S and query Q of N classes, the generator G of
 ``quickstudy.nets.fakes`` and an (N + 1)-way learner D, whose last class is "fake":
 
     L_D(D; X, F) = - mean_{(x, y) in X} log p_D(y | x, real)                                 what it was for
@@ -18,8 +18,8 @@ noise is the same points for every task (the fakes of the support set are adapte
 
 Where it differs from the paper: the labelled examples of a task stand for unlabelled ones, which our tasks do not have;
 how S is encoded and the sizes of G are ours, and so is the fake class's logit of a relation network, 0 (as Salimans et
-al. 2016 set it; we could not check the paper's equation); one optimizer and step size serve both; BatchNorm's mode is
-an option, with the fakes normalised apart from real examples, as queries are.
+al. 2016 set it); one optimizer and step size serve both; BatchNorm's mode is an option, with the fakes normalised apart
+from real examples, as queries are. The paper's text was not at hand: the losses are as others describe them.
 
 Reference: Zhang, Che, Ghahramani, Bengio, Song: MetaGAN: An Adversarial Approach to Few-Shot Learning. NeurIPS 2018.
 """
