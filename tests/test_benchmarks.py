@@ -162,3 +162,15 @@ def test_tabular(tmp_path):
     scores = json.loads((tmp_path / "tabular.json").read_text())["iris, 2"]
     assert len(scores) == 4
     assert all(len(values) == 2 and min(values) > 0.3 for values in scores.values())
+
+
+def test_architectures(tmp_path):
+    few = ("--tasks", "glyphs", "--random", 1, "--leave-out", "found", "conv4", "resnet12", "resnet12 narrow")
+    small = ("--search", 0.1, "--budget", 0.1, "--parameters", 4000, "--n-tasks", 20, "--out", tmp_path)
+    output = run(BENCHMARKS / "architectures.py", *few, *small)
+    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [row["what"] for row in rows] == ["search", "random 0"]
+    assert abs(rows[1]["parameters_had"] - 4000) < 200
+    assert rows[1]["genotype"] != rows[0]["genotype"]
+    assert (tmp_path / "cell.png").read_bytes().startswith(b"\x89PNG")
+    assert f"| random 0 | {rows[1]['genotype']} |" in output
