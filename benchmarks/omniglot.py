@@ -46,7 +46,12 @@ PAPERS: dict[str, tuple[float | None, ...]] = {
     "cnp": (95.3, 98.5, 89.9, 96.8),
     "snail": (99.07, 99.78, 97.64, 99.36),
 }
-LEARNERS = [name for name in registry.LEARNERS if registry.load("learners", name).default_tasks == "omniglot"]
+LEARNERS = [
+    name
+    for name in registry.LEARNERS
+    for cls in (registry.load("learners", name),)
+    if cls.default_tasks == "omniglot" and not hasattr(cls, "score_tasks")  # which does not tell classes apart
+]
 
 
 def learner_of(given: str) -> tuple[str, dict[str, Any]]:
@@ -130,7 +135,7 @@ def print_tables(records: list[dict[str, Any]]) -> None:
         for name in sorted(learners, key=lambda n: (LEARNERS.index(learner_of(n)[0]), n)):
             cells = []
             for s in settings:
-                cells.append(_cell(learners[name].get(s, [])))
+                cells.append(accuracy_cell(learners[name].get(s, [])))
                 figure = PAPERS.get(name, (None,) * 4)[list(SETTINGS).index(s)]
                 cells.append("" if figure is None or protocol == "lake" else f"{figure}")
             steps = "/".join(str(learners[name][s][0]["steps"]) for s in settings if s in learners[name])
@@ -139,7 +144,7 @@ def print_tables(records: list[dict[str, Any]]) -> None:
         show([header, *lines])
 
 
-def _cell(records: list[dict[str, Any]]) -> str:
+def accuracy_cell(records: list[dict[str, Any]]) -> str:
     if not records:
         return ""
     means = torch.tensor([100 * r["mean"] for r in records], dtype=torch.float64)

@@ -1,5 +1,7 @@
 """What the sampler promises, whatever the numbers."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from quickstudy.errors import DataError, UsageError
 from quickstudy.tasks import Episodes, Examples, TaskBatch, TaskDistribution, split_classes
+from quickstudy.tasks._affine import SHIFT, random_maps, warp
 
 
 def tell_apart(sizes: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -115,6 +118,42 @@ def test_rotation_turns_counter_clockwise_as_rot90_does() -> None:
     x = Episodes(image, [0, 0], way=4, shot=1, query=1, rotate="classes").sample(1, 0).support.x[0] * 255
     expected = {tuple(torch.rot90(image[0, 0], k).flatten().tolist()) for k in range(4)}
     assert {tuple(one.flatten().round().long().tolist()) for one in x} == expected
+
+
+def test_affine_maps_are_a_class_s_or_a_drawing_s_own() -> None:
+    """All images of a class are one here: what differs between its drawings is the map."""
+    images = torch.rand(6, 1, 12, 12, generator=torch.Generator().manual_seed(0)).repeat_interleave(5, 0)
+    plain, own, each = (
+        Episodes(images, torch.arange(30) // 5, way=4, shot=2, query=3, affine=affine)
+        for affine in ("none", "class", "drawing")
+    )
+    batches = [tasks.sample(3, 0) for tasks in (plain, own, each)]
+    for batch, tasks in zip(batches, (plain, own, each), strict=True):
+        torch.testing.assert_close(tasks.sample(3, 0).query.x, batch.query.x, rtol=0, atol=0)
+        support, query = batch.support.x.unflatten(1, (4, 2)), batch.query.x.unflatten(1, (4, 3))
+        x = torch.cat([support, query], 2)  # [3, 4, 5, ...]
+        alike = torch.allclose(x, x[:, :, :1].expand_as(x), atol=1e-6)
+        assert alike == (tasks is not each)
+    assert not torch.allclose(batches[1].query.x, batches[0].query.x)
+    with pytest.raises(UsageError, match="affine='class' needs images"):
+        Episodes(torch.zeros(12, 4), LABELS, way=2, query=3, affine="class")
+
+
+def test_warping_by_known_maps() -> None:
+    x = torch.rand(4, 1, 9, 9)
+    still, turned, moved = torch.eye(2, 3), torch.tensor([[0.0, -1, 0], [1, 0, 0]]), torch.eye(2, 3)
+    moved[0, 2] = 2 / 9  # every pixel comes from one to the right
+    found = warp(x, torch.stack([still, turned, still, moved]))
+    torch.testing.assert_close(found[0], x[0])
+    torch.testing.assert_close(found[1], torch.rot90(x[1], 1, (-2, -1)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[3][..., :-1], x[3][..., 1:], atol=1e-5, rtol=0)
+    maps = random_maps(500, rng=torch.Generator().manual_seed(0))
+    assert torch.equal(maps, random_maps(500, rng=torch.Generator().manual_seed(0)))
+    assert 0.15 < maps[:, :, 2].abs().max() <= 2 * SHIFT
+    sizes = torch.linalg.det(maps[:, :, :2])
+    assert math.exp(-0.4) <= sizes.min() < 0.8 < 1.25 < sizes.max() <= math.exp(0.4) + 1e-6
+    quarters = random_maps(500, strength=0.0, quarters=True, rng=torch.Generator().manual_seed(0))
+    assert len({tuple(m.round().flatten().tolist()) for m in quarters + 0.0}) == 4
 
 
 def test_classes_of_a_split_share_the_array() -> None:

@@ -113,6 +113,27 @@ def test_rotation_and_streams(tiny: Path, zips: Write, tmp_path: Path, monkeypat
     assert vinyals.describe().startswith("Omniglot train (vinyals split, 8 classes), 8-way")
 
 
+def test_few_classes_and_affine_maps(tiny: Path, zips: Write, tmp_path: Path) -> None:
+    data = zips(tmp_path)
+
+    def seen(**options: object) -> set[bytes]:
+        x = Omniglot(data=data, way=2, query=19, rotate=False, **options).sample(8, 0).query.x.flatten(0, 1)
+        return {one.numpy().tobytes() for one in x}
+
+    pools = [set(Omniglot(data=data, way=2, base_classes=n)._episodes.classes) for n in (2, 4, 5, None)]
+    assert [len(pool) for pool in pools] == [2, 4, 5, 6]
+    assert pools[0] < pools[1] < pools[2] < pools[3], "more classes hold the fewer"
+    few = Omniglot(data=data, way=2, base_classes=3, affine="class")
+    assert few.n_classes == 3
+    assert "3 classes, affine maps per class" in few.describe()
+    assert seen(split="test", base_classes=2, affine="drawing") == seen(split="test"), "in training only"
+    assert not seen(affine="drawing") & seen()
+    with pytest.raises(UsageError, match="base_classes=7 is more than the 6 characters"):
+        Omniglot(data=data, way=2, base_classes=7)
+    with pytest.raises(UsageError, match="base_classes must be"):
+        Omniglot(data=data, way=2, base_classes=0)
+
+
 def write_split(root: Path, split: str) -> str:
     names = [
         f"{name}/rot{angle:03}" for name in ("Greek/character01", "ULOG/character02") for angle in range(0, 360, 90)

@@ -68,7 +68,7 @@ def _figure(width: float, height: float, panels: int) -> tuple["Figure", Any]:
 
 
 def _show(axes: Any, rows: Tensor, title: str) -> None:
-    image = sheet(rows).cpu().float()
+    image = sheet(rows).cpu().float().numpy()
     axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray_r", vmin=0, vmax=1)
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()

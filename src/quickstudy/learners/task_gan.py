@@ -103,6 +103,8 @@ class TaskGAN(MetaLearner):
             )
         if not 0 <= ema < 1:
             raise UsageError(f"ema must be in [0, 1), got {ema}.")
+        if draws not in ("strokes", "pixels"):
+            raise UsageError(f"draws must be strokes or pixels, got {draws!r}.")
         self.x_shape = tuple(x_shape)
         self.draws: Literal["strokes", "pixels"] = draws
         self.drawings = drawings

@@ -78,7 +78,9 @@ class Omniglot:
     ) -> None:
         one_of(SPLITS, split=split)
         one_of(("maml", "vinyals", "lake"), protocol=protocol)
-        at_least(1, way=way, shot=shot, query=query, **({} if base_classes is None else {"base_classes": base_classes}))
+        at_least(1, way=way, shot=shot, query=query)
+        if base_classes is not None:
+            at_least(1, base_classes=base_classes)
         at_least(8, size=size)
         if shot + query > DRAWINGS:
             raise UsageError(
