@@ -10,6 +10,7 @@ import torch.nn.functional as F
 import quickstudy as qs
 from quickstudy.learners._average import MovingAverage
 from quickstudy.learners._drawn_sets import GRID, by_class, energy_distance, varieties
+from quickstudy.learners._set_opinions import opinions, slope_penalty
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import double
 
@@ -94,7 +95,7 @@ def test_the_penalty_is_the_squared_slope():
     """Against central differences by every pixel; it has a derivative by the critic's weights alone."""
     learner, batch = gan().double(), double(TASKS.sample(2, 0))
     sets = learner.sets(batch)
-    found = learner._penalty(sets)
+    found = slope_penalty(learner.critic, sets)
     slopes = []
     for t, s in product(range(2), range(2)):  # of the first class of three
         x = sets[t, 0, s]
@@ -177,14 +178,14 @@ def test_varieties_of_what_does_not_vary():
 
 def test_it_tells_sets_of_several_classes_after_a_short_training():
     torch.manual_seed(0)
-    tasks = qs.tasks.Glyphs(way=5, shot=1, query=3, size=16, rotate=False)
-    learner = qs.TaskGAN(x_shape=(1, 16, 16), critic_width=12, augment=0.0, mixed=8.0)
-    held_out = qs.tasks.Glyphs(split="test", way=5, shot=1, query=3, size=16)
+    tasks = qs.tasks.Glyphs(way=5, shot=1, query=3, size=12, rotate=False)
+    learner = qs.TaskGAN(x_shape=(1, 12, 12), critic_width=12, augment=0.0, mixed=8.0)
+    held_out = qs.tasks.Glyphs(split="test", way=5, shot=1, query=3, size=12)
     before, after = [], []
     for found in (before, after):
         with torch.no_grad():
             sets = learner.sets(held_out.sample(40, 0))
-            of = learner._opinions(sets, sets)
+            of = opinions(learner.critic, sets, sets)
             found.append((of.real > of.mixed).float().mean())
         if found is before:
             qs.train(learner, tasks, steps=40, meta_batch=4, meta_lr=3e-3, optimizer="adam0")

@@ -2,18 +2,20 @@
 whether they are real and of one class. A point in the space of class codes is a new class, to learn from.
 
 Equations, for a class code u and drawing codes z_1 .. z_k, all from N(0, I), G and D of
-``quickstudy.nets.class_images``; A are random affine maps and quarter turns, one for each set of drawings:
+``quickstudy.nets.class_images``; A are random affine maps and quarter turns, one for each task:
 
     made         M = {G(u, z_1) .. G(u, z_k)}
     real         R = k drawings of a class of the task
-    mixed        X = R with its last drawing replaced by one of the next class of the task
-    critic D     minimizes  mean  max(0, 1 - D(A R)) + max(0, 1 + D(A M)) + mixed * max(0, 1 + D(A X))
+    mixed        X = R with its last drawing replaced by one of another class of the task
+    critic D     minimizes  mean  max(0, 1 - D(A R)) + [max(0, 1 + D(A M)) + mixed * max(0, 1 + D(A X))] / (1 + mixed)
+                            + max(0, 1 - D'(A R_1 .. A R_c)) + max(0, 1 + D'(A M_1 .. A M_c))
                             + r1 / 2 * |dD(A R) / d(A R)|^2
-    generator    minimizes  mean  -D(A M)
+    generator    minimizes  mean  -D(A M) - D'(A M_1 .. A M_c)
 
-The sets M have to be of one class, for D knows by X what sets of several look like, and to scatter as drawings of a
-class do. Both sides are seen through A, so that a few classes are not learned by heart. What is sampled comes from a
-moving average of the generator's parameters.
+D' is a second head of D, which sees the sets of all classes of a task. A set M has to be of one class, for D knows by X
+what sets of several look like, and to scatter as drawings of a class do; the classes of a made task have to differ as
+classes do, for D'. Everything is seen through A, so that a few classes are not learned by heart. What is sampled comes
+from a moving average of the generator's parameters.
 
 ``adapt`` uses the critic: the class of a query is that whose support drawings it makes the best set with. What is
 scored is the generator: the energy distance (Szekely, Rizzo: Energy statistics. 2013) between sets of drawings of
@@ -30,10 +32,9 @@ is ours. Tensors: t tasks, c classes, k drawings of a set, s sets, n images.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -41,10 +42,10 @@ from quickstudy.errors import UsageError
 from quickstudy.learners._average import MovingAverage
 from quickstudy.learners._drawn_sets import by_class, energy_distance, turned, varieties
 from quickstudy.learners._gan_health import GanHealth
+from quickstudy.learners._set_opinions import embed, opinions, slope_penalty
 from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver
 from quickstudy.losses import task_losses
 from quickstudy.nets.class_images import ImageGenerator, SetCritic
-from quickstudy.nets.critic import hinge
 from quickstudy.nets.strokes import StrokeGenerator
 from quickstudy.pictures import Picture
 from quickstudy.seeding import generator
@@ -132,10 +133,10 @@ class TaskGAN(MetaLearner):
 
     def adapt(self, support: Examples) -> Solver:
         """For each class, the critic's opinion of the class's support drawings and the query as one set."""
-        known_tckf = self._embed(by_class(support))
+        known_tckf = embed(self.critic, by_class(support))
 
         def solve(x: Tensor) -> Tensor:
-            asked_tnf = self._embed(x)
+            asked_tnf = embed(self.critic, x)
             sizes = (len(x), x.shape[1], *known_tckf.shape[1:])
             known = known_tckf.unsqueeze(1).expand(sizes)
             asked = asked_tnf[:, :, None, None].expand(*sizes[:3], 1, -1)
@@ -146,7 +147,7 @@ class TaskGAN(MetaLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The critic's loss, without the penalty."""
         real = self.sets(batch)
-        loss = self._critic_loss(self._opinions(self._seen(real), self._seen(self._made(real))))
+        loss = opinions(self.critic, self._seen(real), self._seen(self._made(real))).loss(self.mixed)
         return loss, {"loss": loss.detach()}
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
@@ -157,28 +158,22 @@ class TaskGAN(MetaLearner):
             real = self.sets(batch)
             made = self._made(real)
             seen = self._seen(real)
-            of = self._opinions(seen, self._seen(made))
-            loss = self._critic_loss(of)
-            penalty = self._penalty(seen)
+            of = opinions(self.critic, seen, self._seen(made))
+            loss = of.loss(self.mixed)
+            penalty = slope_penalty(self.critic, seen)
             critics, generators = list(self.critic.parameters()), list(self.generator.parameters())
             by_critic = torch.autograd.grad(loss + self.r1 / 2 * penalty, critics, retain_graph=True)
             by_generator = torch.autograd.grad(-of.made.mean() - of.made_task.mean(), generators)
         found = {id(p): g for p, g in zip((*critics, *generators), (*by_critic, *by_generator), strict=True)}
-        with torch.no_grad():
-            right = torch.cat([of.real.flatten() > 0, of.made.flatten() < 0]).to(loss.dtype).mean()
-            of_classes, of_drawings = varieties(made)
+        of_classes, of_drawings = varieties(made.detach())
         metrics = {
             "loss": loss.detach(),
-            "critic_real": _share(of.real > 0, loss),
-            "critic_made": _share(of.made < 0, loss),
-            "critic_mixed": _share(of.mixed < 0, loss),
-            "critic_task": _share(torch.cat([of.real_task > 0, of.made_task < 0]), loss),
-            "opinion": of.made.detach().mean(),
+            **of.metrics(),
             "penalty": penalty.detach(),
             "class_variety": of_classes,
             "drawing_variety": of_drawings,
         }
-        counts = self.health.after(torch.minimum(of_classes, of_drawings), right)
+        counts = self.health.after(torch.minimum(of_classes, of_drawings), of.right())
         buffers = {f"health.{name}": count for name, count in counts.items()}
         buffers |= {f"average.{name}": value for name, value in self.average.after(self.generator).items()}
         return MetaGradient([found[id(p)] for p in self.parameters()], metrics, buffers)
@@ -234,26 +229,6 @@ class TaskGAN(MetaLearner):
         each = maps.repeat_interleave(sets[0, ..., 0, 0, 0].numel(), 0)
         return warp(sets.flatten(0, 3), each).unflatten(0, sets.shape[:4])
 
-    def _embed(self, x: Float[Tensor, "*n ch h w"]) -> Float[Tensor, "*n f"]:
-        return self.critic.embed(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
-
-    def _opinions(self, real: Tensor, made: Tensor) -> "Opinions":
-        e_real, e_made = self._embed(real), self._embed(made)  # [t, c, s, k, f]
-        mixed = torch.cat([e_real[..., :-1, :], e_real.roll(1, 1)[..., -1:, :]], -2)
-        sets = [self.critic.of_set(e) for e in (e_real, e_made, mixed)]
-        tasks = [self.critic.of_task(e.mean(3).transpose(1, 2)) for e in (e_real, e_made)]
-        return Opinions(*sets, *tasks)
-
-    def _critic_loss(self, of: "Opinions") -> Tensor:
-        wrong = F.relu(1 + of.made).mean() + self.mixed * F.relu(1 + of.mixed).mean()
-        return F.relu(1 - of.real).mean() + wrong / (1 + self.mixed) + hinge(of.real_task, of.made_task)
-
-    def _penalty(self, real: Float[Tensor, "t c s k ch h w"]) -> Tensor:
-        """The squared gradient of the critic by a set of one class in five, mean over these sets."""
-        some = real[:, : -(-real.shape[1] // 5)].flatten(0, 2).detach().requires_grad_()
-        (slope,) = torch.autograd.grad(self.critic(some).sum(), some, create_graph=True)
-        return slope.square().flatten(1).sum(1).mean()
-
     @property
     def score_name(self) -> str:
         return "energy_distance"
@@ -285,17 +260,3 @@ class TaskGAN(MetaLearner):
         """Options by name; all are ours. Adam without momentum: with it the classes become few."""
         steps = {"demo": 600, "quick": 3000, "paper": 30000}[preset]
         return {"steps": steps, "meta_batch": 8, "meta_lr": 5e-4, "optimizer": "adam0", "query": 3}
-
-
-class Opinions(NamedTuple):
-    """The critic's, of the sets ``[t, c, s]`` and of the tasks ``[t, s]``."""
-
-    real: Tensor
-    made: Tensor
-    mixed: Tensor
-    real_task: Tensor
-    made_task: Tensor
-
-
-def _share(which: Tensor, like: Tensor) -> Tensor:
-    return which.to(like.dtype).mean()
