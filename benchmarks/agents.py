@@ -4,14 +4,16 @@
     python benchmarks/agents.py --navigation --budget 1200 --out runs/agents      # MAML and pretrained
     python benchmarks/agents.py --bandits --budget 600 --out runs/agents          # RL^2, Thompson sampling, UCB1
     python benchmarks/agents.py --mdps --budget 1200 --out runs/agents
+    python benchmarks/agents.py --cheetah --budget 600 --test-tasks 40 --out runs/agents   # needs the extra rl
     python benchmarks/agents.py --table --out runs/agents                         # print what is there
 
 ``--navigation``: returns after 0, 1, 2 and 3 updates on goals not seen in training, of MAML and of the same network
 trained as long on all goals at once (inner steps in the test only, at the best of a few step sizes); the reward is the
 one of the authors' code, whose figures the paper has. ``--bandits``: the rewards of a trial of ``--pulls``, summed, for
-each ``--arms``. ``--mdps``: the same over ``--trial`` episodes. A budget is seconds of one core for each row; a row is
-a run in a process of its own. Rows that are in results.jsonl already are not run again, and a run that was interrupted
-goes on from its last checkpoint.
+each ``--arms``. ``--mdps``: the same over ``--trial`` episodes. ``--cheetah``: MuJoCo's HalfCheetah forwards or
+backwards, MAML and pretrained, with short episodes that two cores can make. A budget is seconds of one core for each
+row; a row is a run in a process of its own. Rows that are in results.jsonl already are not run again, and a run that
+was interrupted goes on from its last checkpoint.
 """
 
 import argparse
@@ -37,6 +39,8 @@ from rows import add, interval, read, run_all, show, steps_in_time
 STEPS = (0, 1, 2, 3)
 PAPER_NAVIGATION = (-40.41, -11.68, -3.33, -3.23)
 PRETRAINED_LR = (0.01, 0.03, 0.1, 0.3)
+CHEETAH = {"goal": "direction", "horizon": 100, "episodes": 10, "meta_batch": 8}
+TITLES = {"navigation": "2-D navigation", "half-cheetah": "HalfCheetah forwards or backwards, 100 steps"}
 # Duan et al. 2016, tables 1 and 2: random, Gittins index, Thompson sampling, UCB1, RL^2, by (pulls, arms);
 # random, posterior sampling, RL^2, by episodes.
 # The papers' tables as remembered: not checked against the papers yet.
@@ -113,7 +117,12 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     run.load_into(learner)
     result = test(row, learner, tasks, n_tasks)
     run.add_result({**result.to_json(), "split": "test", "checkpoint": steps})
-    record = {**row, "steps": steps, "seconds": run.metrics()[-1].get("seconds"), "n_tasks": n_tasks}
+    record = {
+        **row,
+        "steps": steps,
+        "seconds": next((r["seconds"] for r in reversed(run.metrics()) if "seconds" in r), None),
+        "n_tasks": n_tasks,
+    }
     record |= {"by_step": [asdict(s) for s in result.by_step]}
     add(out, record)
 
@@ -141,6 +150,10 @@ def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
             own = {"learner": "maml-rl", "tasks": "navigation", **same}
             rows.append({"what": "maml", **own, "options": {"reward": "distance"}})
             rows.append({"what": "pretrained", **own, "options": {"reward": "distance", "inner_steps": 0}})
+        if given.cheetah:
+            own = {"learner": "maml-rl", "tasks": "half-cheetah", **same}
+            rows.append({"what": "maml", **own, "options": CHEETAH})
+            rows.append({"what": "pretrained", **own, "options": {**CHEETAH, "inner_steps": 0}})
         if given.bandits:
             shapes = [(pulls, arms) for pulls in given.pulls for arms in given.arms]
             own = {"what": "bandits", "learner": "rl2", "tasks": "bandits", **same}
@@ -153,16 +166,20 @@ def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
     """Markdown; ± is the 95% interval over test tasks."""
-    navigation = [r for r in records if r["what"] in ("maml", "pretrained")]
-    if navigation:
-        lines = [["2-D navigation: return after", *(f"{k} updates" for k in STEPS), "outer steps", "seconds, seed"]]
-        for r in navigation:
+    for tasks, title in TITLES.items():
+        adapting = [r for r in records if r["tasks"] == tasks]
+        if not adapting:
+            continue
+        lines = [[f"{title}: return after", *(f"{k} updates" for k in STEPS), "outer steps", "seconds, seed"]]
+        for r in adapting:
             cells = [f"{s['mean']:.2f} ± {s['ci95']:.2f}" for s in r["by_step"]]
             lines.append([r["what"], *cells, str(r["steps"]), f"{r['budget']:g}, {r['seed']}"])
-        show([*lines, ["MAML, the paper", *(f"{value:.2f}" for value in PAPER_NAVIGATION), "500", ""]])
+        if tasks == "navigation":
+            lines.append(["MAML, the paper", *(f"{value:.2f}" for value in PAPER_NAVIGATION), "500", ""])
+        show(lines)
+        print()
     bandits = [r for r in records if r["what"] == "bandits"]
     if bandits:
-        print()
         papers = ("random", "Gittins", "Thompson", "UCB1", "RL^2")
         lines = [["pulls, arms", "RL^2", *RULES, *(f"{name}, the paper" for name in papers), "outer steps"]]
         for r in sorted(bandits, key=lambda r: (r["options"]["trial"], r["options"]["arms"])):
@@ -246,7 +263,7 @@ def speed(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for what in ("speed", "navigation", "bandits", "mdps", "table"):
+    for what in ("speed", "navigation", "bandits", "mdps", "cheetah", "table"):
         parser.add_argument(f"--{what}", action="store_true")
     parser.add_argument("--budget", type=float, default=600, help="seconds of one core for the training of a row")
     parser.add_argument("--pulls", type=int, nargs="+", default=[10, 100, 500])

@@ -1,6 +1,7 @@
 """A learned rule as a torch optimizer: the same steps as when it was trained, and all that optimizers are used with."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -260,3 +261,26 @@ def test_from_a_run(tmp_path):
     qs.train(qs.MAML(qs.nets.MLP(), loss="mse"), qs.tasks.Sinusoids(), steps=1, meta_batch=2, out=tmp_path / "m")
     with pytest.raises(qs.UsageError, match="has no rule to optimize by"):
         qs.LearnedOptimizer.from_run(tmp_path / "m", net.parameters())
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler for torch.compile on a CPU")
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own affairs
+def test_compiled_moves_the_same(monkeypatch):
+    monkeypatch.setattr(learned_optimizer, "LARGE", 6)  # conv.weight and linear.weight, not the rest
+    rule = make()
+    expected, net = Net(), Net()
+    groups = (
+        [{"params": n.conv.parameters(), "lr": 0.5, "weight_decay": 0.1}, {"params": [n.linear.weight, n.scale]}]
+        for n in (expected, net)
+    )
+    plain, compiled = (
+        qs.LearnedOptimizer(group, rule, compile=c) for group, c in zip(groups, (False, True), strict=True)
+    )
+    torch.testing.assert_close(steps(net, compiled), steps(expected, plain))
+    compiled.load_state_dict(copy.deepcopy(plain.state_dict()))
+    torch.testing.assert_close(steps(net, compiled), steps(expected, plain))
+
+
+def test_only_what_has_a_step_of_one_tensor_is_compiled():
+    with pytest.raises(qs.UsageError, match="compile=True is for FeatureMLP, and this rule is HyperMLP"):
+        qs.LearnedOptimizer(Net().parameters(), HyperMLP(), compile=True)

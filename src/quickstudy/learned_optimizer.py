@@ -7,6 +7,7 @@ it learned is what Adam's user tunes: there is no learning rate to choose, ``lr`
 import copy
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,11 +22,12 @@ from quickstudy.errors import RunError, UsageError
 from quickstudy.files import read_json, write_atomic, write_json
 from quickstudy.functional import Params
 from quickstudy.packing import pack, to_save, unpack
-from quickstudy.rules import UpdateRule
+from quickstudy.rules import MovesOne, UpdateRule
 from quickstudy.runs import Run
 from quickstudy.version import __version__
 
 FORMAT = 1  # changes when an older file can no longer be read
+LARGE = 4096  # numbers in a parameter, from which on it is compiled for
 PRETRAINED = Path(__file__).parent / "pretrained" / "optimizer"
 
 
@@ -41,18 +43,29 @@ class LearnedOptimizer(Optimizer):
         rule: what moves them; None: the one that ships with the package. It stays as it is.
         lr: a factor on every step (1: as the rule learned it). Learning rate schedulers move it.
         weight_decay: the share of a parameter that is taken off with each step, times ``lr``.
+        compile: compile ``FeatureMLP``'s step of large parameters when it is first made: some ten seconds (on a CPU it
+            needs a C++ compiler), and then a step takes a fraction of the time.
 
     Raises:
         UsageError: a rule that cannot be used this way, an option out of its range, or no pretrained rule.
     """
 
     def __init__(
-        self, params: Any, rule: UpdateRule | None = None, *, lr: float = 1.0, weight_decay: float = 0.0
+        self,
+        params: Any,
+        rule: UpdateRule | None = None,
+        *,
+        lr: float = 1.0,
+        weight_decay: float = 0.0,
+        compile: bool = False,
     ) -> None:
         if lr < 0 or weight_decay < 0:
             raise UsageError(f"LearnedOptimizer needs lr >= 0 and weight_decay >= 0, got {lr} and {weight_decay}.")
         self.rule = load_rule(PRETRAINED) if rule is None else rule
         _check(self.rule)
+        if compile and not isinstance(self.rule, MovesOne):
+            raise UsageError(f"compile=True is for FeatureMLP, and this rule is {type(self.rule).__name__}.")
+        self.compile = compile
         self._rules: dict[tuple[torch.device, torch.dtype], UpdateRule] = {}
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
 
@@ -65,6 +78,7 @@ class LearnedOptimizer(Optimizer):
         checkpoint: int | None = None,
         lr: float = 1.0,
         weight_decay: float = 0.0,
+        compile: bool = False,
     ) -> "LearnedOptimizer":
         """With the rule that a run trained.
 
@@ -74,12 +88,13 @@ class LearnedOptimizer(Optimizer):
             checkpoint: the outer step whose weights are taken (None: the best on validation).
             lr: a factor on every step.
             weight_decay: the share of a parameter that is taken off with each step, times ``lr``.
+            compile: compile the step of large parameters.
 
         Raises:
             RunError: no run there, or a damaged one.
             UsageError: a run of something else.
         """
-        return cls(params, rule_of_run(run, checkpoint), lr=lr, weight_decay=weight_decay)
+        return cls(params, rule_of_run(run, checkpoint), lr=lr, weight_decay=weight_decay, compile=compile)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -106,8 +121,26 @@ class LearnedOptimizer(Optimizer):
                     _check_gradient(p)
                     together.setdefault((p.device, _working(p)), {})[f"{i}.{j}"] = (p, group)
         for (device, dtype), members in together.items():
-            self._move(self._rule_for(device, dtype), dtype, members)
+            rule = self._rule_for(device, dtype)
+            one_by_one = {name for name, (p, _) in members.items() if self.compile and p.numel() >= LARGE}
+            for name in one_by_one:
+                self._move_one(rule, dtype, *members[name])
+            rest = {name: member for name, member in members.items() if name not in one_by_one}
+            if rest:
+                self._move(rule, dtype, rest)
         return loss
+
+    def _move_one(self, rule: UpdateRule, dtype: torch.dtype, p: Tensor, group: dict[str, Any]) -> None:
+        """One parameter by the compiled step, in place."""
+        if not self.state[p]:
+            self.state[p] = {part: t[0] for part, t in rule.init({"p": p.to(dtype)[None]})["p"].items()}
+        # Shapes are fixed here, and tensors are no views, so that the compiled function depends on neither.
+        shape = (len(p), -1) if p.ndim > 1 else (-1,)
+        own, g = (t.to(dtype).reshape(shape).data for t in (p.data, _gradient(p)))
+        state = {part: _rows(t, own) for part, t in self.state[p].items()}
+        _compiled()(rule, own, g, state, own.new_tensor([group["lr"], group["weight_decay"]]))
+        if own.data_ptr() != p.data_ptr():  # a copy: in half precision, or not contiguous
+            p.copy_(own.view(p.shape))
 
     def _move(self, rule: UpdateRule, dtype: torch.dtype, members: dict[str, tuple[Tensor, dict[str, Any]]]) -> None:
         """All parameters of one device and type in one call of the rule, a batch of one task."""
@@ -182,7 +215,7 @@ class LearnedOptimizer(Optimizer):
         self.load_state_dict(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "rule": self.rule, "_rules": {}}
+        return {**super().__getstate__(), "rule": self.rule, "compile": self.compile, "_rules": {}}
 
 
 def rule_of_run(run: str | Path, checkpoint: int | None = None) -> UpdateRule:
@@ -237,6 +270,26 @@ def load_rule(path: str | Path) -> UpdateRule:
     except (OSError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         raise RunError(f"the rule at {path} is damaged: {error}.") from error
     return rule
+
+
+def _move_in_place(rule: MovesOne, p: Tensor, g: Tensor, state: dict[str, list[Tensor]], factors: Tensor) -> None:
+    moved, after = rule.move_one(p, g, state)
+    p.add_(factors[0] * (moved - factors[1] * p))
+    for part, old in state.items():
+        for kept, new in zip(old, after[part], strict=True):
+            kept.copy_(new)
+
+
+def _rows(part: Tensor, like: Tensor) -> list[Tensor]:
+    """What lies along a part's axes but the last; what there is of every coordinate, in the shape of ``like``."""
+    if part.ndim == 0 or part.shape[-1] != like.numel():
+        return [part]
+    return [row.view(like.shape).data for row in part.reshape(-1, like.numel())]
+
+
+@cache
+def _compiled() -> Callable[..., None]:
+    return torch.compile(_move_in_place, dynamic=True)
 
 
 def _check(rule: UpdateRule) -> None:

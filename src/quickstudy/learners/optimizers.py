@@ -153,7 +153,7 @@ class MLPOptimizer(OptimizerLearner):
     def __init__(
         self,
         *,
-        hidden: int = 16,
+        hidden: int = 4,
         lr: float = 0.01,
         estimator: Estimator = "backprop",
         truncation: int = 20,

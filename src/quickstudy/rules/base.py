@@ -35,6 +35,19 @@ class UsesLosses(Protocol):
         ...
 
 
+@runtime_checkable
+class MovesOne(Protocol):
+    """A rule whose ``update`` there is for a single tensor too, in a form that a compiler makes fast."""
+
+    def move_one(self, p: Tensor, g: Tensor, state: dict[str, list[Tensor]]) -> tuple[Tensor, dict[str, list[Tensor]]]:
+        """What is added to one tensor of one task, and its new state.
+
+        p and g are ``[c]``, or ``[rows, columns]`` of a tensor with more axes. ``state``: each part of it as a list of
+        what lies along the part's axes but the last, in the shape of p where there is something of each coordinate.
+        """
+        ...
+
+
 def key(name: str, part: str) -> str:
     """A key for what a rule holds of the parameter ``name``: ``nn.ParameterDict`` takes no dots.
 

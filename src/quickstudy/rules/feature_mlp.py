@@ -35,6 +35,7 @@ from quickstudy.rules._features import (
     features,
     follow,
 )
+from quickstudy.rules._one_tensor import Parts, dense, features_of_one, follow_one
 from quickstudy.rules.base import UpdateRule
 
 MAGNITUDE = 0.3
@@ -48,7 +49,7 @@ class FeatureMLP(UpdateRule):
         lr: steps of the untrained rule, relative to the root mean square of a tensor's parameters, > 0.
     """
 
-    def __init__(self, *, hidden: int = 16, lr: float = 0.01) -> None:
+    def __init__(self, *, hidden: int = 4, lr: float = 0.01) -> None:
         super().__init__()
         if hidden < 1 or lr <= 0:
             raise UsageError(f"FeatureMLP needs hidden >= 1 and lr > 0, got {hidden} and {lr}.")
@@ -82,6 +83,17 @@ class FeatureMLP(UpdateRule):
 
             moved |= place(move, group)
         return moved, after
+
+    def move_one(self, p: Tensor, g: Tensor, state: Parts) -> tuple[Tensor, Parts]:
+        """As ``update`` (see ``quickstudy.rules.MovesOne``)."""
+        after = follow_one(g, state)
+        x, scales, u = features_of_one(p, g, after)
+        h = dense(self.first * scales, self.first_bias + self.first_tensor @ u, x)
+        h = dense(self.second, self.second_bias, [a.relu() for a in h])
+        d, s = dense(self.out, torch.zeros_like(self.out[:, 0]), [a.relu() for a in h])
+        (direct,) = dense((self.skip * scales)[None], torch.zeros_like(self.skip[:1]), x)
+        step = (direct + d) * (MAGNITUDE * s).exp() * (self.base + self.size @ u).exp()
+        return -step, after
 
     def _step(self, made: Features, bias: Tensor, at: slice) -> Tensor:
         """Direction times the coordinate's magnitude, ``[t, n]``."""
