@@ -234,7 +234,7 @@ def test_train_asks_for_a_learner():
     [
         (["train", "mamel"], "no 'mamel' among the learners: .*maml"),
         (["train", "maml", "--tasks", "chess"], "no 'chess' among the tasks: .*sinusoids"),
-        (["train", "maml", "--net", "resnet"], "no 'resnet' among the nets: conv4"),
+        (["train", "maml", "--net", "resnet"], "no 'resnet' among the nets: cell, conv4"),
         (["train", "maml", "--preset", "fast"], "no preset 'fast': demo, quick, paper"),
         (["train", "maml", "--tasks"], "--tasks: expected one argument"),
         (["train", "maml", "--way", "many"], "--way: invalid int value: 'many'"),

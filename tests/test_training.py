@@ -196,7 +196,7 @@ def test_bad_options():
         ({"steps": 0}, "steps"),
         ({"steps": 1, "meta_lr": 0.0}, "meta_lr"),
         ({"steps": 1, "patience": 2}, "validation="),
-        ({"steps": 1, "optimizer": "lion"}, "adam, adamw, sgd"),
+        ({"steps": 1, "optimizer": "lion"}, "adam, adam0, adamw, sgd"),
         ({"steps": 1, "schedule": "steps"}, "constant, linear, cosine"),
         ({"steps": 1, "device": "abacus"}, "abacus"),
     ):

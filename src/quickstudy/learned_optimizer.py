@@ -122,10 +122,9 @@ class LearnedOptimizer(Optimizer):
                     together.setdefault((p.device, _working(p)), {})[f"{i}.{j}"] = (p, group)
         for (device, dtype), members in together.items():
             rule = self._rule_for(device, dtype)
-            one_by_one = {name for name, (p, _) in members.items() if self.compile and p.numel() >= LARGE}
-            for name in one_by_one:
+            rest = {name: m for name, m in members.items() if not (self.compile and m[0].numel() >= LARGE)}
+            for name in members.keys() - rest.keys():
                 self._move_one(rule, dtype, *members[name])
-            rest = {name: member for name, member in members.items() if name not in one_by_one}
             if rest:
                 self._move(rule, dtype, rest)
         return loss
@@ -277,7 +276,7 @@ def _move_in_place(rule: MovesOne, p: Tensor, g: Tensor, state: dict[str, list[T
     p.add_(factors[0] * (moved - factors[1] * p))
     for part, old in state.items():
         for kept, new in zip(old, after[part], strict=True):
-            kept.copy_(new)
+            kept.copy_(new.view(kept.shape))
 
 
 def _rows(part: Tensor, like: Tensor) -> list[Tensor]:

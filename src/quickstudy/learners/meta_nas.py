@@ -172,7 +172,7 @@ class MetaNAS(MetaLearner):
 
     def genotypes(self, support: Examples) -> list[Genotype]:
         """The cell of each task."""
-        (*_, last) = deque(self.mixed.params(support, steps=self.inner_steps, order=1), maxlen=1)
+        (last,) = deque(self.mixed.params(support, steps=self.inner_steps, order=1), maxlen=1)
         return [self._strongest(logits.detach().softmax(-1)) for logits in last[THETA]]
 
     def draw(self, batch: TaskBatch) -> Sequence[Picture]:

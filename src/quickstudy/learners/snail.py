@@ -12,11 +12,11 @@ Equations (Mishra et al. 2018, section 3 and appendix C.1), for support examples
 The meta-loss is the mean over the queries of the loss at their last step. A step sees none that comes after it, so the
 support's activations are computed once, and any number of queries are each a last step of their own.
 
-Where it differs from the paper: dilations start at 1, so that they cover
-``length`` steps and no step is passed over. A sequence has an order, a support set has none, and episodes list it class
-by class, where a place tells the class: by default the steps are sorted by the first number of h(x), so that
-predictions do not depend on the order in which examples are given (``arrange="given"``: as they come). Regression
-takes the values where the one-hot labels were. Padding (``quickstudy.tasks.pad``) comes first and is not looked at.
+Where it differs from the paper: dilations start at 1, so that they cover ``length`` steps and no step is passed over. A
+sequence has an order, a support set has none, and episodes list it class by class, where a place tells the class: by
+default the steps are sorted by the first number of h(x), so that predictions do not depend on the order in which
+examples are given (``arrange="given"``: as they come). Regression takes the values where the one-hot labels were.
+Padding (``quickstudy.tasks.pad``) comes first and is not looked at.
 
 Reference: Mishra, Rohaninejad, Chen, Abbeel: A Simple Neural Attentive Meta-Learner. ICLR 2018.
 """

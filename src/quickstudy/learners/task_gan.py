@@ -60,10 +60,11 @@ class TaskGAN(MetaLearner):
 
     Args:
         x_shape: of an example, ``(channels, size, size)``, values in [0, 1].
+        draws: the generator: ``strokes`` (a pen's, in one colour) or ``pixels`` (convolutional, images of any kind).
         drawings: of a class that the critic sees at once, >= 2; of fewer in a task, as many as there are.
         class_code: numbers in a class's code, >= 1.
         drawing_code: numbers in a drawing's code, >= 1.
-        width: of the generator: channels before its last layer.
+        width: of the generator of ``pixels``: channels before its last layer.
         critic_width: of the critic: channels of its first layer.
         mixed: weight of the sets with a drawing of another class, >= 0.
         r1: weight of the squared gradient of the critic by real drawings, >= 0.

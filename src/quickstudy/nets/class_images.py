@@ -55,7 +55,8 @@ class ImageGenerator(nn.Module):
         self.last = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1)
         self.bends = nn.Linear(code, 2 * NET * NET)
         nn.init.normal_(self.first.weight)
-        nn.init.constant_(self.last.bias if self.last.bias is not None else self.last.weight, -2.0)
+        assert self.last.bias is not None
+        nn.init.constant_(self.last.bias, -2.0)
         nn.init.normal_(self.bends.weight, std=0.1 / math.sqrt(code))
 
     def forward(self, classes: Float[Tensor, "n u"], drawings: Float[Tensor, "n k z"]) -> Float[Tensor, "n k c h w"]:

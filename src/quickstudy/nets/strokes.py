@@ -24,18 +24,14 @@ from torch import Tensor, nn
 
 from quickstudy.errors import UsageError
 from quickstudy.nets.class_images import check_images
+from quickstudy.nets.critic import at_scale_one
 
 CONTROLS = 6  # control points of a line
 POINTS = 32  # points of a line that leave ink
-START, STEP, TURN, PRESSURE, PEN = (
-    0.4,
-    0.15,
-    0.12,
-    2.0,
-    0.2,
-)  # standard deviations of a plan at first, the image two wide
+# Standard deviations of a plan at first, where an image is two wide.
+START, STEP, TURN, PRESSURE, PEN = 0.4, 0.15, 0.12, 2.0, 0.2
 WIDTH = 0.035  # of the pen
-SHAKE, LEAN, MOVE = 0.06, 0.12, 0.08  # and of what a drawing changes
+SHAKE, LEAN, MOVE = 0.06, 0.12, 0.08  # standard deviations of what a drawing changes
 
 
 class StrokeGenerator(nn.Module):
@@ -79,12 +75,12 @@ class StrokeGenerator(nn.Module):
     def forward(self, classes: Float[Tensor, "n u"], drawings: Float[Tensor, "n k z"]) -> Float[Tensor, "n k 1 h w"]:
         """``k`` drawings of each class."""
         n, k, _ = drawings.shape
-        h = F.leaky_relu(_at_scale_one(self.plan(classes)), 0.2)
+        h = F.leaky_relu(at_scale_one(self.plan(classes)), 0.2)
         path, way, pressure, pen = self.of_plan(h).split([self.lines * 2 * CONTROLS, 2 * self.lines, self.lines, 1], 1)
         controls = (path.view(n, self.lines, CONTROLS, 2) * self.spread).cumsum(2)
         controls = controls + self.straight * way.view(n, self.lines, 1, 2)
         own = torch.cat([h.unsqueeze(1).expand(-1, k, -1), drawings], 2)
-        change = self.of_shake(_at_scale_one(F.leaky_relu(self.shake(own), 0.2)))
+        change = self.of_shake(at_scale_one(F.leaky_relu(self.shake(own), 0.2)))
         shake, lean, move = change.split([self.lines * 2 * CONTROLS, 4, 2], 2)
         shaken = controls.unsqueeze(1) + SHAKE * shake.view(n, k, self.lines, CONTROLS, 2)
         lean = torch.eye(2, dtype=lean.dtype, device=lean.device) + LEAN * lean.view(n, k, 1, 2, 2)
@@ -124,7 +120,3 @@ def splat(
     near = (-((points.unsqueeze(-1) - places) ** 2) / (2 * pen.unsqueeze(-1) ** 2)).exp() / pen.unsqueeze(-1)
     across, down = near.unbind(-2)  # [*n, p, size]
     return (down * ink.unsqueeze(-1)).mT @ across * pen
-
-
-def _at_scale_one(h: Float[Tensor, "*n f"]) -> Float[Tensor, "*n f"]:
-    return h * (h.square().mean(-1, keepdim=True) + 1e-8).rsqrt()

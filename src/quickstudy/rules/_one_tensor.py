@@ -32,8 +32,8 @@ def follow_one(g: Tensor, state: Parts) -> Parts:
         "v": [torch.lerp(square, state["v"][0], SECOND)],
     }
     if "rows" in state:
-        after["rows"] = [torch.lerp(square.mean(1), state["rows"][0], SECOND)]
-        after["columns"] = [torch.lerp(square.mean(0), state["columns"][0], SECOND)]
+        after["rows"] = [torch.lerp(square.mean(1), state["rows"][0].flatten(), SECOND)]
+        after["columns"] = [torch.lerp(square.mean(0), state["columns"][0].flatten(), SECOND)]
     return after
 
 

@@ -43,7 +43,8 @@ class MovesOne(Protocol):
         """What is added to one tensor of one task, and its new state.
 
         p and g are ``[c]``, or ``[rows, columns]`` of a tensor with more axes. ``state``: each part of it as a list of
-        what lies along the part's axes but the last, in the shape of p where there is something of each coordinate.
+        what lies along the part's axes but the last, in the shape of p where there are as many numbers. What comes back
+        may be of any shape with as many.
         """
         ...
 
