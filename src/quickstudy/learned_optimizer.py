@@ -43,7 +43,7 @@ class LearnedOptimizer(Optimizer):
         rule: what moves them; None: the one that ships with the package. It stays as it is.
         lr: a factor on every step (1: as the rule learned it). Learning rate schedulers move it.
         weight_decay: the share of a parameter that is taken off with each step, times ``lr``.
-        compile: compile ``FeatureMLP``'s step of large parameters when it is first made: some ten seconds (on a CPU it
+        compile: compile ``FeatureMLP``'s step of large parameters when it is first made: some 20 seconds (on a CPU it
             needs a C++ compiler), and then a step takes a fraction of the time.
 
     Raises:
