@@ -3,7 +3,7 @@
     python benchmarks/agents.py --speed                                           # steps per second, beside Gymnasium
     python benchmarks/agents.py --navigation --budget 1200 --out runs/agents      # MAML and pretrained
     python benchmarks/agents.py --bandits --budget 600 --out runs/agents          # RL^2, Thompson sampling, UCB1
-    python benchmarks/agents.py --mdps --budget 1200 --out runs/agents
+    python benchmarks/agents.py --mdps --budget 1200 --out runs/agents            # and posterior sampling
     python benchmarks/agents.py --cheetah --budget 600 --test-tasks 40 --out runs/agents   # needs the extra rl
     python benchmarks/agents.py --table --out runs/agents                         # print what is there
 
@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 import quickstudy as qs
+from mdp_rules import MDP_RULES, play_mdps
 from quickstudy import registry
 from quickstudy.assemble import Choice, split_options
 from quickstudy.seeding import fold
@@ -41,18 +42,6 @@ PAPER_NAVIGATION = (-40.41, -11.68, -3.33, -3.23)
 PRETRAINED_LR = (0.01, 0.03, 0.1, 0.3)
 CHEETAH = {"goal": "direction", "horizon": 100, "episodes": 10, "meta_batch": 8}
 TITLES = {"navigation": "2-D navigation", "half-cheetah": "HalfCheetah forwards or backwards, 100 steps"}
-# Duan et al. 2016, tables 1 and 2: random, Gittins index, Thompson sampling, UCB1, RL^2, by (pulls, arms);
-# random, posterior sampling, RL^2, by episodes.
-# The papers' tables as remembered: not checked against the papers yet.
-PAPER_BANDITS = {
-    (10, 5): (5.0, 6.6, 5.7, 6.7, 6.7),
-    (10, 10): (5.0, 6.6, 5.5, 6.7, 6.7),
-    (100, 5): (49.9, 78.3, 74.7, 78.0, 78.7),
-    (100, 10): (49.9, 82.8, 76.7, 82.4, 83.5),
-    (500, 5): (249.8, 405.8, 402.0, 405.8, 401.6),
-    (500, 10): (249.0, 437.8, 429.5, 437.1, 432.5),
-}
-PAPER_MDPS = {10: (100.1, 138.1, 156.2), 25: (250.2, 408.8, 445.7), 50: (499.7, 904.4, 936.1)}
 
 
 def thompson(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
@@ -180,8 +169,7 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
         print()
     bandits = [r for r in records if r["what"] == "bandits"]
     if bandits:
-        papers = ("random", "Gittins", "Thompson", "UCB1", "RL^2")
-        lines = [["pulls, arms", "RL^2", *RULES, *(f"{name}, the paper" for name in papers), "outer steps"]]
+        lines = [["pulls, arms", "RL^2", *RULES, "outer steps"]]
         for r in sorted(bandits, key=lambda r: (r["options"]["trial"], r["options"]["arms"])):
             pulls, arms = r["options"]["trial"], r["options"]["arms"]
             batch = qs.tasks.Bandits(arms=arms, split="test").sample(max(n_tasks, 10000), fold(0, "rules"))
@@ -189,18 +177,19 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
             rules = [interval(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
             own = [(s["mean"], s["ci95"]) for s in r["by_step"]]
             cells = [f"{mean:.2f} ± {ci:.2f}" for mean, ci in (*own, *rules)]
-            known = [f"{value}" for value in PAPER_BANDITS.get((pulls, arms), ())] or [""] * len(papers)
-            lines.append([f"{pulls}, {arms}", *cells, *known, str(r["steps"])])
+            lines.append([f"{pulls}, {arms}", *cells, str(r["steps"])])
         show(lines)
     mdps = [r for r in records if r["what"] == "mdps"]
     if mdps:
         print()
-        papers = ("random", "posterior sampling", "RL^2")
-        lines = [["episodes", "RL^2", *(f"{name}, the paper" for name in papers), "outer steps"]]
+        batch = qs.tasks.TabularMDPs(split="test").sample(n_tasks, fold(0, "rules"))
+        lines = [["episodes", "RL^2", *MDP_RULES, "outer steps"]]
         for r in sorted(mdps, key=lambda r: r["options"]["trial"]):
-            (s,) = r["by_step"]
-            known = [f"{value}" for value in PAPER_MDPS.get(r["options"]["trial"], ())] or [""] * len(papers)
-            lines.append([str(r["options"]["trial"]), f"{s['mean']:.1f} ± {s['ci95']:.1f}", *known, str(r["steps"])])
+            trial = r["options"]["trial"]
+            torch.manual_seed(0)
+            rules = [interval(play_mdps(rule, batch, trial)) for rule in MDP_RULES.values()]
+            cells = [f"{mean:.1f} ± {ci:.1f}" for mean, ci in (*((s["mean"], s["ci95"]) for s in r["by_step"]), *rules)]
+            lines.append([str(trial), *cells, str(r["steps"])])
         show(lines)
 
 
