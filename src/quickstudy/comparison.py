@@ -19,6 +19,7 @@ from quickstudy.tasks.problems import Problems
 from quickstudy.unroll import unroll
 
 GRID = tuple(10 ** (k / 2) for k in range(-8, 2))  # 1e-4 to 3.2, ten values
+PLACES = 40  # of a curve
 WORST = 10.0  # of a loss relative to the start; what diverges counts so
 
 
@@ -70,15 +71,17 @@ class Row:
     """The share of problems that ended no better than they began, or worse than ten times that on the way."""
 
 
-def curves(rule: UpdateRule, problems: Problems, seed: int, *, count: int, steps: int) -> Float[Tensor, "steps tasks"]:
-    """The relative loss on all training examples after each step (the first row is 1)."""
+def curves(rule: UpdateRule, problems: Problems, seed: int, *, count: int, steps: int) -> Float[Tensor, "places tasks"]:
+    """The relative loss on all training examples, at the start (1) and then at some 40 places up to the last step."""
     batch = problems.sample(count, seed)
+    every = max(1, steps // PLACES)  # the whole training set is far more work than a step
     rows: list[Tensor] = []
     with torch.no_grad():
         level = batch.train_loss(batch.start).clamp(min=1e-6)
-        for params in unroll(batch.loss, batch.start, rule, steps=steps, order=1):
-            ratio = batch.train_loss(params) / level
-            rows.append(torch.where(ratio < WORST, ratio, WORST))
+        for step, params in enumerate(unroll(batch.loss, batch.start, rule, steps=steps, order=1)):
+            if step % every == 0 or step == steps:
+                ratio = batch.train_loss(params) / level
+                rows.append(torch.where(ratio < WORST, ratio, WORST))
     return torch.stack(rows)
 
 

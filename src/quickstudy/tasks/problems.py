@@ -239,13 +239,13 @@ class Problems:
             return Transformers(self.size, 8 * _integer(rng, 2, 4), 2, _integer(rng, 1, 2), classes), image
         seen = _SEEN_ACTIVATIONS[_integer(rng, 0, len(_SEEN_ACTIVATIONS) - 1)]
         if family == "conv":
-            channels = tuple(_log_integer(rng, 4, 12) for _ in range(_integer(rng, 1, 2)))
+            channels = tuple(_log_integer(rng, 4, 16) for _ in range(_integer(rng, 1, 3)))
             return ConvNets((1, *channels), self.size, classes, seen), image
-        hidden = tuple(_log_integer(rng, 8, 48) for _ in range(_integer(rng, 1, 3)))
+        hidden = tuple(_log_integer(rng, 8, 64) for _ in range(_integer(rng, 1, 4)))
         if family == "wide":
             hidden = (256,) * _integer(rng, 1, 2)
         elif family == "deep":
-            hidden = (32,) * _integer(rng, 5, 7)
+            hidden = (32,) * _integer(rng, 6, 8)
         elif family == "activation":
             seen = _NEW_ACTIVATIONS[_integer(rng, 0, len(_NEW_ACTIVATIONS) - 1)]
         return MLPs((pixels, *hidden, classes), seen), family if family in data_of.IMAGES else image
