@@ -40,6 +40,7 @@ from rows import add, interval, read, run_all, show, steps_in_time
 STEPS = (0, 1, 2, 3)
 PAPER_NAVIGATION = (-40.41, -11.68, -3.33, -3.23)
 PRETRAINED_LR = (0.01, 0.03, 0.1, 0.3)
+BANDIT_PULLS = 6400  # in an outer step
 CHEETAH = {"goal": "direction", "horizon": 100, "episodes": 10, "meta_batch": 8}
 TITLES = {"navigation": "2-D navigation", "half-cheetah": "HalfCheetah forwards or backwards, 100 steps"}
 
@@ -131,6 +132,11 @@ def test(row: dict[str, Any], learner: qs.MetaLearner, tasks: Any, n_tasks: int)
     return qs.evaluate(best, held_out, n_tasks=n_tasks, steps=3, workers=1)
 
 
+def sizes(pulls: int) -> dict[str, Any]:
+    """About as many pulls in every outer step; the longer the trial, the longer it has to go on trying arms."""
+    return {"meta_batch": BANDIT_PULLS // pulls, "entropy": 0.05 if pulls <= 10 else 0.1}
+
+
 def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for seed in given.seeds:
@@ -146,7 +152,7 @@ def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
         if given.bandits:
             shapes = [(pulls, arms) for pulls in given.pulls for arms in given.arms]
             own = {"what": "bandits", "learner": "rl2", "tasks": "bandits", **same}
-            rows += [{**own, "options": {"trial": pulls, "arms": arms}} for pulls, arms in shapes]
+            rows += [{**own, "options": {"trial": pulls, "arms": arms, **sizes(pulls)}} for pulls, arms in shapes]
         if given.mdps:
             own = {"what": "mdps", "learner": "rl2", "tasks": "mdps", **same}
             rows += [{**own, "options": {"trial": trial}} for trial in given.trial]

@@ -26,11 +26,11 @@ def test_what_was_done_and_got_is_read_a_step_later(tasks):
     learner, batch = make(tasks, trials=2), tasks.sample(3, 0)
     played = learner.play(batch)
     steps, seen = 3 * batch.horizon, tasks.x_shape[0]
-    assert played.inputs.shape == (6, steps, seen + tasks.outputs + 2)
+    assert played.inputs.shape == (6, steps, seen + 2 * tasks.outputs + 2)
     state, observation = batch.reset(2, 0, repeat=True)
     did, got, done = torch.zeros(6, tasks.outputs), torch.zeros(6), torch.zeros(6)
     for t in range(steps):
-        expected = torch.cat([observation.flatten(0, 1), did, got[:, None], done[:, None]], -1)
+        expected = torch.cat([observation.flatten(0, 1), did, got[:, None] * did, got[:, None], done[:, None]], -1)
         torch.testing.assert_close(played.inputs[:, t].float(), expected.float())
         action = played.actions[:, t]
         state, observation, reward, ended = batch.step(state, action.unflatten(0, (3, 2)))
@@ -65,10 +65,11 @@ def test_the_loss_by_hand():
             entropies.append(choice.entropy())
             values.append(learner.policy.value(h)[0])
     log_p, entropies, values = (torch.stack(x).view(3, steps) for x in (log_p, entropies, values))
-    v = torch.cat([values.detach(), torch.zeros(3, 1)], 1)
+    most = sum(0.9**k for k in range(steps))
+    v = most * torch.cat([values.detach(), torch.zeros(3, 1)], 1)
     delta = played.rewards + 0.9 * v[:, 1:] - v[:, :-1]
     worth = torch.stack([sum(0.63 ** (k - t) * delta[:, k] for k in range(t, steps)) for t in range(steps)], 1)
-    goal = worth + values.detach()
+    goal = worth / most + values.detach()
     worth = (worth - worth.mean()) / worth.std()
     expected = -(log_p * worth).mean() + 0.3 * (values - goal).square().mean() - 0.05 * entropies.mean()
     loss, metrics = learner.meta_loss(batch)

@@ -2,7 +2,8 @@
 
 Both cut an unroll of ``steps`` steps into segments of ``truncation`` steps. What they estimate is the gradient of
 
-    loss = mean_i 1/steps sum_k f(L_i(phi_i,k) / L_i(phi_i,0)),  k = 1 ... steps        f(r) = log(r + 0.01)
+    loss = mean_i 1/steps sum_k f(L_i(phi_i,k) / L_i(phi_i,0)),  k = 1 ... steps
+    f(r) = log(min(r, 1) + 0.01) + max(r - 1, 0)
 
 for problems i, on the minibatches that the steps see. Everything is a function of its arguments (PES: and of torch's
 random numbers); the one inner loop is ``unroll``.
@@ -30,8 +31,8 @@ CEILING = 1e3  # of the relative loss: beyond it a problem has diverged and is l
 def relative(losses: Tensor, level: Tensor) -> Tensor:
     """f of the losses over those at the start; what is no number, or beyond the ceiling, counts as the ceiling."""
     ratio = losses / level
-    fine = ratio < CEILING
-    return (torch.where(fine, ratio, CEILING) + FLOOR).log()
+    ratio = torch.where(ratio < CEILING, ratio, CEILING)
+    return (ratio.clamp(max=1.0) + FLOOR).log() + (ratio - 1.0).relu()
 
 
 def level_of(batch: ProblemBatch) -> Tensor:
@@ -120,7 +121,7 @@ def truncated(
     for first in range(0, steps, truncation):
         count = min(truncation, steps - first)
         lost = torch.ones(tasks, device=left.device).index_fill_(0, left, 0.0)
-        gone = lost.sum().to(level) * count * torch.tensor(CEILING + FLOOR).log().to(level)
+        gone = lost.sum().to(level) * count * relative(level.new_tensor(CEILING), level.new_ones(()))
         if not len(left):
             yield gone / (tasks * steps), lost
             continue

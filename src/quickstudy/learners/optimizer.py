@@ -4,9 +4,11 @@ The rule is unrolled on each problem for as many steps as the batch's horizon sa
 training loss falls sooner and further:
 
     phi_i,k+1, s_i,k+1 = rule_theta(phi_i,k, grad L_i(phi_i,k), s_i,k)
-    theta <- theta - beta * d/dtheta mean_i 1/K sum_k log(L_i(phi_i,k) / L_i(phi_i,0) + 0.01)
+    theta <- theta - beta * d/dtheta mean_i 1/K sum_k f(L_i(phi_i,k) / L_i(phi_i,0))
+    f(r) = log(min(r, 1) + 0.01) + max(r - 1, 0)
 
-The logarithm lets easy and hard problems weigh alike. The derivative is estimated from segments of ``truncation`` steps
+The logarithm lets easy and hard problems weigh alike; above the start it is the loss itself that counts, or a rule
+would learn that blowing up for a moment costs little. The derivative is estimated from segments of ``truncation`` steps
 by ``backprop``, with parameters and state held still at the cuts (short memory, little noise, biased), or by ``pes``,
 persistent evolution strategies (unbiased, noisy, memory flat in the steps). With ``curriculum`` the unroll grows from
 one segment to the horizon.

@@ -3,16 +3,20 @@ What it learns within such a trial is in its activations; how to learn it is in 
 
 Equations (Duan et al. 2016; Wang et al. 2016): with what was seen, done and got at step t,
 
-    h_t = GRU(h_t-1, [o_t, a_t-1, r_t-1, d_t-1])        d: whether an episode has just ended; h_0 = 0 for each trial
-    a_t ~ pi(. | h_t),  v_t = V(h_t)
+    h_t = GRU(h_t-1, [o_t, a_t-1, r_t-1 a_t-1, r_t-1, d_t-1])      d: whether an episode has just ended; h_0 = 0
+    a_t ~ pi(. | h_t),  v_t = most * V(h_t),  most = sum_k discount^k over the trial
     A_t = sum_k (discount * smoothing)^k delta_t+k,      delta_t = r_t + discount * v_t+1 - v_t,  over the whole trial
-    loss = - mean_t log pi(a_t | h_t) A_t + value * mean_t (v_t - stop(A_t + v_t))^2 - entropy * mean_t H(pi(. | h_t))
+    loss = - mean_t log pi(a_t | h_t) A_t - entropy * mean_t H(pi(. | h_t))
+           + value * mean_t (V(h_t) - stop(A_t + v_t) / most)^2
 
 Advantages go over the ends of episodes: what is found out in one is worth what it brings in those to come.
 
-Where it differs from the paper: advantage actor-critic, one outer step for each batch of trials, in place of TRPO;
-advantages are brought to mean 0 and standard deviation 1 over the batch. The trial is played without a graph, then read
-again at once, so that the derivative runs through the GRU as over any sequence.
+Where it differs from the papers: advantage actor-critic, one outer step for each batch of trials, in place of TRPO;
+advantages are brought to mean 0 and standard deviation 1 over the batch. V is a share of what a reward of 1 at every
+step would be worth (``most``): large values are learned as soon as small ones, and their error does not drown the
+policy's gradient. The product of reward and action is read too, which says at once what is worth doing again. The
+trial is played without a graph, then read again at once, so that the derivative runs through the GRU as over any
+sequence.
 
 Reference: Duan, Schulman, Chen, Bartlett, Sutskever, Abbeel: RL^2: Fast Reinforcement Learning via Slow Reinforcement
 Learning. arXiv:1611.02779, 2016. Wang et al.: Learning to reinforcement learn. arXiv:1611.05763, 2016.
@@ -63,7 +67,7 @@ class RL2(LossLearner):
         hidden: units of the GRU.
         discount: of the next step's reward, in [0, 1].
         smoothing: of generalised advantages (lambda), in [0, 1].
-        value: weight of the value's squared error, >= 0.
+        value: weight of the squared error of V, >= 0.
         entropy: weight of the policy's entropy, >= 0.
         log_std: where the log of the spread of continuous actions starts.
         trials: trials per task, side by side.
@@ -110,19 +114,19 @@ class RL2(LossLearner):
         self.log_std = log_std
         self.trials = trials
         self.chunk = chunk
-        read = in_features + out_features + 2
+        read = in_features + 2 * out_features + 2
         self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden=hidden, log_std=log_std)
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name: ours (the paper's numbers of trials are for TRPO)."""
         if tasks == "bandits":  # ten steps to a trial
-            steps = {"demo": 500, "quick": 6000, "paper": 20000}[preset]
+            steps, entropy = {"demo": 500, "quick": 6000, "paper": 20000}[preset], 0.05
         else:
-            steps = {"demo": 100, "quick": 1500, "paper": 10000}[preset]
+            steps, entropy = {"demo": 100, "quick": 1500, "paper": 10000}[preset], 0.0
         outer = {"steps": steps, "meta_lr": 3e-3, "schedule": "linear", "clip": 1.0, "log_every": 20}
         tests = {"validation_tasks": 500, "validate_every": max(100, steps // 10), "test_tasks": 1000}
-        own = {"meta_batch": 512, "hidden": 256 if preset == "paper" else 64}
+        own = {"meta_batch": 512, "entropy": entropy, "hidden": 256 if preset == "paper" else 64}
         if tasks == "navigation":
             own |= {"trial": 2, "meta_batch": 128, "smoothing": 0.9}
         return {**outer, **tests, **own}
@@ -134,7 +138,7 @@ class RL2(LossLearner):
         state = state.unflatten(0, (len(support), -1))[:, 0]
 
         def solver(x: Tensor) -> Tensor:
-            news = x.new_zeros(*x.shape[:2], self.out_features + 2)
+            news = x.new_zeros(*x.shape[:2], 2 * self.out_features + 2)
             flat = torch.cat([x, news], -1).flatten(0, 1).unsqueeze(1)
             choices = self.policy.read(flat, state.repeat_interleave(x.shape[1], 0), support.discrete)[0]
             return choices[0].unflatten(0, x.shape[:2]).squeeze(2)
@@ -155,7 +159,7 @@ class RL2(LossLearner):
         steps = self.trial * batch.horizon
         width = 1 if batch.discrete else batch.actions
         draws = lots(batch.seeds, (steps, trials, width), 0, "act")
-        news = seen.new_zeros(*seen.shape[:2], self.out_features + 2)
+        news = seen.new_zeros(*seen.shape[:2], 2 * self.out_features + 2)
         memory = self.policy.start(len(batch) * trials)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for u in draws.unbind(1):
@@ -164,8 +168,9 @@ class RL2(LossLearner):
             action = choices.act(u.flatten(0, 1).unsqueeze(1)).squeeze(1).unflatten(0, seen.shape[:2])
             state, seen, reward, done = batch.step(state, action)
             parts.append((x, action.flatten(0, 1), reward.flatten()))
-            did = F.one_hot(action, self.out_features) if batch.discrete else action
-            news = torch.cat([did.to(reward.dtype), reward.unsqueeze(-1), done.unsqueeze(-1).to(reward.dtype)], -1)
+            did = (F.one_hot(action, self.out_features) if batch.discrete else action).to(reward.dtype)
+            got = reward.unsqueeze(-1)
+            news = torch.cat([did, got * did, got, done.unsqueeze(-1).to(reward.dtype)], -1)
         inputs, actions, rewards = (torch.stack(part, 1) for part in zip(*parts, strict=True))
         return Trial(inputs, actions, rewards)
 
@@ -174,9 +179,10 @@ class RL2(LossLearner):
         played = self.play(batch)
         choices, values, _ = self.policy.read(played.inputs, self.policy.start(len(played.inputs)), batch.discrete)
         rewards = played.rewards.to(values.dtype)
+        most = sum(self.discount**k for k in range(rewards.shape[1]))
         with torch.no_grad():
-            advantage = gae(rewards, values, self.discount, self.smoothing)
-            goal = advantage + values
+            advantage = gae(rewards, most * values, self.discount, self.smoothing)
+            goal = advantage / most + values
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         entropy = choices.entropy().mean()
         error = (values - goal).square().mean()

@@ -241,7 +241,7 @@ class Problems:
         if family == "conv":
             channels = tuple(_log_integer(rng, 4, 16) for _ in range(_integer(rng, 1, 3)))
             return ConvNets((1, *channels), self.size, classes, seen), image
-        hidden = tuple(_log_integer(rng, 8, 64) for _ in range(_integer(rng, 1, 4)))
+        hidden = tuple(_log_integer(rng, 8, 64) for _ in range(_integer(rng, 1, 5)))
         if family == "wide":
             hidden = (256,) * _integer(rng, 1, 2)
         elif family == "deep":
