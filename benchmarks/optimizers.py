@@ -3,15 +3,20 @@
     python benchmarks/optimizers.py curves RUN [RUN ...] [--families mlp,conv,wide] [--steps 200] [--seeds 5]
     python benchmarks/optimizers.py speed [--rounds 9]
     python benchmarks/optimizers.py throughput [--rounds 3]
+    python benchmarks/optimizers.py ship RUN [--steps 1000]
 
 ``curves``: each run's rule beside SGD, momentum, RMSprop, Adam and AdamW, each with its own step size out of ten,
 chosen for each family on other seeds. ``speed``: one step on ResNet-12 and on a 10M-parameter MLP beside Adam's
 (foreach), by turns, median over rounds. ``throughput``: inner steps per second of meta-training, batched and problem by
-problem. All print Markdown tables; ``--json FILE`` keeps the figures.
+problem. ``ship``: truncated unrolls do not see what a large step does later, so a trained rule's step size is judged
+again, over whole unrolls longer than those of the training, on validation problems of the trained families: the best of
+``FACTORS`` goes into the rule, and the rule into the package. All print Markdown tables; ``--json FILE`` keeps the
+figures.
 """
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -24,14 +29,20 @@ from torch import nn
 
 import quickstudy as qs
 from measure import machine
+from quickstudy import pretrained
 from quickstudy.comparison import GRID, compare
-from quickstudy.learned_optimizer import PRETRAINED, load_rule, rule_of_run
+from quickstudy.comparison import curves as unrolled
+from quickstudy.learned_optimizer import pretrained_rule, rule_of_run
+from quickstudy.learners._unrolled import relative
 from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam
 from quickstudy.tasks.problems import HELD_OUT, TRAINED
 
+FACTORS = (0.25, 0.35, 0.5, 0.7, 1.0)
+SHIPPED_SEEDS = 12
+
 
 def curves(given: argparse.Namespace) -> list[dict[str, Any]]:
-    rules = {Path(run).name: rule_of_run(run) for run in given.runs} or {"shipped": load_rule(PRETRAINED)}
+    rules = {Path(run).name: rule_of_run(run) for run in given.runs} or {"shipped": pretrained_rule()}
     found = []
     print(f"Losses relative to the start, mean ± 95% over {given.seeds} seeds of {given.problems} problems;")
     print(f"{given.steps} steps; step sizes from {len(GRID)} between {GRID[0]:g} and {GRID[-1]:.2g}.\n")
@@ -49,6 +60,35 @@ def curves(given: argparse.Namespace) -> list[dict[str, Any]]:
                 flush=True,
             )
         found += [asdict(r) for r in rows]
+    return found
+
+
+def ship(given: argparse.Namespace) -> list[dict[str, Any]]:
+    run = qs.Run.open(given.runs[0])
+    step = run.steps()[-1]
+    learner = run.learner(step)
+    assert isinstance(learner, qs.MLPOptimizer)
+    rule, base = learner.rule, learner.rule.get_parameter("base").detach().clone()
+    problems = qs.tasks.Problems(split="val", rescale=0.0)
+    found = []
+    print(
+        f"{SHIPPED_SEEDS} architectures of the trained families, {given.steps} steps, other problems than in training\n"
+    )
+    print("| factor | meta-loss | mean over steps | final |\n|---|---|---|---|")
+    for factor in FACTORS:
+        rule.get_parameter("base").data.copy_(base + math.log(factor))
+        ratios = torch.stack(
+            [unrolled(rule, problems, seed, count=4, steps=given.steps) for seed in range(SHIPPED_SEEDS)]
+        )
+        row = {"factor": factor, "loss": float(relative(ratios, torch.ones(())).mean())}
+        row |= {"area": float(ratios.mean()), "final": float(ratios[:, -1].mean())}
+        print("| " + " | ".join(f"{value:.4g}" for value in row.values()) + " |", flush=True)
+        found.append(row)
+    best = min(found, key=lambda row: row["loss"])["factor"]
+    rule.get_parameter("base").data.copy_(base + math.log(best))
+    folder = Path(pretrained.__file__).parent
+    pretrained.export(run, folder, "optimizer", step, learner=learner, notes={"step_size_factor": best})
+    print(f"\nfactor {best:g}: now in {folder}")
     return found
 
 
@@ -148,7 +188,7 @@ def in_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("curves", "speed", "throughput"))
+    parser.add_argument("what", choices=("curves", "speed", "throughput", "ship"))
     parser.add_argument("runs", nargs="*", help="run folders (curves; none: the rule that ships)")
     parser.add_argument("--families", default=",".join(n for n in (*TRAINED, *HELD_OUT) if n != "omniglot"))
     parser.add_argument("--steps", type=int, default=200)
@@ -161,7 +201,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.manual_seed(0)
-    found = {"curves": curves, "speed": speed, "throughput": throughput}[given.what](given)
+    found = {"curves": curves, "speed": speed, "throughput": throughput, "ship": ship}[given.what](given)
     print(f"\n{machine()}")
     if given.json:
         given.json.write_text(json.dumps({"machine": machine(), "rows": found}, indent=2))

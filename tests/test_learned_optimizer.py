@@ -2,14 +2,15 @@
 
 import copy
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy import learned_optimizer
-from quickstudy.learned_optimizer import load_rule, save_rule
+from quickstudy import learned_optimizer, pretrained
+from quickstudy.learned_optimizer import pretrained_rule
 from quickstudy.rules import SGD, CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam
 from quickstudy.unroll import unroll
 
@@ -231,22 +232,15 @@ def test_what_it_does_not_take():
         qs.LearnedOptimizer(table.parameters(), make(), lr=-1.0)
 
 
-def test_rules_in_files(tmp_path, monkeypatch):
-    rule = make(HyperMLP)
-    save_rule(rule, tmp_path / "optimizer", {"trained": "not at all"})
-    assert {p.name for p in tmp_path.iterdir()} == {"optimizer.json", "optimizer.safetensors"}
-    again = load_rule(tmp_path / "optimizer")
-    assert all(torch.equal(t, again.state_dict()[name]) for name, t in rule.state_dict().items())
-    monkeypatch.setattr(learned_optimizer, "PRETRAINED", tmp_path / "optimizer")
+def test_the_one_that_ships():
+    folder = Path(pretrained.__file__).parent
+    assert sum((folder / f"optimizer.{ending}").stat().st_size for ending in ("json", "safetensors")) < 2**20
+    assert pretrained.about("optimizer")["training"]["steps"] > 100
     one, two = Net(), Net()
-    expected = steps(one, qs.LearnedOptimizer(one.parameters(), rule))
-    assert torch.equal(steps(two, qs.LearnedOptimizer(two.parameters())), expected)
-    monkeypatch.setattr(learned_optimizer, "PRETRAINED", tmp_path / "nothing")
-    with pytest.raises(qs.UsageError, match="no trained rule at"):
-        qs.LearnedOptimizer(two.parameters())
-    (tmp_path / "optimizer.safetensors").write_bytes(b"damage")
-    with pytest.raises(qs.RunError, match="is damaged"):
-        load_rule(tmp_path / "optimizer")
+    before = float(loss_of(one).detach())
+    found = steps(one, qs.LearnedOptimizer(one.parameters()), 30)
+    assert float(loss_of(one).detach()) < 0.1 * before
+    assert torch.equal(found, steps(two, qs.LearnedOptimizer(two.parameters(), pretrained_rule()), 30))
 
 
 def test_from_a_run(tmp_path):

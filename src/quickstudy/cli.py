@@ -23,7 +23,7 @@ from quickstudy.distributed import pick_device
 from quickstudy.errors import DataError, QuickstudyError, UsageError
 from quickstudy.evaluation import evaluate
 from quickstudy.few_images import classify_folder
-from quickstudy.learned_optimizer import PRETRAINED, load_rule, rule_of_run
+from quickstudy.learned_optimizer import pretrained_rule, rule_of_run
 from quickstudy.learners.base import MetaLearner
 from quickstudy.report import write_report
 from quickstudy.runs import Run
@@ -266,7 +266,7 @@ def optimize_command(argv: list[str]) -> None:
     given = parser.parse_args(argv)
     if min(given.steps, given.seeds, given.problems) < 1:
         raise UsageError("--steps, --seeds and --problems must be at least 1.")
-    learned = {path: rule_of_run(path) for path in given.runs} or {"learned": load_rule(PRETRAINED)}
+    learned = {path: rule_of_run(path) for path in given.runs} or {"learned": pretrained_rule()}
     rows = compare(learned, family=given.family, steps=given.steps, seeds=range(given.seeds), count=given.problems)
     cells = [
         [r.optimizer, "learned" if r.lr is None else f"{r.lr:.2g}", f"{r.area:.4f} ± {r.area_ci95:.4f}",

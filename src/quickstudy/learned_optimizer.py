@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from quickstudy import registry
+from quickstudy import pretrained
 from quickstudy.errors import RunError, UsageError
-from quickstudy.files import read_json, write_atomic, write_json
+from quickstudy.files import write_atomic
 from quickstudy.functional import Params
+from quickstudy.learners.base import MetaLearner
 from quickstudy.packing import pack, to_save, unpack
 from quickstudy.rules import MovesOne, UpdateRule
 from quickstudy.runs import Run
@@ -28,7 +29,6 @@ from quickstudy.version import __version__
 
 FORMAT = 1  # changes when an older file can no longer be read
 LARGE = 4096  # numbers in a parameter, from which on it is compiled for
-PRETRAINED = Path(__file__).parent / "pretrained" / "optimizer"
 
 
 class LearnedOptimizer(Optimizer):
@@ -47,7 +47,7 @@ class LearnedOptimizer(Optimizer):
             needs a C++ compiler), and then a step takes a fraction of the time.
 
     Raises:
-        UsageError: a rule that cannot be used this way, an option out of its range, or no pretrained rule.
+        UsageError: a rule that cannot be used this way, or an option out of its range.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LearnedOptimizer(Optimizer):
     ) -> None:
         if lr < 0 or weight_decay < 0:
             raise UsageError(f"LearnedOptimizer needs lr >= 0 and weight_decay >= 0, got {lr} and {weight_decay}.")
-        self.rule = load_rule(PRETRAINED) if rule is None else rule
+        self.rule = pretrained_rule() if rule is None else rule
         _check(self.rule)
         if compile and not isinstance(self.rule, MovesOne):
             raise UsageError(f"compile=True is for FeatureMLP, and this rule is {type(self.rule).__name__}.")
@@ -224,50 +224,18 @@ def rule_of_run(run: str | Path, checkpoint: int | None = None) -> UpdateRule:
         RunError: no run there, or a damaged one.
         UsageError: a run of something else.
     """
-    learner = Run.open(run).learner(checkpoint)
+    return _rule_of(Run.open(run).learner(checkpoint), run)
+
+
+def pretrained_rule() -> UpdateRule:
+    """The rule that ships with the package; ``quickstudy.pretrained.about("optimizer")`` says how it was trained."""
+    return _rule_of(pretrained.load("optimizer"), "the package")
+
+
+def _rule_of(learner: MetaLearner, where: str | Path) -> UpdateRule:
     rule = getattr(learner, "rule", None)
     if not isinstance(rule, UpdateRule):
-        raise UsageError(f"{run} trained {type(learner).__name__}, which has no rule to optimize by.")
-    return rule
-
-
-def save_rule(rule: UpdateRule, path: str | Path, notes: dict[str, Any] | None = None) -> None:
-    """Write a registered rule as ``PATH.safetensors`` (weights) and ``PATH.json`` (what it is).
-
-    Args:
-        rule: what is written.
-        path: without an ending.
-        notes: more for the JSON file: how it was trained, say.
-
-    Raises:
-        RunError: they cannot be written.
-    """
-    path = Path(path)
-    write_atomic(path.with_suffix(".safetensors"), safetensors.torch.save(to_save(rule.state_dict())))
-    about = {"format": FORMAT, "quickstudy": __version__, "rule": registry.describe(rule), **(notes or {})}
-    write_json(path.with_suffix(".json"), about)
-
-
-def load_rule(path: str | Path) -> UpdateRule:
-    """What ``save_rule`` wrote.
-
-    Raises:
-        UsageError: there is nothing.
-        RunError: it is damaged.
-    """
-    path = Path(path)
-    if not path.with_suffix(".json").is_file():
-        raise UsageError(
-            f"there is no trained rule at {path.with_suffix('.json')}; train one (quickstudy train mlp-optimizer) and "
-            f"use LearnedOptimizer.from_run(RUN, params), or give rule=."
-        )
-    about = read_json(path.with_suffix(".json"))
-    try:
-        rule = registry.build(about["rule"])
-        weights = safetensors.torch.load(path.with_suffix(".safetensors").read_bytes())
-        rule.load_state_dict(weights)
-    except (OSError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
-        raise RunError(f"the rule at {path} is damaged: {error}.") from error
+        raise UsageError(f"{where} trained {type(learner).__name__}, which has no rule to optimize by.")
     return rule
 
 

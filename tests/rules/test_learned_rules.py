@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
+from quickstudy.learned_optimizer import _rows
 from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam, _coordinates
 from quickstudy.rules._features import FLOOR, TIMES
 
@@ -151,8 +152,22 @@ def test_feature_mlp_by_hand(name):
     h = (rule.first @ x + (rule.first_tensor @ u + rule.first_bias)[:, None]).relu()
     h = (rule.second @ h + rule.second_bias[:, None]).relu()
     d, s = rule.out @ h
-    step = (rule.skip @ x + d) * (0.3 * s).exp() * (rule.base + rule.size @ u).exp()
+    step = ((rule.skip @ x + d) * (0.3 * s).exp()).clamp(-4, 4) * (rule.base + rule.size @ u).exp()
     torch.testing.assert_close((p - found[name][1]).flatten(), step, rtol=1e-3, atol=1e-7)  # the floors
+
+
+def test_a_coordinate_that_never_had_a_gradient_does_not_leap():
+    rule = FeatureMLP(lr=0.02)
+    with torch.no_grad():
+        rule.skip[5] = 1.0  # v^-1/2, over its root mean square: here the root of the number of coordinates
+    p, quiet = torch.ones(1, 1000), torch.randn(1, 1000, generator=torch.Generator().manual_seed(0))
+    quiet[0, 0] = 0.0
+    state = rule.init({"p": p})
+    with torch.no_grad():
+        moved, _ = rule.update({"p": p}, {"p": quiet}, state)
+        step, _ = rule.move_one(p[0], quiet[0], {part: _rows(t[0], p[0]) for part, t in state["p"].items()})
+    assert float((p - moved["p"])[0, 0]) == pytest.approx(4 * 0.02, rel=1e-3)
+    torch.testing.assert_close(p[0] + step, moved["p"][0])
 
 
 def test_hyper_mlp_by_hand():

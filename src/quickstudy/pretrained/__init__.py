@@ -20,7 +20,7 @@ def names() -> list[str]:
     """What there is.
 
     >>> names()
-    ['tabular']
+    ['optimizer', 'tabular']
     """
     return sorted(file.name.removesuffix(".json") for file in _folder().iterdir() if file.name.endswith(".json"))
 
@@ -52,13 +52,32 @@ def load(name: str, **changes: Any) -> MetaLearner:
     return learner.eval()
 
 
-def export(run: Run, folder: Path, name: str, step: int | None = None) -> None:
-    """Write a checkpoint of a run (None: the best) for ``load`` to find, if the folder is this one."""
+def export(
+    run: Run,
+    folder: Path,
+    name: str,
+    step: int | None = None,
+    *,
+    learner: MetaLearner | None = None,
+    notes: dict[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint of a run for ``load`` to find, if the folder is this one.
+
+    Args:
+        run: what trained it.
+        folder: where to.
+        name: what to call it.
+        step: of the checkpoint (None: the best).
+        learner: what was made of that checkpoint, to write in place of it.
+        notes: more for ``about`` to tell.
+    """
     step = run.best_step() if step is None else step
-    write_atomic(folder / f"{name}.safetensors", safetensors.torch.save(to_save(run.learner(step).state_dict())))
+    learner = run.learner(step) if learner is None else learner
+    write_atomic(folder / f"{name}.safetensors", safetensors.torch.save(to_save(learner.state_dict())))
     kept = {part: run.config[part] for part in ("learner", "tasks", "training")}
     results = [record for record in run.results() if record["checkpoint"] == step]
-    write_json(folder / f"{name}.json", {"quickstudy": __version__, "step": step, **kept, "results": results})
+    about = {"quickstudy": __version__, "step": step, **kept, "results": results, **(notes or {})}
+    write_json(folder / f"{name}.json", about)
 
 
 def _folder() -> Any:

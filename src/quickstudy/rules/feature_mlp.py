@@ -3,15 +3,16 @@
 For a coordinate with features x, in a tensor with features u (both in ``quickstudy.rules._features``):
 
     (d, s) = MLP(x, u)
-    step   = (skip . x + d) * exp(0.3 s) * exp(base + size . u)        p' = p - step
+    step   = clip((skip . x + d) * exp(0.3 s), -4, 4) * exp(base + size . u)        p' = p - step
 
-The first factor is a direction, the second a magnitude of the coordinate, the third one of the tensor (a learned
-schedule, and how steps grow with the parameters). u enters the MLP by its first layer's bias. The MLP's output starts
-at zero, ``skip`` at the feature that is Adam's direction, and ``size`` at the parameter's root mean square: an
-untrained rule is Adam with steps relative to the size of the parameters, and all that it learns is a gain over that.
+In the clip are a direction and a magnitude of the coordinate (what has hardly ever had a gradient has features far out,
+and must not leap), outside one of the tensor (a learned schedule, and how steps grow with the parameters). u enters the
+MLP by its first layer's bias. The MLP's output starts at zero, ``skip`` at the feature that is Adam's direction, and
+``size`` at the parameter's root mean square: an untrained rule is Adam with steps relative to the size of the
+parameters, and all that it learns is a gain over that.
 
-Where it differs from the paper: the start, ``skip`` and ``size``; 15 features of a coordinate in place of 39, with
-three momenta and one second moment.
+Where it differs from the paper: the start, ``skip``, ``size`` and the clip; 15 features of a coordinate in place of 39,
+with three momenta and one second moment.
 
 Reference: Metz, Freeman, Harrison, Maheswaranathan, Sohl-Dickstein: Practical tradeoffs between memory, compute, and
 performance in learned optimizers. CoLLAs 2022 (small_fc_lopt).
@@ -39,6 +40,7 @@ from quickstudy.rules._one_tensor import Parts, dense, features_of_one, follow_o
 from quickstudy.rules.base import UpdateRule
 
 MAGNITUDE = 0.3
+LIMIT = 4.0
 
 
 class FeatureMLP(UpdateRule):
@@ -92,11 +94,11 @@ class FeatureMLP(UpdateRule):
         h = dense(self.second, self.second_bias, [a.relu() for a in h])
         d, s = dense(self.out, torch.zeros_like(self.out[:, 0]), [a.relu() for a in h])
         (direct,) = dense((self.skip * scales)[None], torch.zeros_like(self.skip[:1]), x)
-        step = (direct + d) * (MAGNITUDE * s).exp() * (self.base + self.size @ u).exp()
+        step = ((direct + d) * (MAGNITUDE * s).exp()).clamp(-LIMIT, LIMIT) * (self.base + self.size @ u).exp()
         return -step, after
 
     def _step(self, made: Features, bias: Tensor, at: slice) -> Tensor:
-        """Direction times the coordinate's magnitude, ``[t, n]``."""
+        """Direction times the coordinate's magnitude, within limits, ``[t, n]``."""
         first = torch.cat([self.first, self.skip[None]])
         bias = torch.cat([bias, torch.zeros_like(bias[:, :1])], 1)
         if len(made.sizes) == 1:  # the features' scales in the weights: fewer passes over the coordinates
@@ -106,4 +108,4 @@ class FeatureMLP(UpdateRule):
         direct = h[:, -1]
         h = layer(self.second, h[:, :-1].relu(), self.second_bias[:, None])
         d, s = torch.bmm(self.out.expand(len(h), -1, -1), h.relu()).unbind(1)
-        return (direct + d) * (MAGNITUDE * s).exp()
+        return ((direct + d) * (MAGNITUDE * s).exp()).clamp(-LIMIT, LIMIT)
