@@ -15,6 +15,7 @@ are not run again, and a run that was interrupted goes on from its last checkpoi
 import argparse
 import json
 import math
+import textwrap
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
@@ -143,7 +144,7 @@ def draw(records: list[dict[str, Any]], file: Path) -> None:
         paper = PAPER.get(group[1], {})
         axes.plot([*paper], [*paper.values()], "kx", label="MANN, the paper")
         axes.axhline(20, color="grey", lw=0.8, ls=":")
-        axes.set_title(title_of(group), fontsize=9)
+        axes.set_title("\n".join(textwrap.wrap(title_of(group), 60)), fontsize=9)
         axes.set_xlabel("instance of a class in the episode")
         axes.set_xticks(range(1, 11))
         axes.grid(alpha=0.3)
