@@ -3,6 +3,7 @@
 On one process all of this does nothing, so the outer loop has no second path.
 """
 
+import atexit
 import os
 from collections.abc import Iterable
 from typing import TypeVar
@@ -23,6 +24,13 @@ def start(device: torch.device) -> None:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    """Before the interpreter ends: a group that is still there when C++ ends may abort the process."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def rank() -> int:
