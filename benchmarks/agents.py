@@ -134,7 +134,7 @@ def test(row: dict[str, Any], learner: qs.MetaLearner, tasks: Any, n_tasks: int)
 
 def sizes(pulls: int) -> dict[str, Any]:
     """About as many pulls in every outer step; the longer the trial, the longer it has to go on trying arms."""
-    return {"meta_batch": BANDIT_PULLS // pulls, "entropy": 0.05 if pulls <= 10 else 0.1}
+    return {"meta_batch": max(1, BANDIT_PULLS // pulls), "entropy": 0.05 if pulls <= 10 else 0.1}
 
 
 def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:

@@ -67,8 +67,9 @@ def ship(given: argparse.Namespace) -> list[dict[str, Any]]:
     run = qs.Run.open(given.runs[0])
     step = run.steps()[-1]
     learner = run.learner(step)
-    assert isinstance(learner, qs.MLPOptimizer)
-    rule, base = learner.rule, learner.rule.get_parameter("base").detach().clone()
+    rule = learner.get_submodule("rule")
+    assert isinstance(rule, FeatureMLP), f"only a FeatureMLP ships, {given.runs[0]} has {type(rule).__name__}"
+    base = rule.base.detach().clone()
     problems = qs.tasks.Problems(split="val", rescale=0.0)
     found = []
     print(
@@ -76,7 +77,7 @@ def ship(given: argparse.Namespace) -> list[dict[str, Any]]:
     )
     print("| factor | meta-loss | mean over steps | final |\n|---|---|---|---|")
     for factor in FACTORS:
-        rule.get_parameter("base").data.copy_(base + math.log(factor))
+        rule.base.data.copy_(base + math.log(factor))
         ratios = torch.stack(
             [unrolled(rule, problems, seed, count=4, steps=given.steps) for seed in range(SHIPPED_SEEDS)]
         )
@@ -85,7 +86,7 @@ def ship(given: argparse.Namespace) -> list[dict[str, Any]]:
         print("| " + " | ".join(f"{value:.4g}" for value in row.values()) + " |", flush=True)
         found.append(row)
     best = min(found, key=lambda row: row["loss"])["factor"]
-    rule.get_parameter("base").data.copy_(base + math.log(best))
+    rule.base.data.copy_(base + math.log(best))
     folder = Path(pretrained.__file__).parent
     pretrained.export(run, folder, "optimizer", step, learner=learner, notes={"step_size_factor": best})
     print(f"\nfactor {best:g}: now in {folder}")

@@ -38,3 +38,11 @@ def test_rows_are_run_once_and_printed(tmp_path):
     assert abs(cells[1] - 6.6) < 0.15
     assert abs(cells[2] - 5.7) < 0.15
     assert cells[0] < cells[3] < cells[1] + 0.2
+
+
+def test_who_knows_more_of_an_mdp_gets_more_of_it(tmp_path):
+    given = ("--mdps", "--budget", 0.5, "--test-tasks", 100, "--trial", 10, "--out", tmp_path)
+    last = run(AGENTS, *given).splitlines()[-1].strip("| ").split(" | ")
+    at_random, sampling, known = (float(cell.split("±")[0]) for cell in last[2:5])
+    assert abs(at_random - 100) < 10  # mean rewards are 1, over 100 steps
+    assert at_random + 15 < sampling < known - 30
