@@ -91,14 +91,15 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     torch.set_num_threads(1)
     choice = Choice.of(row["learner"], row["tasks"], preset="quick")
     options = {**asdict(choice.options()()), **row["options"], "seed": row["seed"], "workers": 1}
-    learner, tasks = choice.build(options)
+    grows = {"curriculum": 0} if "curriculum" in options else {}  # the rate is that of whole trials
+    learner, tasks = choice.build({**options, **grows})
     words = [row["what"], row["learner"], *(f"{k}{v}" for k, v in row["options"].items()), row["seed"], row["budget"]]
     folder = out / "-".join(str(word) for word in words)
     plan = folder.with_suffix(".steps")  # so that an interrupted run goes on to the end it was begun with
     if not plan.exists():
         plan.write_text(str(steps_in_time(learner, tasks, options["meta_batch"], row["budget"])))
     steps = int(plan.read_text())
-    options |= {"steps": steps, "checkpoint_every": max(1, steps // 20)}
+    options |= {"steps": steps, "checkpoint_every": max(1, steps // 20), **dict.fromkeys(grows, steps // 2)}
     learner, tasks = choice.build(options)
     training, _ = split_options(options)
     validation = registry.build(registry.describe(tasks), split="val")
@@ -133,8 +134,8 @@ def test(row: dict[str, Any], learner: qs.MetaLearner, tasks: Any, n_tasks: int)
 
 
 def sizes(pulls: int) -> dict[str, Any]:
-    """About as many pulls in every outer step; the longer the trial, the longer it has to go on trying arms."""
-    return {"meta_batch": max(1, BANDIT_PULLS // pulls), "entropy": 0.05 if pulls <= 10 else 0.1}
+    """About as many pulls in every outer step."""
+    return {"meta_batch": max(1, BANDIT_PULLS // pulls)}
 
 
 def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def test_rows_are_run_once_and_printed(tmp_path):
     assert again.splitlines()[-1] == first.splitlines()[-1]
     (record,) = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert (record["what"], record["n_tasks"]) == ("bandits", 30)
-    assert record["options"] == {"trial": 10, "arms": 5, "meta_batch": 640, "entropy": 0.05}
+    assert record["options"] == {"trial": 10, "arms": 5, "meta_batch": 640}
     # random, greedy, Thompson sampling and UCB1 of 10,000 bandits, as Duan et al. have them
     cells = [float(cell.split("±")[0]) for cell in first.splitlines()[-1].strip("| ").split(" | ")[2:6]]
     assert abs(cells[0] - 5.0) < 0.1

@@ -99,6 +99,20 @@ def test_nothing_changes_and_nothing_is_random():
     assert all(p.grad is None for p in learner.parameters())
 
 
+def test_trials_grow_over_the_curriculum_with_as_many_steps_in_all():
+    bandits = qs.tasks.Bandits(arms=3)
+    learner, whole = make(bandits, trial=40, curriculum=4, trials=2), make(bandits, trial=40, trials=2)
+    seen = []
+    learner.play = lambda *given: seen.append(given[1:]) or qs.RL2.play(learner, *given)
+    for step in range(6):
+        learner.meta_backward(bandits.sample(2, step))
+    assert seen == [(8, 10), (4, 14), (4, 20), (2, 28), (2, 40), (2, 40)]
+    batch = bandits.sample(2, 6)
+    torch.testing.assert_close(gradient(learner, batch), gradient(whole, batch))
+    assert learner.score_tasks(batch, [0]).shape == (2, 1, 2)
+    assert make(MDPS, trial=2, curriculum=4)._steps(8) == 8, "shorter than where a curriculum begins"
+
+
 class OneArmPays:
     """Of three arms one always pays, the others never: who remembers nothing gets a third of the pulls' pay."""
 
@@ -131,7 +145,13 @@ def test_built_by_name():
 
 
 @pytest.mark.parametrize(
-    ("options", "word"), [({"trial": 0}, "trial"), ({"entropy": -1.0}, "entropy"), ({"smoothing": 1.5}, "smoothing")]
+    ("options", "word"),
+    [
+        ({"trial": 0}, "trial"),
+        ({"entropy": -1.0}, "entropy"),
+        ({"curriculum": -1}, "curriculum"),
+        ({"smoothing": 1.5}, "smoothing"),
+    ],
 )
 def test_wrong_options(options, word):
     with pytest.raises(qs.UsageError, match=word):

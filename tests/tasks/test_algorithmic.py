@@ -28,6 +28,18 @@ def test_repeat_copy():
     assert torch.equal(y[:, 12], torch.tensor([0.0] * 5 + [1]).expand(2, -1))
 
 
+def test_mixed_repeat_copy_has_every_size_and_short_ones_more_often():
+    drawn = {
+        mixed: [RepeatCopy(mixed=mixed).sample(1, seed).support.x for seed in range(600)] for mixed in (True, False)
+    }
+    lengths = {mixed: torch.tensor([x.shape[1] - 1.0 for x in drawn[mixed]]) for mixed in drawn}
+    copies = torch.stack([10 * x[0, -1, -1] for x in drawn[True]])
+    assert set(lengths[True].tolist()) == set(copies.round().tolist()) == set(range(1, 11))
+    assert abs(lengths[False].mean() - 5.5) < 0.4
+    assert lengths[True].mean() < 4
+    assert torch.corrcoef(torch.stack([lengths[True], copies]))[0, 1] > 0.2, "one limit for both"
+
+
 def test_recall():
     """The answer is found in what was shown, without knowing how it was drawn."""
     batch = AssociativeRecall(bits=10, items=(5, 5), item_length=2).sample(20, seed=0)

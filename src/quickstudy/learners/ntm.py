@@ -133,8 +133,9 @@ class SequenceLearner(LossLearner):
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name; the net's sizes are the paper's in every preset, steps and step size ours."""
-        steps = {"demo": 3000, "quick": 5000 if tasks == "copy" else 20000, "paper": 50000}[preset]
-        outer = {"steps": steps, "meta_batch": 16, "meta_lr": 1e-3, "schedule": "cosine", "clip": 10.0}
+        quick, meta_lr = {"copy": (5000, 1e-3), "repeat-copy": (12000, 3e-3)}.get(tasks, (20000, 1e-3))
+        steps = {"demo": 3000, "quick": quick, "paper": 50000}[preset]
+        outer = {"steps": steps, "meta_batch": 16, "meta_lr": meta_lr, "schedule": "cosine", "clip": 10.0}
         return {**outer, "validate_every": 1000, "validation_tasks": 100}
 
 

@@ -16,7 +16,8 @@ advantages are brought to mean 0 and standard deviation 1 over the batch. V is a
 step would be worth (``most``): large values are learned as soon as small ones, and their error does not drown the
 policy's gradient. The product of reward and action is read too, which says at once what is worth doing again. The
 trial is played without a graph, then read again at once, so that the derivative runs through the GRU as over any
-sequence.
+sequence. With ``curriculum`` training begins with trials of some ten steps, several side by side (as many steps in
+all), which grow to their length: what serves in a short trial is found soon, and is most of what serves in a long one.
 
 Reference: Duan, Schulman, Chen, Bartlett, Sutskever, Abbeel: RL^2: Fast Reinforcement Learning via Slow Reinforcement
 Learning. arXiv:1611.02779, 2016. Wang et al.: Learning to reinforcement learn. arXiv:1611.05763, 2016.
@@ -34,12 +35,13 @@ from torch import Tensor
 from quickstudy.errors import UsageError
 from quickstudy.learners._rl import gae
 from quickstudy.learners._rl_pictures import draw_learning
-from quickstudy.learners.base import LossLearner, Scalars, Solver
+from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver, derivative
 from quickstudy.nets.policies import RecurrentPolicy
 from quickstudy.pictures import Picture
 from quickstudy.tasks.environments import Environments, lots
 
 DRAWN_TRIALS = 200  # per task: a picture of what the learner does, not of luck
+FIRST_STEPS = 10  # of a trial, at the start of a curriculum
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Trial:
     rewards: Float[Tensor, "n steps"]
 
 
-class RL2(LossLearner):
+class RL2(MetaLearner):
     """RL^2: a recurrent policy whose memory, kept across a task's episodes, does the learning.
 
     Args:
@@ -71,6 +73,7 @@ class RL2(LossLearner):
         entropy: weight of the policy's entropy, >= 0.
         log_std: where the log of the spread of continuous actions starts.
         trials: trials per task, side by side.
+        curriculum: outer steps over which trials grow to their length, by the same factor at each (0: none).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: all.
 
     Raises:
@@ -93,13 +96,14 @@ class RL2(LossLearner):
         entropy: float = 0.0,
         log_std: float = 0.0,
         trials: int = 1,
+        curriculum: int = 0,
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if min(trial, hidden, trials) < 1 or min(value, entropy) < 0:
+        if min(trial, hidden, trials) < 1 or min(value, entropy, curriculum) < 0:
             raise UsageError(
-                f"RL2 needs trial, hidden and trials >= 1, value and entropy >= 0, got {trial}, {hidden}, {trials}, "
-                f"{value} and {entropy}."
+                "RL2 needs trial, hidden and trials >= 1, value, entropy and curriculum >= 0, got "
+                f"{trial}, {hidden}, {trials}, {value}, {entropy} and {curriculum}."
             )
         if not (0 <= discount <= 1 and 0 <= smoothing <= 1):
             raise UsageError(f"discount and smoothing must be in [0, 1], got {discount} and {smoothing}.")
@@ -113,22 +117,26 @@ class RL2(LossLearner):
         self.entropy = entropy
         self.log_std = log_std
         self.trials = trials
+        self.curriculum = curriculum
         self.chunk = chunk
+        self.outer_step: Tensor
+        self.register_buffer("outer_step", torch.zeros(()))
         read = in_features + 2 * out_features + 2
         self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden=hidden, log_std=log_std)
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name: ours (the paper's numbers of trials are for TRPO)."""
-        if tasks == "bandits":  # ten steps to a trial
-            steps, entropy = {"demo": 500, "quick": 6000, "paper": 20000}[preset], 0.05
-        else:
-            steps, entropy = {"demo": 100, "quick": 1500, "paper": 10000}[preset], 0.0
+        bandits = {"demo": 500, "quick": 6000, "paper": 20000}  # ten steps to a trial
+        steps = (bandits if tasks == "bandits" else {"demo": 100, "quick": 1500, "paper": 10000})[preset]
         outer = {"steps": steps, "meta_lr": 3e-3, "schedule": "linear", "clip": 1.0, "log_every": 20}
         tests = {"validation_tasks": 500, "validate_every": max(100, steps // 10), "test_tasks": 1000}
-        own = {"meta_batch": 512, "entropy": entropy, "hidden": 256 if preset == "paper" else 64}
-        if tasks == "navigation":
-            own |= {"trial": 2, "meta_batch": 128, "smoothing": 0.9}
+        own = {"hidden": 256 if preset == "paper" else 64, "smoothing": 0.9}
+        if tasks in ("bandits", "mdps"):
+            own |= {"meta_batch": 512 if tasks == "bandits" else 64}
+            own |= {"entropy": 0.03, "discount": 0.95, "curriculum": steps // 2}
+        else:
+            own |= {"trial": 2, "meta_batch": 128}
         return {**outer, **tests, **own}
 
     def adapt(self, support: Environments) -> Solver:
@@ -146,17 +154,18 @@ class RL2(LossLearner):
         return solver
 
     @torch.no_grad()
-    def play(self, batch: Environments, trials: int | None = None) -> Trial:
+    def play(self, batch: Environments, trials: int | None = None, steps: int | None = None) -> Trial:
         """The trials of every task, all side by side (n = tasks * trials), each from an empty memory.
 
         Args:
             batch: what is played.
             trials: per task (None: the learner's own number).
+            steps: of a trial (None: all of them).
         """
         self._check(batch)
         trials = self.trials if trials is None else trials
+        steps = self.trial * batch.horizon if steps is None else steps
         state, seen = batch.reset(trials, 0, repeat=True)
-        steps = self.trial * batch.horizon
         width = 1 if batch.discrete else batch.actions
         draws = lots(batch.seeds, (steps, trials, width), 0, "act")
         news = seen.new_zeros(*seen.shape[:2], 2 * self.out_features + 2)
@@ -176,7 +185,9 @@ class RL2(LossLearner):
 
     def meta_loss(self, batch: Environments) -> tuple[Tensor, Scalars]:
         """The actor-critic loss; its derivative is the policy gradient of the trial's return."""
-        played = self.play(batch)
+        full = self.trial * batch.horizon
+        steps = self._steps(full)
+        played = self.play(batch, self.trials * (full // steps), steps)
         choices, values, _ = self.policy.read(played.inputs, self.policy.start(len(played.inputs)), batch.discrete)
         rewards = played.rewards.to(values.dtype)
         most = sum(self.discount**k for k in range(rewards.shape[1]))
@@ -189,6 +200,17 @@ class RL2(LossLearner):
         loss = -(choices.log_prob(played.actions) * advantage).mean() + self.value * error - self.entropy * entropy
         found = {"loss": loss, "return": rewards.sum(1).mean(), "entropy": entropy, "value_error": error}
         return loss, {name: t.detach() for name, t in found.items()}
+
+    def meta_gradient(self, batch: Environments) -> MetaGradient:
+        with torch.enable_grad():
+            loss, metrics = self.meta_loss(batch)
+            return MetaGradient(derivative(self, loss), metrics, {"outer_step": self.outer_step.round() + 1})
+
+    def _steps(self, full: int) -> int:
+        """The length of a trial at this outer step."""
+        grown = min(1.0, round(float(self.outer_step)) / self.curriculum) if self.curriculum else 1.0
+        first = min(FIRST_STEPS, full)
+        return round(first * (full / first) ** grown)
 
     def score_tasks(self, batch: Environments, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
         """The rewards of each task's trial, summed, and minus it."""
