@@ -3,6 +3,7 @@
     python benchmarks/algorithms.py --out runs/algorithms
     python benchmarks/algorithms.py --tasks copy --cells ntm --steps 2000 --out runs/algorithms
     python benchmarks/algorithms.py --table --out runs/algorithms      # of the runs that are there
+    python benchmarks/algorithms.py --table --slots 512 --out runs/algorithms   # tested with a larger memory
 
 Each row is a run folder; one that was interrupted goes on from its last checkpoint, one that is finished is only
 tested. Training is the preset of ``quickstudy train ntm``, of which ``--steps`` changes the number of outer steps.
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 
 import quickstudy as qs
+from quickstudy import registry
 from quickstudy.assemble import Choice, split_options
 from quickstudy.evaluation import evaluate
 from quickstudy.terminal import ProgressLine, table
@@ -52,10 +54,16 @@ def trained(task: str, cell: str, steps: int | None, seed: int, out: Path) -> qs
     return qs.Run.open(out)
 
 
-def tested(run: qs.Run, task: str, n_tasks: int) -> list[str]:
-    learner = run.learner()
+def tested(learner: qs.MetaLearner, task: str, n_tasks: int) -> list[str]:
     results = [evaluate(learner, tasks, n_tasks=n_tasks, workers=1) for tasks in LENGTHS[task].values()]
     return [f"{r.mean:.4f} ± {r.ci95:.4f}" for r in results]
+
+
+def with_slots(learner: qs.MetaLearner, slots: int) -> qs.MetaLearner:
+    """The same machine with another memory; its weights do not know how many slots there are."""
+    other = registry.build(registry.describe(learner), slots=slots)
+    other.load_state_dict(learner.state_dict())
+    return other.eval()
 
 
 def main() -> None:
@@ -66,6 +74,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="outer steps (default: the preset's)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--n-tasks", type=int, default=100, help="test sequences per length")
+    parser.add_argument("--slots", type=int, help="rows of the memory in the test (default: as trained)")
     parser.add_argument("--table", action="store_true", help="train nothing")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -77,8 +86,12 @@ def main() -> None:
                 continue
             run = qs.Run.open(folder) if given.table else trained(task, cell, given.steps, given.seed, folder)
             learner = run.learner()
+            if given.slots is not None:
+                learner = with_slots(learner, given.slots)
             weights = sum(p.numel() for p in learner.parameters())
-            rows.append([cell, str(weights), str(run.config["training"]["steps"]), *tested(run, task, given.n_tasks)])
+            rows.append(
+                [cell, str(weights), str(run.config["training"]["steps"]), *tested(learner, task, given.n_tasks)]
+            )
         print(f"{task}: share of wrong bits, 95% interval, {given.n_tasks} sequences per column")
         print(table(rows, ["cell", "weights", "outer steps", *LENGTHS[task]]), flush=True)
 

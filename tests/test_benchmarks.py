@@ -80,6 +80,14 @@ def test_algorithms_goes_on_where_it_stopped(tmp_path):
     )
 
 
+def test_algorithms_with_another_memory_than_in_training(tmp_path):
+    small = ("--tasks", "recall", "--cells", "ntm", "--steps", 1, "--n-tasks", 2, "--out", tmp_path)
+    as_trained = run(BENCHMARKS / "algorithms.py", *small).splitlines()[-1].split()
+    larger = run(BENCHMARKS / "algorithms.py", *small, "--table", "--slots", 300).splitlines()[-1].split()
+    assert as_trained[:3] == larger[:3]
+    assert as_trained != larger
+
+
 def test_scaling(tmp_path):
     small = ("--filters", 2, "--size", 16, "--fixed-tasks", 2, "--rounds", 1)
     nothing = ("--steps", "", "--shots", "", "--ways", "", "--chunks", "")
