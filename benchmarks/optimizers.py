@@ -6,7 +6,8 @@
     python benchmarks/optimizers.py ship RUN [--steps 1000]
 
 ``curves``: each run's rule beside SGD, momentum, RMSprop, Adam and AdamW, each with its own step size out of ten,
-chosen for each family on other seeds. ``speed``: one step on ResNet-12 and on a 10M-parameter MLP beside Adam's
+chosen for each family on other seeds (``--usual``: which of them; ``--lr 1 0.5``: the learned rule's steps as they are,
+and half as large). ``speed``: one step on ResNet-12 and on a 10M-parameter MLP beside Adam's
 (foreach), by turns, median over rounds. ``throughput``: inner steps per second of meta-training, batched and problem by
 problem. ``ship``: truncated unrolls do not see what a large step does later, so a trained rule's step size is judged
 again, over whole unrolls longer than those of the training, on validation problems of the trained families: the best of
@@ -30,19 +31,41 @@ from torch import nn
 import quickstudy as qs
 from measure import machine
 from quickstudy import pretrained
-from quickstudy.comparison import GRID, compare
+from quickstudy.comparison import GRID, USUAL, compare
 from quickstudy.comparison import curves as unrolled
+from quickstudy.functional import Params
 from quickstudy.learned_optimizer import pretrained_rule, rule_of_run
 from quickstudy.learners._unrolled import relative
-from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam
+from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam, UpdateRule
 from quickstudy.tasks.problems import HELD_OUT, TRAINED
 
 FACTORS = (0.25, 0.35, 0.5, 0.7, 1.0)
 SHIPPED_SEEDS = 12
 
 
+class Scaled(UpdateRule):
+    """A rule whose steps are taken ``lr`` times, as ``LearnedOptimizer(..., lr=lr)`` does."""
+
+    def __init__(self, rule: UpdateRule, lr: float) -> None:
+        super().__init__()
+        self.rule = rule
+        self.lr = lr
+
+    def init(self, params: Params) -> Any:
+        return self.rule.init(params)
+
+    def update(self, params: Params, grads: Params, state: Any) -> tuple[Params, Any]:
+        after, state = self.rule.update(params, grads, state)
+        return {name: p.lerp(after[name], self.lr) for name, p in params.items()}, state
+
+
 def curves(given: argparse.Namespace) -> list[dict[str, Any]]:
-    rules = {Path(run).name: rule_of_run(run) for run in given.runs} or {"shipped": pretrained_rule()}
+    trained = {Path(run).name: rule_of_run(run) for run in given.runs} or {"shipped": pretrained_rule()}
+    rules: dict[str, UpdateRule] = {}
+    for lr in given.lr:
+        for name, rule in trained.items():
+            rules |= {name: rule} if lr == 1 else {f"{name}, lr={lr:g}": Scaled(rule, lr)}
+    usual = {name: USUAL[name] for name in USUAL if name in given.usual.split(",")}
     found = []
     print(f"Losses relative to the start, mean ± 95% over {given.seeds} seeds of {given.problems} problems;")
     print(f"{given.steps} steps; step sizes from {len(GRID)} between {GRID[0]:g} and {GRID[-1]:.2g}.\n")
@@ -50,7 +73,7 @@ def curves(given: argparse.Namespace) -> list[dict[str, Any]]:
     for family in given.families.split(","):
         rows = compare(
             rules, family=family, steps=given.steps, seeds=range(given.seeds), count=given.problems,
-            rescale=given.rescale, data=tuple(given.data.split(",")),
+            rescale=given.rescale, data=tuple(given.data.split(",")), usual=usual,
         )  # fmt: skip
         for r in rows:
             lr = "learned" if r.lr is None else f"{r.lr:.2g}"
@@ -192,6 +215,8 @@ def main() -> None:
     parser.add_argument("what", choices=("curves", "speed", "throughput", "ship"))
     parser.add_argument("runs", nargs="*", help="run folders (curves; none: the rule that ships)")
     parser.add_argument("--families", default=",".join(n for n in (*TRAINED, *HELD_OUT) if n != "omniglot"))
+    parser.add_argument("--usual", default=",".join(USUAL), help="the optimizers beside the rule; '': none")
+    parser.add_argument("--lr", type=float, nargs="+", default=[1.0], help="factors on the learned rule's steps")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--problems", type=int, default=8)

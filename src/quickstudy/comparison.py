@@ -95,8 +95,9 @@ def compare(
     tuning_seeds: int = 3,
     rescale: float = 0.0,
     data: tuple[str, ...] = ("glyphs",),
+    usual: Mapping[str, Callable[[float], UpdateRule]] = USUAL,
 ) -> list[Row]:
-    """All usual optimizers, tuned, and the learned ones, on one family; the best final loss first.
+    """Usual optimizers, tuned, and the learned ones, on one family; the best final loss first.
 
     Args:
         learned: rules by the name that they have in the table.
@@ -107,10 +108,11 @@ def compare(
         tuning_seeds: how many others the step sizes are chosen on.
         rescale: reparametrisation, as in ``Problems`` (0: networks as people write them).
         data: images, as in ``Problems``.
+        usual: the optimizers beside them by name, each a function of the step size.
     """
     val, test = (Problems(split=split, families=(family,), rescale=rescale, data=data) for split in ("val", "test"))
     rows: list[Row] = []
-    for name, make in USUAL.items():
+    for name, make in usual.items():
         areas = [
             sum(float(curves(make(lr), val, s, count=count, steps=steps).mean()) for s in range(tuning_seeds))
             for lr in GRID
