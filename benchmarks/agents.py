@@ -1,19 +1,19 @@
 """Agents that learn to learn, beside others and beside the papers' figures; and how fast environments step.
 
     python benchmarks/agents.py --speed                                           # steps per second, beside Gymnasium
-    python benchmarks/agents.py --navigation --budget 1200 --out runs/agents      # MAML and pretrained
+    python benchmarks/agents.py --navigation --budget 1200 --out runs/agents      # MAML, Reptile and pretrained
     python benchmarks/agents.py --bandits --budget 600 --out runs/agents          # RL^2, Thompson sampling, UCB1
     python benchmarks/agents.py --mdps --budget 1200 --out runs/agents            # and posterior sampling
     python benchmarks/agents.py --cheetah --budget 600 --test-tasks 40 --out runs/agents   # needs the extra rl
     python benchmarks/agents.py --table --out runs/agents                         # print what is there
 
-``--navigation``: returns after 0, 1, 2 and 3 updates on goals not seen in training, of MAML and of the same network
-trained as long on all goals at once (inner steps in the test only, at the best of a few step sizes); the reward is the
-one of the authors' code, whose figures the paper has. ``--bandits``: the rewards of a trial of ``--pulls``, summed, for
-each ``--arms``. ``--mdps``: the same over ``--trial`` episodes. ``--cheetah``: MuJoCo's HalfCheetah forwards or
-backwards, MAML and pretrained, with short episodes that two cores can make. A budget is seconds of one core for each
-row; a row is a run in a process of its own. Rows that are in results.jsonl already are not run again, and a run that
-was interrupted goes on from its last checkpoint.
+``--navigation``: returns after 0, 1, 2 and 3 updates on goals not seen in training, of MAML, of Reptile (in three
+larger inner steps) and of the same network trained as long on all goals at once (inner steps in the test only, at the
+best of a few step sizes); the reward is the one of the authors' code, whose figures the paper has. ``--bandits``: the
+rewards of a trial of ``--pulls``, summed, for each ``--arms``. ``--mdps``: the same over ``--trial`` episodes.
+``--cheetah``: MuJoCo's HalfCheetah forwards or backwards, MAML and pretrained, with short episodes that two cores can
+make. A budget is seconds of one core for each row; a row is a run in a process of its own. Rows that are in
+results.jsonl already are not run again, and a run that was interrupted goes on from its last checkpoint.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from rows import add, interval, read, run_all, show, steps_in_time
 
 STEPS = (0, 1, 2, 3)
 PAPER_NAVIGATION = (-40.41, -11.68, -3.33, -3.23)
+REPTILE = {"outer": "reptile", "inner_steps": 3, "inner_lr": 0.3}
 PRETRAINED_LR = (0.01, 0.03, 0.1, 0.3)
 BANDIT_PULLS = 6400  # in an outer step
 CHEETAH = {"goal": "direction", "horizon": 100, "episodes": 10, "meta_batch": 8}
@@ -121,7 +122,9 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
 def test(row: dict[str, Any], learner: qs.MetaLearner, tasks: Any, n_tasks: int) -> qs.Result:
     held_out = registry.build(registry.describe(tasks), split="test")
     if row["what"] != "pretrained":
-        return qs.evaluate(learner, held_out, n_tasks=n_tasks, steps=3 if row["what"] == "maml" else None, workers=1)
+        return qs.evaluate(
+            learner, held_out, n_tasks=n_tasks, steps=3 if row["learner"] == "maml-rl" else None, workers=1
+        )
     # What was trained without inner steps has no step size of its own: the best on other tasks.
     validation = registry.build(registry.describe(tasks), split="val")
     scored: list[tuple[float, qs.MetaLearner]] = []
@@ -145,6 +148,7 @@ def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
         if given.navigation:
             own = {"learner": "maml-rl", "tasks": "navigation", **same}
             rows.append({"what": "maml", **own, "options": {"reward": "distance"}})
+            rows.append({"what": "reptile", **own, "options": {"reward": "distance", **REPTILE}})
             rows.append({"what": "pretrained", **own, "options": {"reward": "distance", "inner_steps": 0}})
         if given.cheetah:
             own = {"learner": "maml-rl", "tasks": "half-cheetah", **same}

@@ -3,16 +3,17 @@
     python benchmarks/optimizers.py curves RUN [RUN ...] [--families mlp,conv,wide] [--steps 200] [--seeds 5]
     python benchmarks/optimizers.py speed [--rounds 9]
     python benchmarks/optimizers.py throughput [--rounds 3]
-    python benchmarks/optimizers.py ship RUN [--steps 1000]
+    python benchmarks/optimizers.py ship [RUN] [--steps 1000]
 
 ``curves``: each run's rule beside SGD, momentum, RMSprop, Adam and AdamW, each with its own step size out of ten,
 chosen for each family on other seeds (``--usual``: which of them; ``--lr 1 0.5``: the learned rule's steps as they are,
-and half as large). ``speed``: one step on ResNet-12 and on a 10M-parameter MLP beside Adam's
-(foreach), by turns, median over rounds. ``throughput``: inner steps per second of meta-training, batched and problem by
-problem. ``ship``: truncated unrolls do not see what a large step does later, so a trained rule's step size is judged
-again, over whole unrolls longer than those of the training, on validation problems of the trained families: the best of
-``FACTORS`` goes into the rule, and the rule into the package. All print Markdown tables; ``--json FILE`` keeps the
-figures.
+and half as large). ``speed``: one step on ResNet-12 and on a 10M-parameter MLP beside Adam's (foreach), by turns,
+median over rounds. ``throughput``: inner steps per second of meta-training, batched and problem by problem. ``ship``:
+truncated unrolls do not see what a large step does later, so a trained rule's step size is judged again, over whole
+unrolls longer than those of the training, on validation problems of the trained families. The smallest of ``FACTORS``
+that is no worse than the best by more than a standard error goes into the rule, for of steps as good there the smaller
+are the safer elsewhere, and the rule into the package (no RUN: the one that is there). All print Markdown tables;
+``--json FILE`` keeps the figures.
 """
 
 import argparse
@@ -87,11 +88,11 @@ def curves(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def ship(given: argparse.Namespace) -> list[dict[str, Any]]:
-    run = qs.Run.open(given.runs[0])
-    step = run.steps()[-1]
-    learner = run.learner(step)
+    run = qs.Run.open(given.runs[0]) if given.runs else None
+    step = run.steps()[-1] if run else None
+    learner = run.learner(step) if run else pretrained.load("optimizer")
     rule = learner.get_submodule("rule")
-    assert isinstance(rule, FeatureMLP), f"only a FeatureMLP ships, {given.runs[0]} has {type(rule).__name__}"
+    assert isinstance(rule, FeatureMLP), f"only a FeatureMLP ships, this is a {type(rule).__name__}"
     base = rule.base.detach().clone()
     problems = qs.tasks.Problems(split="val", rescale=0.0)
     found = []
@@ -99,19 +100,27 @@ def ship(given: argparse.Namespace) -> list[dict[str, Any]]:
         f"{SHIPPED_SEEDS} architectures of the trained families, {given.steps} steps, other problems than in training\n"
     )
     print("| factor | meta-loss | mean over steps | final |\n|---|---|---|---|")
+    losses: dict[float, torch.Tensor] = {}
     for factor in FACTORS:
         rule.base.data.copy_(base + math.log(factor))
         ratios = torch.stack(
             [unrolled(rule, problems, seed, count=4, steps=given.steps) for seed in range(SHIPPED_SEEDS)]
         )
-        row = {"factor": factor, "loss": float(relative(ratios, torch.ones(())).mean())}
+        losses[factor] = relative(ratios, torch.ones(())).mean((1, 2))  # by architecture
+        row = {"factor": factor, "loss": float(losses[factor].mean())}
         row |= {"area": float(ratios.mean()), "final": float(ratios[:, -1].mean())}
         print("| " + " | ".join(f"{value:.4g}" for value in row.values()) + " |", flush=True)
         found.append(row)
-    best = min(found, key=lambda row: row["loss"])["factor"]
+    least = min(losses, key=lambda factor: float(losses[factor].mean()))
+    behind = {factor: loss - losses[least] for factor, loss in losses.items()}
+    best = min(f for f, gap in behind.items() if gap.mean() <= gap.std() / math.sqrt(len(gap)))
     rule.base.data.copy_(base + math.log(best))
     folder = Path(pretrained.__file__).parent
-    pretrained.export(run, folder, "optimizer", step, learner=learner, notes={"step_size_factor": best})
+    if run:
+        pretrained.export(run, folder, "optimizer", step, learner=learner, notes={"step_size_factor": best})
+    else:
+        about = pretrained.about("optimizer")
+        pretrained.write(folder, "optimizer", learner, {**about, "step_size_factor": about["step_size_factor"] * best})
     print(f"\nfactor {best:g}: now in {folder}")
     return found
 

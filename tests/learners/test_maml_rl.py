@@ -186,7 +186,19 @@ def test_a_batch_is_its_tasks_one_by_one(tasks):
     assert learner.score_tasks(batch, [1]).shape == (2, 1, 3)
 
 
-@pytest.mark.parametrize("outer", ["gradient", "trpo"])
+def test_reptile_goes_to_the_mean_of_the_stepped_policies():
+    learner, batch = make("reptile", inner_steps=2), environments()
+    *_, (params, _) = learner.path(batch, 2)
+    assert not any(p.requires_grad for p in params.values()), "no second derivatives are kept"
+    names = [name for name, _ in learner.policy.named_parameters()]
+    aims = [torch.stack([params[name][t] for t in range(3)]).mean(0) for name in names]
+    opt = torch.optim.SGD(learner.parameters(), lr=1.0)
+    learner.meta_backward(batch)
+    opt.step()
+    torch.testing.assert_close(list(learner.policy.parameters()), [torch.nn.Parameter(aim) for aim in aims])
+
+
+@pytest.mark.parametrize("outer", ["gradient", "trpo", "reptile"])
 def test_nothing_changes_and_nothing_is_random(outer):
     learner, batch = make(outer), environments()
     before = [p.clone() for p in learner.parameters()]
@@ -317,6 +329,8 @@ def test_built_by_name():
         ({"order": 3}, "order"),
         ({"radius": 0.0}, "radius"),
         ({"discount": 2.0}, "disc"),
+        ({"outer": "adam"}, "reptile"),
+        ({"outer": "reptile", "inner_steps": 0}, "inner_steps"),
     ],
 )
 def test_wrong_options(options, word):

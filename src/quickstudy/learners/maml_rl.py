@@ -16,6 +16,8 @@ The outer step, by ``outer``:
     gradient    the derivative of mean_i mean_tau' ratio * A', for any optimizer
     trpo        x = F^-1 g, as far as the mean divergence of the stepped policies stays below ``radius`` and the
                 surrogate rises; ``meta_gradient`` gives the step itself, for ``optimizer="sgd"`` with step size 1
+    reptile     theta - mean_i phi_i: towards what the tasks' policies became (Nichol et al. 2018), for ``sgd``, too;
+                nothing is differentiated but the inner objective, and no surrogate is needed
 
 Where it differs from the paper: all tasks and episodes run as one set of tensors; DiCE; the metric F of ``trpo`` is the
 mean of the stepped policies' Fisher matrices, without the derivative of phi by theta (it only bends the direction:
@@ -24,10 +26,11 @@ environments always gives the same meta-gradient.
 
 Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017
 (sections 3.2 and 5.3). Foerster et al.: DiCE: The Infinitely Differentiable Monte Carlo Estimator. ICML 2018.
+Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. arXiv:1803.02999, 2018.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -44,7 +47,7 @@ from quickstudy.pictures import Picture
 from quickstudy.tasks.environments import Environments
 from quickstudy.unroll import unroll
 
-Outer = Literal["trpo", "gradient"]
+Outer = Literal["trpo", "gradient", "reptile"]
 Credit = Literal["past", "own"]
 FISHER_STEPS = 5  # every fifth step of the episodes is enough for the metric
 
@@ -61,10 +64,10 @@ class MAMLRL(MetaLearner):
         later_lr: step size of the inner steps after it (None: half of inner_lr).
         inner_steps: policy-gradient steps per task, >= 0; 0 is ordinary training on all tasks.
         episodes: per task and step, >= 2.
-        order: 2: through the inner gradients; 1: they count as constants.
+        order: 2: through the inner gradients; 1: they count as constants (``reptile``: always).
         credit: of the inner objective: ``past`` (DiCE), or ``own``, whose second derivatives are biased, of less
             variance.
-        outer: the outer step: ``trpo`` (train it with optimizer sgd, meta_lr 1), or ``gradient``.
+        outer: the outer step: ``trpo`` (train it with optimizer sgd, meta_lr 1), ``gradient``, or ``reptile`` (sgd).
         radius: of ``trpo``: largest mean divergence of a step, > 0.
         discount: of the next step's reward, in [0, 1].
         smoothing: of generalised advantages (lambda), in [0, 1].
@@ -102,11 +105,13 @@ class MAMLRL(MetaLearner):
                 "MAMLRL needs inner_lr and later_lr > 0, inner_steps >= 0, episodes >= 2 and order 1 or 2, got "
                 f"{inner_lr}, {later_lr}, {inner_steps}, {episodes} and {order}."
             )
-        if outer not in ("trpo", "gradient") or credit not in ("past", "own") or radius <= 0:
+        if outer not in get_args(Outer) or credit not in get_args(Credit) or radius <= 0:
             raise UsageError(
-                f"outer must be trpo or gradient, credit past or own and radius > 0, got {outer!r}, {credit!r} and "
-                f"{radius}."
+                f"outer must be trpo, gradient or reptile, credit past or own and radius > 0, got {outer!r}, "
+                f"{credit!r} and {radius}."
             )
+        if outer == "reptile" and inner_steps < 1:
+            raise UsageError("reptile moves towards what the inner steps make of the policy: inner_steps must be >= 1.")
         if not (0 <= discount <= 1 and 0 <= smoothing <= 1):
             raise UsageError(f"discount and smoothing must be in [0, 1], got {discount} and {smoothing}.")
         self.in_features = in_features
@@ -152,7 +157,8 @@ class MAMLRL(MetaLearner):
             return -self._return(batch, params, played[step])
 
         start = self.policy.start(len(batch))
-        for step, params in enumerate(unroll(objective, start, self._rule, steps=steps, order=self.order)):
+        order = 1 if self.outer == "reptile" else self.order
+        for step, params in enumerate(unroll(objective, start, self._rule, steps=steps, order=order)):
             played.append(self._play(batch, params, step))
             yield params, played[step]
 
@@ -163,10 +169,14 @@ class MAMLRL(MetaLearner):
         return loss, self._metrics([episodes for _, episodes in path])
 
     def meta_gradient(self, batch: Environments) -> MetaGradient:
-        """The surrogate's derivative; by ``trpo``, the step that it and the stepped policies' divergence allow."""
+        """The surrogate's derivative; by ``trpo``, the step that it and the stepped policies' divergence allow; by
+        ``reptile``, from the mean of the stepped policies to the start."""
         with torch.enable_grad():
             path = list(self.path(batch, self.inner_steps))
             params, after = path[-1]
+            if self.outer == "reptile":
+                away = [p.detach() - params[name].detach().mean(0) for name, p in self.policy.named_parameters()]
+                return MetaGradient(away, self._metrics([episodes for _, episodes in path]))
             loss, worth = self._surrogate(batch, params, after)
             gradients = derivative(self, loss)
         played = [episodes for _, episodes in path]

@@ -72,11 +72,15 @@ def export(
         notes: more for ``about`` to tell.
     """
     step = run.best_step() if step is None else step
-    learner = run.learner(step) if learner is None else learner
-    write_atomic(folder / f"{name}.safetensors", safetensors.torch.save(to_save(learner.state_dict())))
     kept = {part: run.config[part] for part in ("learner", "tasks", "training")}
     results = [record for record in run.results() if record["checkpoint"] == step]
     about = {"quickstudy": __version__, "step": step, **kept, "results": results, **(notes or {})}
+    write(folder, name, run.learner(step) if learner is None else learner, about)
+
+
+def write(folder: Path, name: str, learner: MetaLearner, about: dict[str, Any]) -> None:
+    """Put a learner, and what ``about`` tells of it, into a folder."""
+    write_atomic(folder / f"{name}.safetensors", safetensors.torch.save(to_save(learner.state_dict())))
     write_json(folder / f"{name}.json", about)
 
 
