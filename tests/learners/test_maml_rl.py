@@ -328,7 +328,6 @@ def test_built_by_name():
         ({"order": 3}, "order"),
         ({"radius": 0.0}, "radius"),
         ({"discount": 2.0}, "disc"),
-        ({"outer": "adam"}, "reptile"),
         ({"outer": "reptile", "inner_steps": 0}, "inner_steps"),
     ],
 )
