@@ -176,7 +176,7 @@ class MAMLRL(MetaLearner):
             params, after = path[-1]
             if self.outer == "reptile":
                 away = [p.detach() - params[name].detach().mean(0) for name, p in self.policy.named_parameters()]
-                return MetaGradient(away, self._metrics([episodes for _, episodes in path]))
+                return MetaGradient([*away], self._metrics([episodes for _, episodes in path]))
             loss, worth = self._surrogate(batch, params, after)
             gradients = derivative(self, loss)
         played = [episodes for _, episodes in path]
