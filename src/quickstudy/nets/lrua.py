@@ -16,7 +16,6 @@ head, for otherwise all heads would write to all n slots the same. What it leave
 starts at zero, of slots used alike any is the least used (they hold the same, so it does not matter which). Norms
 have 1e-6 added in square. ``sharpen`` multiplies the cosines by 1 + softplus(.), which the controller says for each
 head, as a neural Turing machine has it: without, no slot can be read with more than exp(2) times another's weight.
-It starts near 6.
 
 Reference: Santoro, Bartunov, Botvinick, Wierstra, Lillicrap: Meta-Learning with Memory-Augmented Neural Networks.
 ICML 2016.
@@ -32,9 +31,6 @@ from torch import Tensor, nn
 from quickstudy.errors import UsageError
 from quickstudy.nets._lrua_reading import ReadByHand, Sizes, least_used, norm_inverse
 from quickstudy.nets.cells import Cell, State
-
-SHARP = 5.0
-"""Where ``sharpen`` starts: so that what is read is not the mean of all slots before anything was learned."""
 
 
 class LRUAState(NamedTuple):
@@ -98,9 +94,6 @@ class LRUA(Cell):
         self.from_input = nn.Linear(in_features, 4 * hidden)
         self.from_before = nn.Linear(heads * width + hidden, 4 * hidden, bias=False)
         self.to_heads = nn.Linear(hidden, sum(self.sizes.parts))
-        if sharpen:
-            with torch.no_grad():
-                self.to_heads.bias.split(self.sizes.parts)[2].add_(SHARP)
 
     def start(self, n: int) -> LRUAState:
         """Nothing written, nothing read: zeros."""
