@@ -45,19 +45,23 @@ SHIPPED_SEEDS = 12
 
 
 class Scaled(UpdateRule):
-    """A rule whose steps are taken ``lr`` times, as ``LearnedOptimizer(..., lr=lr)`` does."""
+    """A rule whose steps are taken ``lr`` times, as ``LearnedOptimizer(..., lr=lr)`` does; with ``over``, down a cosine
+    to nothing after that many steps, as under ``CosineAnnealingLR``."""
 
-    def __init__(self, rule: UpdateRule, lr: float) -> None:
+    def __init__(self, rule: UpdateRule, lr: float, over: int | None) -> None:
         super().__init__()
         self.rule = rule
         self.lr = lr
+        self.over = over
 
     def init(self, params: Params) -> Any:
-        return self.rule.init(params)
+        return 0, self.rule.init(params)
 
     def update(self, params: Params, grads: Params, state: Any) -> tuple[Params, Any]:
-        after, state = self.rule.update(params, grads, state)
-        return {name: p.lerp(after[name], self.lr) for name, p in params.items()}, state
+        count, own = state
+        lr = self.lr * (0.5 + 0.5 * math.cos(math.pi * count / self.over) if self.over else 1.0)
+        after, own = self.rule.update(params, grads, own)
+        return {name: p.lerp(after[name], lr) for name, p in params.items()}, (count + 1, own)
 
 
 def curves(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -65,7 +69,11 @@ def curves(given: argparse.Namespace) -> list[dict[str, Any]]:
     rules: dict[str, UpdateRule] = {}
     for lr in given.lr:
         for name, rule in trained.items():
-            rules |= {name: rule} if lr == 1 else {f"{name}, lr={lr:g}": Scaled(rule, lr)}
+            named = name if lr == 1 else f"{name}, lr={lr:g}"
+            if given.cosine:
+                rules[f"{named}, cosine"] = Scaled(rule, lr, given.steps)
+            else:
+                rules[named] = rule if lr == 1 else Scaled(rule, lr, None)
     usual = {name: USUAL[name] for name in USUAL if name in given.usual.split(",")}
     found = []
     print(f"Losses relative to the start, mean ± 95% over {given.seeds} seeds of {given.problems} problems;")
@@ -226,6 +234,7 @@ def main() -> None:
     parser.add_argument("--families", default=",".join(n for n in (*TRAINED, *HELD_OUT) if n != "omniglot"))
     parser.add_argument("--usual", default=",".join(USUAL), help="the optimizers beside the rule; '': none")
     parser.add_argument("--lr", type=float, nargs="+", default=[1.0], help="factors on the learned rule's steps")
+    parser.add_argument("--cosine", action="store_true", help="the learned rule's steps fall to nothing")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--problems", type=int, default=8)
