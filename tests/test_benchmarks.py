@@ -149,6 +149,16 @@ def test_optimizers():
     assert output.count("| pes |") == 2
 
 
+def test_optimizer_curves_of_steps_scaled_and_falling():
+    small = ("curves", "--families", "quadratic", "--steps", 8, "--problems", 2, "--seeds", 2, "--usual")
+    plain = run(BENCHMARKS / "optimizers.py", *small, "Adam", "--lr", 1, 0.5)
+    rows = {line.split(" | ")[1]: line.split(" | ")[3:] for line in plain.splitlines() if "quadratic |" in line}
+    assert rows.keys() == {"Adam", "shipped", "shipped, lr=0.5"}
+    assert rows["shipped"] != rows["shipped, lr=0.5"]
+    falling = run(BENCHMARKS / "optimizers.py", *small, "", "--cosine")
+    assert falling.count("| quadratic |") == falling.count("shipped, cosine") == 1
+
+
 def test_generated_solvers(tmp_path):
     arguments = (BENCHMARKS / "generative.py", "--budget", 0.2, "--n-tasks", 4, "--out", tmp_path)
     sinusoids = ("--settings", "sinusoids")
