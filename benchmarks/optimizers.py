@@ -12,8 +12,8 @@ median over rounds. ``throughput``: inner steps per second of meta-training, bat
 truncated unrolls do not see what a large step does later, so a trained rule's step size is judged again, over whole
 unrolls longer than those of the training, on validation problems of the trained families. The smallest of ``FACTORS``
 that is no worse than the best by more than a standard error goes into the rule, for of steps as good there the smaller
-are the safer elsewhere, and the rule into the package (no RUN: the one that is there). All print Markdown tables;
-``--json FILE`` keeps the figures.
+are the safer elsewhere, and the rule into the package (no RUN: the one that is there, whose steps cannot grow so). All
+print Markdown tables; ``--json FILE`` keeps the figures.
 """
 
 import argparse

@@ -84,8 +84,8 @@ class RepeatCopy:
     are to be given one after the other, and at last a one in a channel of its own.
 
     With ``mixed`` a limit is drawn for each batch first, then the length and the copies below it: short sequences come
-    more often, beside ones of every size (the mixed strategy of Zaremba and Sutskever, arXiv:1410.4615, 2014). A neural
-    Turing machine learns the loop so, within minutes; from uniform draws it did not within 16,000 outer steps.
+    more often, beside ones of every size (the mixed strategy of Zaremba and Sutskever, arXiv:1410.4615, 2014). So a
+    neural Turing machine learns the loop within minutes.
 
     Args:
         split: names the stream of sequences; the distribution is the same in each.
