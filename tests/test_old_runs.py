@@ -1,0 +1,60 @@
+"""Run folders of format 1, written before the packages were moved and options renamed: they still serve."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import quickstudy as qs
+from quickstudy import registry
+from quickstudy.cli import main
+
+FORMAT_1 = Path(__file__).parent / "fixtures" / "format-1"
+RUNS = sorted(path.name for path in FORMAT_1.iterdir() if path.is_dir())
+CONFIGS = json.loads((FORMAT_1 / "configs.json").read_text())
+
+
+@pytest.fixture(params=RUNS)
+def old(request, tmp_path):
+    return shutil.copytree(FORMAT_1 / request.param, tmp_path / request.param)
+
+
+def weights(path, step):
+    return qs.Run.open(path).load(step).learner
+
+
+def test_it_evaluates_as_it_did(old):
+    (then,) = qs.Run.open(old).results()
+    assert main(["evaluate", str(old), "--n-tasks", str(then["n_tasks"])]) == 0
+    now = qs.Run.open(old).results()[-1]
+    assert now["metric"] == then["metric"]
+    assert [s["mean"] for s in now["by_step"]] == pytest.approx([s["mean"] for s in then["by_step"]], rel=1e-3)
+
+
+def test_it_goes_on_as_it_did(old):
+    """From step 2 to where it ended."""
+    then = weights(old, 4)
+    for file in (old / "checkpoints").glob("step-00000004.*"):
+        file.unlink()
+    (old / "results.jsonl").unlink()
+    assert main(["resume", str(old)]) == 0
+    now = weights(old, 4)
+    assert now.keys() == then.keys()
+    for name, tensor in then.items():
+        assert now[name].flatten().tolist() == pytest.approx(tensor.flatten().tolist(), rel=1e-3, abs=1e-5), name
+
+
+def test_it_has_a_report(old):
+    assert main(["report", str(old)]) == 0
+    assert "<svg" in (old / "report.html").read_text()
+
+
+@pytest.mark.parametrize("pair", CONFIGS)
+def test_every_learner_and_its_tasks_are_built_from_what_was_written(pair):
+    for description in CONFIGS[pair].values():
+        registry.build(description)
+
+
+def test_every_registered_learner_was_written():
+    assert {pair.split(" ")[0] for pair in CONFIGS} == set(registry.LEARNERS)
