@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 
 import quickstudy as qs
-from quickstudy.calibration import best_noise, calibration_error, class_log_likelihood, value_log_likelihood
+from quickstudy.apply.calibration import best_noise, calibration_error, class_log_likelihood, value_log_likelihood
 
 
 def test_calibration_error_bin_by_bin():

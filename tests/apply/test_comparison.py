@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy import cli
-from quickstudy.comparison import GRID, USUAL, AdamW, compare, curves
+from quickstudy.apply.comparison import GRID, USUAL, AdamW, compare, curves
+from quickstudy.cli import main as cli
 from quickstudy.rules import SGD, FeatureMLP
 
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 import quickstudy as qs
-from quickstudy.few_images import classify_folder
+from quickstudy.apply.few_images import classify_folder
 
 TASKS = qs.tasks.Glyphs(way=3, size=16, rotate=False)
 

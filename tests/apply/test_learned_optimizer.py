@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy import learned_optimizer, pretrained
-from quickstudy.learned_optimizer import pretrained_rule
+from quickstudy.apply import learned_optimizer, pretrained
+from quickstudy.apply.learned_optimizer import pretrained_rule
+from quickstudy.core.unroll import unroll
 from quickstudy.rules import SGD, CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam
-from quickstudy.unroll import unroll
 
 RULES = [LearnedAdam, CoordinateLSTM, FeatureMLP, HyperMLP]
 

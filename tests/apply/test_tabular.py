@@ -12,8 +12,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import quickstudy as qs
-from quickstudy import pretrained
-from quickstudy.tabular import _rank, _some_of_each, _telling
+from quickstudy.apply import pretrained
+from quickstudy.apply.tabular import _rank, _some_of_each, _telling
 
 TYPED = "the tests check types at run time, so a constructor refuses nonsense; without that it passes"
 EXPECTED = {"check_do_not_raise_errors_in_init_or_set_params": TYPED}

@@ -7,7 +7,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.assemble import PRESETS, Choice, split_options, train_and_test
+from quickstudy.cli.assemble import PRESETS, Choice, split_options, train_and_test
 from quickstudy.report.content import read_story
 
 TINY = {"way": 3, "size": 16, "filters": 3, "query": 2}

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 import quickstudy as qs
-from quickstudy import cli, registry
-from quickstudy.terminal import ProgressLine
+from quickstudy import registry
+from quickstudy.cli import main as cli
+from quickstudy.cli.terminal import ProgressLine
 
 
 def words_of(**options) -> list[str]:
@@ -313,7 +314,7 @@ def test_interrupted_and_resumed(tmp_path, monkeypatch, signum):
 
     run = tmp_path / "interrupted"
     with monkeypatch.context() as patch:
-        patch.setattr("quickstudy.assemble.ProgressLine", Interrupts)
+        patch.setattr("quickstudy.cli.assemble.ProgressLine", Interrupts)
         fails(130, *words, "--out", run, says=f"stopped after outer step 4 of 6; `quickstudy resume {run}`")
     assert qs.Run.open(run).steps() == [2, 4]
     assert not (run / "results.jsonl").exists()

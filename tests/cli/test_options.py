@@ -11,8 +11,8 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.assemble import CommandOptions, TestOptions, TrainingTaskOptions
-from quickstudy.options import argument_help, make_options, options_of
+from quickstudy.cli.assemble import CommandOptions, TestOptions, TrainingTaskOptions
+from quickstudy.cli.options import argument_help, make_options, options_of
 
 
 class Example:

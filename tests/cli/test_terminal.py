@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from quickstudy.evaluation import Result, StepScore
-from quickstudy.meters import Progress
-from quickstudy.terminal import ProgressLine, duration, progress_text, result_text, table, tell
+from quickstudy.cli.terminal import ProgressLine, duration, progress_text, result_text, table, tell
+from quickstudy.training.evaluation import Result, StepScore
+from quickstudy.training.meters import Progress
 
 
 def progress(step, steps=10, **metrics):
@@ -43,7 +43,7 @@ def test_on_a_terminal_the_line_renews_itself(monkeypatch):
     stream = Stream(terminal=True)
     monkeypatch.setattr(sys, "stderr", stream)
     clock = iter([0.0, 0.1, 0.3, 0.35])
-    monkeypatch.setattr("quickstudy.terminal.time.monotonic", lambda: next(clock, 9.0))
+    monkeypatch.setattr("quickstudy.cli.terminal.time.monotonic", lambda: next(clock, 9.0))
     line = ProgressLine()
     for step in (1, 2, 3):
         line(progress(step))
@@ -63,7 +63,7 @@ def test_in_a_log_there_is_a_line_now_and_then_and_the_last(monkeypatch):
     stream = Stream(terminal=False)
     monkeypatch.setattr(sys, "stderr", stream)
     now = [100.0]
-    monkeypatch.setattr("quickstudy.terminal.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("quickstudy.cli.terminal.time.monotonic", lambda: now[0])
     line = ProgressLine()
     for step, time in ((1, 100.0), (2, 114.0), (3, 116.0), (4, 117.0), (10, 118.0)):
         now[0] = time

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.batchnorm import BatchNormAs, check_mode
+from quickstudy.core.batchnorm import BatchNormAs, check_mode
 from quickstudy.tasks import Examples
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.functional import TaskModel
+from quickstudy.core.functional import TaskModel
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import check_learner, double
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from quickstudy import UsageError, fused
-from quickstudy.batchnorm import BatchNormAs
+from quickstudy import UsageError
+from quickstudy.core import fused
+from quickstudy.core.batchnorm import BatchNormAs
 from quickstudy.nets import ConvBlock
 
 

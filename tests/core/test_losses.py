@@ -5,7 +5,15 @@ import torch
 import torch.nn.functional as F
 
 import quickstudy as qs
-from quickstudy.losses import check_loss, larger_is_better, mean_of, score_name, spread_of, task_losses, task_scores
+from quickstudy.core.losses import (
+    check_loss,
+    larger_is_better,
+    mean_of,
+    score_name,
+    spread_of,
+    task_losses,
+    task_scores,
+)
 
 RNG = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(3, 6, 4, generator=RNG, dtype=torch.float64)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.tasks import pad, present
+from quickstudy.core import pad
+from quickstudy.tasks import present
 
 
 def test_classes_of_images():

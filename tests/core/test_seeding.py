@@ -2,7 +2,7 @@
 
 import torch
 
-from quickstudy.seeding import fold, generator, uniform
+from quickstudy.core.seeding import fold, generator, uniform
 
 
 def test_fold_depends_on_every_counter_and_their_order():

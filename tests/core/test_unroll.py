@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import quickstudy as qs
+from quickstudy.core.unroll import losses_and_gradients, unroll
 from quickstudy.rules import SGD, Adam, UpdateRule
-from quickstudy.unroll import losses_and_gradients, unroll
 
 LR = 0.1
 CURVATURE = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)  # of each task's bowl

@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure
 
 import quickstudy as qs
-from quickstudy.pictures import Picture, from_figure, load_pictures, save_pictures
+from quickstudy.core.picture import Picture, from_figure, load_pictures, save_pictures
 from quickstudy.report import write_report
 
 

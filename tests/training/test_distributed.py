@@ -81,7 +81,7 @@ def test_killed_and_resumed_is_bit_identical(tmp_path):
 
 
 def test_more_processes_than_tasks_is_an_error(monkeypatch):
-    from quickstudy import distributed
+    from quickstudy.training import distributed
 
     monkeypatch.setattr(distributed, "world", lambda: 4)
     batch = qs.tasks.Sinusoids().sample(3, 0)
@@ -90,7 +90,7 @@ def test_more_processes_than_tasks_is_an_error(monkeypatch):
 
 
 def test_every_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch):
-    from quickstudy import distributed
+    from quickstudy.training import distributed
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch, "empty", lambda *_, **__: None)  # there is no GPU to try

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.evaluation import BLOCK, steps_to_score
+from quickstudy.core.seeding import fold
 from quickstudy.learners import LossLearner
-from quickstudy.seeding import fold
+from quickstudy.training.evaluation import BLOCK, steps_to_score
 
 N = BLOCK + 7  # more than one block, and not a multiple
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy import files
-from quickstudy.packing import pack, unpack
-from quickstudy.runs import Checkpoint
+from quickstudy.core import files
+from quickstudy.core.packing import pack, unpack
+from quickstudy.training.runs import Checkpoint
 
 
 def new_run(tmp_path):
@@ -64,7 +64,7 @@ def test_a_kill_between_tensors_and_seal_leaves_the_last_checkpoint(tmp_path, mo
     def killed(path, content):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("quickstudy.runs.write_json", killed)
+    monkeypatch.setattr("quickstudy.training.runs.write_json", killed)
     with pytest.raises(KeyboardInterrupt):
         run.save(checkpoint(2), keep=2, best_step=None)
     assert run.load().step == 1

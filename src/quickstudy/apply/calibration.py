@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 
 def calibration_error(

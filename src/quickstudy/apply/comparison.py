@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.functional import Params
+from quickstudy.core.functional import Params
+from quickstudy.core.unroll import unroll
 from quickstudy.rules import SGD, Adam, UpdateRule
-from quickstudy.tasks.problems import Problems
-from quickstudy.unroll import unroll
+from quickstudy.tasks.problems.problems import Problems
 
 GRID = tuple(10 ** (k / 2) for k in range(-8, 2))  # 1e-4 to 3.2, ten values
 PLACES = 40  # of a curve

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from quickstudy.errors import DataError, UsageError
-from quickstudy.evaluation import solvers
-from quickstudy.learners.base import MetaLearner
-from quickstudy.tasks._images import SUFFIXES
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.errors import DataError, UsageError
+from quickstudy.core.learner import MetaLearner
+from quickstudy.tasks.images.pixels import SUFFIXES
+from quickstudy.training.evaluation import solvers
 
 
 @dataclass(frozen=True)

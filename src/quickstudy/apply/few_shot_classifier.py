@@ -22,12 +22,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from quickstudy import registry
-from quickstudy.errors import RunError, UsageError
-from quickstudy.files import write_atomic
-from quickstudy.learners.base import AdaptsInSteps, MetaLearner
-from quickstudy.one_task import OneTask
-from quickstudy.packing import to_save
-from quickstudy.runs import Run, load_weights
+from quickstudy.apply.one_task import OneTask
+from quickstudy.core.errors import RunError, UsageError
+from quickstudy.core.files import write_atomic
+from quickstudy.core.learner import AdaptsInSteps, MetaLearner
+from quickstudy.core.packing import to_save
+from quickstudy.training.runs import Run, load_weights
 from quickstudy.version import __version__
 
 FORMAT = 1  # changes when an older file can no longer be read

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from quickstudy import pretrained
-from quickstudy.errors import RunError, UsageError
-from quickstudy.files import write_atomic
-from quickstudy.functional import Params
-from quickstudy.learners.base import MetaLearner
-from quickstudy.packing import pack, to_save, unpack
+from quickstudy.apply import pretrained
+from quickstudy.core.errors import RunError, UsageError
+from quickstudy.core.files import write_atomic
+from quickstudy.core.functional import Params
+from quickstudy.core.learner import MetaLearner
+from quickstudy.core.packing import pack, to_save, unpack
 from quickstudy.rules import MovesOne, UpdateRule
-from quickstudy.runs import Run
+from quickstudy.training.runs import Run
 from quickstudy.version import __version__
 
 FORMAT = 1  # changes when an older file can no longer be read

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.evaluation import solvers
-from quickstudy.learners.base import MetaLearner, Solver
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import MetaLearner, Solver
+from quickstudy.training.evaluation import solvers
 
 
 class OneTask:

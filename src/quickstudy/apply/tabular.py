@@ -14,10 +14,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from quickstudy import pretrained
-from quickstudy.errors import UsageError
-from quickstudy.nets.flat import Flat
-from quickstudy.one_task import OneTask
+from quickstudy.apply import pretrained
+from quickstudy.apply.one_task import OneTask
+from quickstudy.core.errors import UsageError
+from quickstudy.nets.backbones.flat import Flat
 
 AT_ONCE = 256  # queries; bounds the memory and changes nothing
 

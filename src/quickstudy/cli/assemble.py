@@ -13,18 +13,19 @@ from typing import Any
 
 import torch
 
-from quickstudy import distributed, registry
-from quickstudy.errors import UsageError
-from quickstudy.evaluation import Result, adapt_steps, evaluate
-from quickstudy.learners.base import Draws, MetaLearner
-from quickstudy.options import make_options, options_of
-from quickstudy.pictures import save_pictures
+from quickstudy import registry
+from quickstudy.cli.options import make_options, options_of
+from quickstudy.cli.terminal import ProgressLine
+from quickstudy.core.batch import TaskBatch
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import Draws, MetaLearner
+from quickstudy.core.picture import save_pictures
+from quickstudy.core.seeding import fold
 from quickstudy.report import save_examples
-from quickstudy.runs import Run
-from quickstudy.seeding import fold
-from quickstudy.tasks.batch import TaskBatch
-from quickstudy.terminal import ProgressLine
-from quickstudy.training import train
+from quickstudy.training import distributed
+from quickstudy.training.evaluation import Result, adapt_steps, evaluate
+from quickstudy.training.loop import train
+from quickstudy.training.runs import Run
 
 PRESETS = ("demo", "quick", "paper")
 

@@ -17,18 +17,18 @@ from typing import Any
 import tyro
 
 from quickstudy import registry
-from quickstudy.assemble import PRESETS, Choice, split_options, train_and_test
-from quickstudy.comparison import compare
-from quickstudy.distributed import pick_device
-from quickstudy.errors import DataError, QuickstudyError, UsageError
-from quickstudy.evaluation import evaluate
-from quickstudy.few_images import classify_folder
-from quickstudy.learned_optimizer import pretrained_rule, rule_of_run
-from quickstudy.learners.base import MetaLearner
+from quickstudy.apply.comparison import compare
+from quickstudy.apply.few_images import classify_folder
+from quickstudy.apply.learned_optimizer import pretrained_rule, rule_of_run
+from quickstudy.cli.assemble import PRESETS, Choice, split_options, train_and_test
+from quickstudy.cli.terminal import result_text, table, tell
+from quickstudy.core.errors import DataError, QuickstudyError, UsageError
+from quickstudy.core.learner import MetaLearner
 from quickstudy.report import write_report
-from quickstudy.runs import Run
-from quickstudy.tasks.problems import HELD_OUT, TRAINED
-from quickstudy.terminal import result_text, table, tell
+from quickstudy.tasks.problems.problems import HELD_OUT, TRAINED
+from quickstudy.training.distributed import pick_device
+from quickstudy.training.evaluation import evaluate
+from quickstudy.training.runs import Run
 from quickstudy.version import __version__
 
 

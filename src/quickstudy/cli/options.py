@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import tyro
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 _PLAIN = (bool, int, float, str, type(None))
 

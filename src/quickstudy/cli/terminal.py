@@ -3,8 +3,8 @@
 import sys
 import time
 
-from quickstudy.evaluation import Result
-from quickstudy.meters import Progress
+from quickstudy.training.evaluation import Result
+from quickstudy.training.meters import Progress
 
 
 class ProgressLine:

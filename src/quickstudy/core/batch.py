@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ B_co = TypeVar("B_co", bound=Batch, covariant=True)
 
 @runtime_checkable
 class TaskDistribution(Protocol[B_co]):
-    """A distribution of tasks. ``sample`` is a pure function of its arguments (see ``quickstudy.seeding``)."""
+    """A distribution of tasks. ``sample`` is a pure function of its arguments (see ``quickstudy.core.seeding``)."""
 
     def sample(self, tasks: int, seed: int) -> B_co:
         """Draw ``tasks`` tasks; the same arguments always give the same batch."""

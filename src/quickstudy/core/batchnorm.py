@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from quickstudy import fused
-from quickstudy.errors import UsageError
+from quickstudy.core import fused
+from quickstudy.core.errors import UsageError
 
 Mode: TypeAlias = Literal["transductive", "support", "running"]
 Statistics: TypeAlias = tuple[tuple[Tensor, Tensor], ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 SPLITS = ("train", "val", "trainval", "test")
 

@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.errors import UsageError
 
 Parts = tuple[list[Tensor | None], dict[str, Tensor], dict[str, Tensor]]
 """The fields of a ``MetaGradient``."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from quickstudy.errors import RunError
+from quickstudy.core.errors import RunError
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from quickstudy import batchnorm
-from quickstudy.errors import UsageError
+from quickstudy.core import batchnorm
+from quickstudy.core.errors import UsageError
 
 Params: TypeAlias = dict[str, Tensor]
 """Parameters by name, each ``[tasks, ...]``."""
@@ -52,7 +52,7 @@ class TaskModel:
 
     Args:
         model: any module that maps ``[n, ...]`` to ``[n, ...]``.
-        bn: BatchNorm's mode, see ``quickstudy.batchnorm``.
+        bn: BatchNorm's mode, see ``quickstudy.core.batchnorm``.
         execution: ``loop`` (one task after the other, each on all cores), ``threads`` (tasks side by side, each on one
             core), ``vmap`` (all tasks in one set of operations), or ``auto``: the model's own way for a batch of tasks
             if it has one (``RunsTasks``), vmap on GPUs and for models without convolutions, recurrent cells and

@@ -35,7 +35,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 _aten = torch.ops.aten
 
@@ -56,7 +56,7 @@ def conv_block(
 ) -> Float[Tensor, "n out h2 w2"]:
     """Convolution (stride 1), ``F.batch_norm``, ReLU and, if ``pool``, 2x2 max-pooling, step by step.
 
-    ``quickstudy.batchnorm.BatchNormAs`` puts ``normalised_by_batch`` in its place where that is faster.
+    ``quickstudy.core.batchnorm.BatchNormAs`` puts ``normalised_by_batch`` in its place where that is faster.
     """
     if has_torch_function_unary(x):
         args = (x, weight, bias, running_mean, running_var, norm_weight, norm_bias, training, momentum, eps, padding)

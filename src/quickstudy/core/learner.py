@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Protocol, TypeAlias, final, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from quickstudy.compiled import run_compiled
-from quickstudy.losses import TaskLoss
-from quickstudy.parallel import pieces, run_pieces
-from quickstudy.pictures import Picture
+from quickstudy.core.compiled import run_compiled
+from quickstudy.core.losses import TaskLoss
+from quickstudy.core.parallel import pieces, run_pieces
+from quickstudy.core.picture import Picture
 
 Solver: TypeAlias = Callable[[Tensor], Tensor]
 """``solver(x [tasks, n, ...]) -> predictions [tasks, n, ...]``, attached to the graph where grad mode was on."""

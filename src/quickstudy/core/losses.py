@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 TaskLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """``loss(predictions [n, ...], targets [n, ...]) -> scalar`` of ONE task, as ``F.cross_entropy`` and ``F.mse_loss``."""

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quickstudy.errors import RunError
+from quickstudy.core.errors import RunError
 
 
 def pack(tree: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.errors import UsageError
 
 
 def pad(tasks: Sequence[Examples]) -> Examples:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from quickstudy.tasks.batch import Batch
+from quickstudy.core.batch import Batch
 
 B = TypeVar("B", bound=Batch)
 M = TypeVar("M", bound=nn.Module)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quickstudy.errors import RunError
-from quickstudy.files import write_atomic
+from quickstudy.core.errors import RunError
+from quickstudy.core.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

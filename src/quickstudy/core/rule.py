@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.functional import Params
+from quickstudy.core.functional import Params
 
 
 class UpdateRule(nn.Module, ABC):

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
-from quickstudy.rules import UpdateRule, UsesLosses
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule, UsesLosses
 
 Objective = Callable[[Params, int], Float[Tensor, " tasks"]]
 """``objective(params, step) -> losses [tasks]``, each a function of its own task's parameters only."""

@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.tasks.batch import Batch
+from quickstudy.core.batch import Batch
+from quickstudy.core.errors import UsageError
 
 B = TypeVar("B", bound=Batch)
 

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy import distributed
-from quickstudy.errors import UsageError
-from quickstudy.learners.base import AdaptsInSteps, MetaLearner, ScoresTasks, Solver
-from quickstudy.losses import score_name, task_losses, task_scores
-from quickstudy.parallel import pieces, run_pieces
-from quickstudy.seeding import fold
-from quickstudy.tasks.batch import Examples, TaskDistribution
+from quickstudy.core.batch import Examples, TaskDistribution
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import AdaptsInSteps, MetaLearner, ScoresTasks, Solver
+from quickstudy.core.losses import score_name, task_losses, task_scores
+from quickstudy.core.parallel import pieces, run_pieces
+from quickstudy.core.seeding import fold
+from quickstudy.training import distributed
 
 BLOCK = 25
 """Tasks drawn at a time. Fixed, so that the tasks of an evaluation depend on its seed and number only."""

@@ -15,17 +15,18 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from quickstudy import distributed, registry
-from quickstudy.errors import DivergedError, RunError, UsageError
-from quickstudy.evaluation import evaluate
-from quickstudy.interruption import interruptible
-from quickstudy.learners.base import MetaLearner, Metrics
-from quickstudy.losses import larger_is_better
-from quickstudy.meters import Clock, Progress, Window
-from quickstudy.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
-from quickstudy.runs import Checkpoint, Run, load_weights, machine
-from quickstudy.seeding import fold
-from quickstudy.tasks.batch import TaskDistribution
+from quickstudy import registry
+from quickstudy.core.batch import TaskDistribution
+from quickstudy.core.errors import DivergedError, RunError, UsageError
+from quickstudy.core.learner import MetaLearner, Metrics
+from quickstudy.core.losses import larger_is_better
+from quickstudy.core.seeding import fold
+from quickstudy.training import distributed
+from quickstudy.training.evaluation import evaluate
+from quickstudy.training.interruption import interruptible
+from quickstudy.training.meters import Clock, Progress, Window
+from quickstudy.training.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
+from quickstudy.training.runs import Checkpoint, Run, load_weights, machine
 
 
 def train(

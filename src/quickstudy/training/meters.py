@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from quickstudy.learners.base import Metrics
+from quickstudy.core.learner import Metrics
 
 
 @dataclass(frozen=True)

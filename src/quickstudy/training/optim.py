@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR, LRScheduler
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 MakeSchedule: TypeAlias = Callable[[torch.optim.Optimizer], LRScheduler]

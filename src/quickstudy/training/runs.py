@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from quickstudy import registry
-from quickstudy.errors import RunError
-from quickstudy.files import read_json, write_atomic, write_json
-from quickstudy.learners.base import MetaLearner
-from quickstudy.packing import pack, to_save, unpack
+from quickstudy.core.errors import RunError
+from quickstudy.core.files import read_json, write_atomic, write_json
+from quickstudy.core.learner import MetaLearner
+from quickstudy.core.packing import pack, to_save, unpack
 from quickstudy.version import __version__
 
 FORMAT = 1

@@ -8,8 +8,8 @@ import torch
 from torch.func import grad, jacrev
 
 import quickstudy as qs
-from quickstudy.learners.shaping import dice, dice_objective, lookahead, taylor
-from quickstudy.tasks.games import values
+from quickstudy.learners.agents.shaping import dice, dice_objective, lookahead, taylor
+from quickstudy.tasks.games.iterated import values
 
 TASKS = qs.tasks.IteratedGames()
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.assemble import Choice
-from quickstudy.learners._rl import Episodes, advantages, baseline, dice, gae
-from quickstudy.learners._trust import conjugate_gradients, trust_region_step
+from quickstudy.cli.assemble import Choice
+from quickstudy.learners.agents._trust import conjugate_gradients, trust_region_step
+from quickstudy.learners.agents.episodes import Episodes, advantages, baseline, dice, gae
 from quickstudy.nets.policies import Categorical, Gaussian
 from quickstudy.testing import gradient
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.learners.shaping import taylor
+from quickstudy.learners.agents.shaping import taylor
 
 TASKS = qs.tasks.IteratedGames(noise=0.1)
 

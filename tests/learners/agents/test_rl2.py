@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.assemble import Choice
-from quickstudy.seeding import generator
-from quickstudy.tasks.bandits import BanditBatch
-from quickstudy.tasks.environments import seeds_of
+from quickstudy.cli.assemble import Choice
+from quickstudy.core.seeding import generator
+from quickstudy.tasks.environments.bandits import BanditBatch
+from quickstudy.tasks.environments.base import seeds_of
 from quickstudy.testing import gradient
 
 

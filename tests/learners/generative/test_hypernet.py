@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.functional import TaskModel
-from quickstudy.learners.hypernet import Hypernet
-from quickstudy.nets.generator import ParameterGenerator
+from quickstudy.core.functional import TaskModel
+from quickstudy.learners.generative.hypernet import Hypernet
+from quickstudy.nets.generators.generator import ParameterGenerator
 from quickstudy.tasks import Examples
 from quickstudy.testing import check_learner, double
 

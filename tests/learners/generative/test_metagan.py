@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.learners._discriminators import discriminator_losses, log_odds
-from quickstudy.nets.fakes import FakeGenerator
+from quickstudy.learners.generative._discriminators import discriminator_losses, log_odds
+from quickstudy.nets.generators.fakes import FakeGenerator
 from quickstudy.testing import check_learner, double
 
 

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.learners._ensembles import variety_of
-from quickstudy.learners.hypernet import Hypernet
-from quickstudy.learners.solver_gan import SolverGAN
-from quickstudy.nets.critic import SolverCritic, Spectral, hinge
+from quickstudy.learners.generative._ensembles import variety_of
+from quickstudy.learners.generative.hypernet import Hypernet
+from quickstudy.learners.generative.solver_gan import SolverGAN
+from quickstudy.nets.generators.critic import SolverCritic, Spectral, hinge
 from quickstudy.tasks import Examples
 from quickstudy.testing import double
 

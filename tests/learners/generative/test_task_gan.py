@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 import quickstudy as qs
-from quickstudy.learners._average import MovingAverage
-from quickstudy.learners._drawn_sets import GRID, by_class, energy_distance, varieties
-from quickstudy.learners._set_opinions import opinions, slope_penalty
+from quickstudy.learners.generative._average import MovingAverage
+from quickstudy.learners.generative._drawn_sets import GRID, by_class, energy_distance, varieties
+from quickstudy.learners.generative._set_opinions import opinions, slope_penalty
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import double
 

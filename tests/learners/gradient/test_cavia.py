@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.functional import TaskModel
-from quickstudy.learners.inner import InnerLoop
-from quickstudy.losses import judge
+from quickstudy.core.functional import TaskModel
+from quickstudy.core.losses import judge
+from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import check_learner, double
 

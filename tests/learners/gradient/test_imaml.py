@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.learners.imaml import conjugate_gradients
+from quickstudy.learners.gradient.imaml import conjugate_gradients
 from quickstudy.tasks import Examples, TaskBatch
 
 

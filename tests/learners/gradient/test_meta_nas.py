@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 import quickstudy as qs
+from quickstudy.core.seeding import generator
 from quickstudy.nets import Genotype
-from quickstudy.seeding import generator
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import double
 

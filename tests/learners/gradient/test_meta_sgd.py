@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.losses import task_losses
+from quickstudy.core.losses import task_losses
 from quickstudy.testing import double, gradient
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.losses import task_losses
+from quickstudy.core.losses import task_losses
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import check_learner, double, gradient
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.learners.incontext import ABSENT, Standardise
+from quickstudy.learners.in_context.incontext import ABSENT, Standardise
 
 
 @pytest.fixture(autouse=True)

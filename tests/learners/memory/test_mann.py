@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.learners import _streams as streams
+from quickstudy.core import pad
 from quickstudy.learners import by_instance
-from quickstudy.tasks import pad
+from quickstudy.learners.memory import streams
 from quickstudy.testing import check_learner, double
 
 MEMORIES = ["lrua", "ntm", "lstm"]

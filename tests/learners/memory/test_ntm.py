@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.assemble import Choice
+from quickstudy.cli.assemble import Choice
 from quickstudy.nets import read
 from quickstudy.tasks import AssociativeRecall, Copy, RepeatCopy
 from quickstudy.testing import check_learner

@@ -6,8 +6,8 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.few_images import classify_folder
-from quickstudy.learners.metric import class_means, feature_shape, one_hot
+from quickstudy.apply.few_images import classify_folder
+from quickstudy.learners.metric.base import class_means, feature_shape, one_hot
 
 METRIC = {name: registry.load("learners", name) for name in ("protonet", "matching", "relation", "r2d2")}
 

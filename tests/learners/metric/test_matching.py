@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.learners.matching import FullContext, log_label_attention
+from quickstudy.learners.metric.matching import FullContext, log_label_attention
 from quickstudy.testing import check_learner
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.learners.r2d2 import ridge_regression
+from quickstudy.learners.metric.r2d2 import ridge_regression
 
 
 @pytest.mark.parametrize(("n", "f"), [(3, 8), (8, 3)])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.learners.relation import relation_loss
+from quickstudy.learners.metric.relation import relation_loss
 from quickstudy.testing import check_learner
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.learners._optimizer_pictures import GRID, updates
-from quickstudy.learners._unrolled import CEILING, evolved, truncated
+from quickstudy.learners.optimizers._unrolled import CEILING, evolved, truncated
+from quickstudy.report.pictures.optimizers import GRID, updates
 from quickstudy.rules import LearnedAdam
 from quickstudy.testing import gradient, gradient_is_the_derivative
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 import quickstudy as qs
 from quickstudy.nets import OPERATIONS, CellNet, Conv4, Genotype, RelaxedCellNet, fit_width
-from quickstudy.nets.genotype import Edge
+from quickstudy.nets.backbones.genotype import Edge
 from quickstudy.testing import check_learner
 
 CELL = "conv3@0,max3@0+sep5@1,avg3@0+skip@1+sep3@2"

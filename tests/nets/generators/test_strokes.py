@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import torch
 
-from quickstudy.nets.class_images import ImageGenerator, SetCritic, bend
-from quickstudy.nets.strokes import StrokeGenerator, lengths, splat, splines
+from quickstudy.nets.generators.class_images import ImageGenerator, SetCritic, bend
+from quickstudy.nets.generators.strokes import StrokeGenerator, lengths, splat, splines
 
 
 def test_a_spline_of_four_points_is_a_bezier_curve():

@@ -8,7 +8,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy.nets import NTM, Cell, LSTMCell, read, repeat
-from quickstudy.nets.ntm import NTMState
+from quickstudy.nets.memory.ntm import NTMState
 
 SHAPES = [(1, 1, 1), (2, 1, 2), (1, 3, 1), (2, 2, 0)]
 

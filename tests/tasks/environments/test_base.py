@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.tasks.environments import lots
+from quickstudy.tasks.environments.base import lots
 
 DISTRIBUTIONS = [qs.tasks.Bandits(arms=3), qs.tasks.TabularMDPs(states=4, actions=3, horizon=3), qs.tasks.Navigation()]
 

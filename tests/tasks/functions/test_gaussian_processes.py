@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.losses import mean_of, spread_of, task_losses
+from quickstudy.core.losses import mean_of, spread_of, task_losses
 from quickstudy.tasks import GaussianProcesses
 
 KERNELS = ("rbf", "matern52", "periodic")

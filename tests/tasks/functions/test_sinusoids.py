@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 from quickstudy.tasks import Sinusoids, TaskDistribution
 
 

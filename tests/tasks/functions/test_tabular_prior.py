@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.tasks._random_tables import every_class, support_first
+from quickstudy.tasks.functions._random_tables import every_class, support_first
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.opponents import OPPONENTS, STRATEGIES
-from quickstudy.tasks.games import GAMES, values, visits
+from quickstudy.tasks.games.iterated import GAMES, values, visits
+from quickstudy.tasks.games.opponents import OPPONENTS, STRATEGIES
 
 
 def certain(*moves):

@@ -16,15 +16,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from quickstudy.errors import DataError
-from quickstudy.tasks import Omniglot, _omniglot_files, _omniglot_splits
-from quickstudy.tasks._cache import prepared
+from quickstudy.core.errors import DataError
+from quickstudy.tasks import Omniglot
+from quickstudy.tasks.images import _omniglot_splits, omniglot_files
+from quickstudy.tasks.images._cache import prepared
 
-SOURCE = Path(_omniglot_files.__file__).parents[2]
+SOURCE = Path(omniglot_files.__file__).parents[3]
 CHILD = """
 import hashlib, os, sys, time
 from pathlib import Path
-from quickstudy.tasks import Omniglot, _cache, _omniglot_files as files, _omniglot_splits as splits
+from quickstudy.tasks import Omniglot
+from quickstudy.tasks.images import _cache, _omniglot_splits as splits, omniglot_files as files
 files.PARTS = tuple(files.Part(part.name, "", 2, 6) for part in files.PARTS)
 splits.MAML_SIZES = (6, 2, 4)
 log, mode = Path(sys.argv[2]), sys.argv[3]
@@ -113,9 +115,9 @@ def server(tiny: Path, zips: Callable[[Path], Path], tmp_path: Path, monkeypatch
     folder = zips(tmp_path / "served")
     parts = [
         replace(part, md5=hashlib.md5((folder / f"{part.name}.zip").read_bytes()).hexdigest())
-        for part in _omniglot_files.PARTS
+        for part in omniglot_files.PARTS
     ]
-    monkeypatch.setattr(_omniglot_files, "PARTS", tuple(parts))
+    monkeypatch.setattr(omniglot_files, "PARTS", tuple(parts))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as http:
         url = f"http://127.0.0.1:{http.server_port}"

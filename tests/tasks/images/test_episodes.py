@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quickstudy.errors import DataError, UsageError
+from quickstudy.core.errors import DataError, UsageError
 from quickstudy.tasks import Episodes, Examples, TaskBatch, TaskDistribution, split_classes
-from quickstudy.tasks._affine import SHIFT, random_maps, warp
+from quickstudy.tasks.images.affine import SHIFT, random_maps, warp
 
 
 def tell_apart(sizes: list[int]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
-from quickstudy.errors import DataError, UsageError
+from quickstudy.core.errors import DataError, UsageError
 from quickstudy.tasks import Episodes, episodes_from
 
 N = 12

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from quickstudy.errors import DataError, UsageError
+from quickstudy.core.errors import DataError, UsageError
 from quickstudy.tasks import Glyphs, TaskDistribution
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from quickstudy.errors import DataError, UsageError
+from quickstudy.core.errors import DataError, UsageError
 from quickstudy.tasks import ImageFolder, TaskDistribution
 
 

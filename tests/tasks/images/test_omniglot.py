@@ -9,18 +9,19 @@ import pytest
 import torch
 from PIL import Image
 
-from quickstudy.errors import DataError, UsageError
-from quickstudy.tasks import Omniglot, TaskDistribution, _omniglot_files, _omniglot_splits
-from quickstudy.tasks._omniglot_files import Characters
-from quickstudy.tasks._omniglot_splits import split_characters
+from quickstudy.core.errors import DataError, UsageError
+from quickstudy.tasks import Omniglot, TaskDistribution
+from quickstudy.tasks.images import _omniglot_splits, omniglot_files
+from quickstudy.tasks.images._omniglot_splits import split_characters
+from quickstudy.tasks.images.omniglot_files import Characters
 
 Write = Callable[[Path], Path]
 
 
 @pytest.fixture(scope="session")
 def real(omniglot_data: Path) -> tuple[Characters, Path]:
-    root = _omniglot_files.find_root(omniglot_data)
-    return _omniglot_files.load_characters(root, 28), root
+    root = omniglot_files.find_root(omniglot_data)
+    return omniglot_files.load_characters(root, 28), root
 
 
 def test_characters_of_the_real_data(real: tuple[Characters, Path]) -> None:

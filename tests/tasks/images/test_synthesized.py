@@ -7,7 +7,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.seeding import generator
+from quickstudy.core.seeding import generator
 from quickstudy.tasks import Glyphs, Synthesized, TaskDistribution
 
 SHAPE = {"way": 3, "shot": 1, "query": 3}

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.tasks._problem_nets import ConvNets, MLPs, Transformers
-from quickstudy.tasks.problems import HELD_OUT, TRAINED, minibatch
+from quickstudy.tasks.problems._nets import ConvNets, MLPs, Transformers
+from quickstudy.tasks.problems.problems import HELD_OUT, TRAINED, minibatch
 
 HERE = [name for name in (*TRAINED, *HELD_OUT) if name != "omniglot"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import safetensors.torch
 
 from quickstudy import registry
-from quickstudy.errors import UsageError
-from quickstudy.files import write_atomic, write_json
-from quickstudy.learners.base import MetaLearner
-from quickstudy.packing import to_save
-from quickstudy.runs import Run, load_weights
+from quickstudy.core.errors import UsageError
+from quickstudy.core.files import write_atomic, write_json
+from quickstudy.core.learner import MetaLearner
+from quickstudy.core.packing import to_save
+from quickstudy.training.runs import Run, load_weights
 from quickstudy.version import __version__
 
 

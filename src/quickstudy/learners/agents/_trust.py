@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from quickstudy.functional import Params
+from quickstudy.core.functional import Params
 from quickstudy.nets.policies import Choices, divergence_of
 
 Vector = list[Tensor]

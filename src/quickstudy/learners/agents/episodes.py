@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from quickstudy.functional import Params
+from quickstudy.core.functional import Params
 from quickstudy.rules import UpdateRule
-from quickstudy.tasks.environments import Environments, lots
+from quickstudy.tasks.environments.base import Environments, lots
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.learners._game_pictures import draw_self_play
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver
-from quickstudy.learners.shaping import PlayedByTwo, dice, lookahead, taylor
-from quickstudy.pictures import Picture
-from quickstudy.tasks.games import GameBatch
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
+from quickstudy.core.picture import Picture
+from quickstudy.learners.agents.shaping import PlayedByTwo, dice, lookahead, taylor
+from quickstudy.report.pictures.games import draw_self_play
+from quickstudy.tasks.games.iterated import GameBatch
 
 Rule = Literal["naive", "lola", "lookahead", "dice"]
 RULES: tuple[Rule, ...] = ("naive", "lola", "lookahead", "dice")

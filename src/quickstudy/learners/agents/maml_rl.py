@@ -6,10 +6,10 @@ Equations (Finn et al. 2017, algorithm 3), for task i with returns R and episode
     phi_i = theta + alpha * grad J_i(theta; tau ~ pi_theta)             inner_steps times, each with new episodes
     theta <- a step up   mean_i J_i(phi_i; tau' ~ pi_phi_i)
 
-J(.; tau) is the DiCE objective (``_rl.dice``): its gradient is the policy gradient, and its second derivative, which
-the outer gradient meets in d phi_i / d theta, an estimate of that of the expected return; differentiating the policy
-gradient's usual surrogate once more would lose how theta decides what is seen (Foerster et al. 2018). Advantages come
-from a linear baseline fitted to each task's episodes, which leaves all those derivatives unbiased.
+J(.; tau) is the DiCE objective (``episodes.dice``): its gradient is the policy gradient, and its second derivative,
+which the outer gradient meets in d phi_i / d theta, an estimate of that of the expected return; differentiating the
+policy gradient's usual surrogate once more would lose how theta decides what is seen (Foerster et al. 2018). Advantages
+come from a linear baseline fitted to each task's episodes, which leaves all those derivatives unbiased.
 
 The outer step, by ``outer``:
 
@@ -36,16 +36,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
-from quickstudy.learners._rl import Episodes, FirstAndLater, advantages, dice, minus_mean, play
-from quickstudy.learners._rl_pictures import draw_paths
-from quickstudy.learners._trust import Vector, fisher_product, trust_region_step
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver, derivative
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
+from quickstudy.core.picture import Picture
+from quickstudy.core.unroll import unroll
+from quickstudy.learners.agents._trust import Vector, fisher_product, trust_region_step
+from quickstudy.learners.agents.episodes import Episodes, FirstAndLater, advantages, dice, minus_mean, play
 from quickstudy.nets.policies import Choices, Policy, divergence_of
-from quickstudy.pictures import Picture
-from quickstudy.tasks.environments import Environments
-from quickstudy.unroll import unroll
+from quickstudy.report.pictures.agents import draw_paths
+from quickstudy.tasks.environments.base import Environments
 
 Outer = Literal["trpo", "gradient", "reptile"]
 Credit = Literal["past", "own"]

@@ -27,12 +27,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.learners._game_pictures import draw_meta_agent
-from quickstudy.learners.base import LossLearner, Scalars, Solver
-from quickstudy.learners.shaping import taylor
-from quickstudy.pictures import Picture
-from quickstudy.tasks.games import GameBatch
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.picture import Picture
+from quickstudy.learners.agents.shaping import taylor
+from quickstudy.report.pictures.games import draw_meta_agent
+from quickstudy.tasks.games.iterated import GameBatch
 
 
 class MetaAgent(LossLearner):

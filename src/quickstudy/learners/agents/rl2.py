@@ -32,13 +32,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.learners._rl import gae
-from quickstudy.learners._rl_pictures import draw_learning
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver, derivative
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
+from quickstudy.core.picture import Picture
+from quickstudy.learners.agents.episodes import gae
 from quickstudy.nets.policies import RecurrentPolicy
-from quickstudy.pictures import Picture
-from quickstudy.tasks.environments import Environments, lots
+from quickstudy.report.pictures.agents import draw_learning
+from quickstudy.tasks.environments.base import Environments, lots
 
 DRAWN_TRIALS = 200  # per task: a picture of what the learner does, not of luck
 FIRST_STEPS = 10  # of a trial, at the start of a curriculum

@@ -14,16 +14,16 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode, describe
-from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.learners.base import Solver
-from quickstudy.learners.metric import FromFeatures, MetricLearner, feature_shape
-from quickstudy.learners.relation import RelationNet
-from quickstudy.losses import task_losses
+from quickstudy.core.batch import Examples
+from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
+from quickstudy.core.learner import Solver
+from quickstudy.core.losses import task_losses
+from quickstudy.core.unroll import unroll
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
+from quickstudy.learners.metric.relation import RelationNet
 from quickstudy.rules import SGD
-from quickstudy.tasks.batch import Examples
-from quickstudy.unroll import unroll
 
 
 def log_odds(logits: Float[Tensor, "tasks n outputs"]) -> Float[Tensor, "tasks n"]:

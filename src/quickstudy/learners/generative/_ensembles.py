@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quickstudy.functional import AdaptedModel, Params
-from quickstudy.learners.metric import check_tasks
-from quickstudy.nets.critic import SolverCritic
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.functional import AdaptedModel, Params
+from quickstudy.learners.metric.base import check_tasks
+from quickstudy.nets.generators.critic import SolverCritic
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from quickstudy.errors import DivergedError, UsageError
+from quickstudy.core.errors import DivergedError, UsageError
 
 VANISHED = 1e-3
 """Share of what is generated that the noise makes, below which the draws count as one and the same."""

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params, TaskModel, trainable
-from quickstudy.learners.heads import ABSENT, body_features, linear_head, means_by_class, prototype_head
-from quickstudy.learners.set_encoder import layers
-from quickstudy.nets.generator import FromZero, ParameterGenerator
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params, TaskModel, trainable
+from quickstudy.learners.gradient.heads import ABSENT, body_features, linear_head, means_by_class, prototype_head
+from quickstudy.learners.in_context.set_encoder import layers
+from quickstudy.nets.generators.generator import FromZero, ParameterGenerator
 
 Generates: TypeAlias = Literal["all", "head"]
 

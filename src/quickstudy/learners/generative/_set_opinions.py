@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.nets.class_images import SetCritic
-from quickstudy.nets.critic import hinge
+from quickstudy.nets.generators.class_images import SetCritic
+from quickstudy.nets.generators.critic import hinge
 
 
 class Opinions(NamedTuple):

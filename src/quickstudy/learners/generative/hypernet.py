@@ -9,9 +9,10 @@ Equations, for task i with support set S, features f(x) of the network under its
     a class's row     (w_k, b_k) = (2 r_k, -|r_k|^2) + s V u'([r_k, h])         of the head of a classification
     (theta, u, V ...) <- ... - beta * grad mean_i L'_i(phi_i)                   outer step
 
-V begins at zero (see ``quickstudy.nets.generator``): the first solver is the learned start, with a head of prototypes.
-A class's row depends on the class's own examples and the set of all, so renaming classes renames predictions. The
-head's own parameters in ``model`` say its size only. A class that a task does not have gets a logit of -1e9.
+V begins at zero (see ``quickstudy.nets.generators.generator``): the first solver is the learned start, with a head of
+prototypes. A class's row depends on the class's own examples and the set of all, so renaming classes renames
+predictions. The head's own parameters in ``model`` say its size only. A class that a task does not have gets a logit of
+-1e9.
 
 Where it differs from the papers: rows as in HyperNetworks, whose generated layers do not depend on data; that the
 support set says what is generated follows LEO and CNAPs, without LEO's latent optimization and CNAPs' pretrained body.
@@ -26,11 +27,11 @@ from typing import Any
 
 from torch import nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.functional import Execution
-from quickstudy.learners._generated import Generates, SolverGenerator
-from quickstudy.learners.inner import GradientLearner, InnerLoop
-from quickstudy.losses import TaskLoss
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.functional import Execution
+from quickstudy.core.losses import TaskLoss
+from quickstudy.learners.generative._generated import Generates, SolverGenerator
+from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
 from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
@@ -49,9 +50,9 @@ class Hypernet(GradientLearner):
         inner_steps: gradient steps after the generation that it is trained for, >= 0; more may be taken in the test.
         order: 2 differentiates through these steps' gradients, 1 takes them as constants.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -2,7 +2,7 @@
 so has to draw its boundaries close around the classes. What adapts is a network as in MAML, or a relation network.
 
 Equations (Zhang et al. 2018), for a task with support S and query Q of N classes, the generator G of
-``quickstudy.nets.fakes`` and an (N + 1)-way learner D, whose last class is "fake":
+``quickstudy.nets.generators.fakes`` and an (N + 1)-way learner D, whose last class is "fake":
 
     L_D(D; X, F) = - mean_{(x, y) in X} log p_D(y | x, real)                                 what it was for
                    - a (mean_{x in X} log p_D(real | x) + mean_{x in F} log p_D(fake | x))   real or fake
@@ -33,26 +33,26 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution
-from quickstudy.learners._discriminators import (
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Execution
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
+from quickstudy.core.losses import judge
+from quickstudy.core.picture import Picture
+from quickstudy.core.seeding import generator
+from quickstudy.learners.generative._discriminators import (
     AdaptedDiscriminator,
     Classes,
     RelationDiscriminator,
     discriminator_losses,
     log_odds,
 )
-from quickstudy.learners._ensembles import variety_of
-from quickstudy.learners._gan_health import GanHealth
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver
-from quickstudy.learners.maml import MAML
-from quickstudy.learners.relation import RelationNet
-from quickstudy.losses import judge
-from quickstudy.nets.fakes import FakeGenerator
-from quickstudy.pictures import Picture
-from quickstudy.seeding import generator
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.learners.generative._ensembles import variety_of
+from quickstudy.learners.generative._gan_health import GanHealth
+from quickstudy.learners.gradient.maml import MAML
+from quickstudy.learners.metric.relation import RelationNet
+from quickstudy.nets.generators.fakes import FakeGenerator
 
 
 class MetaGAN(MetaLearner):
@@ -75,9 +75,9 @@ class MetaGAN(MetaLearner):
         generator_filters: channels of the generator's convolutions.
         fail_after: steps in a row with fakes all the same, or with a learner that is never deceived, after which
             training stops with an error (0: never).
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: all in training.
 
     Raises:
@@ -234,7 +234,7 @@ class MetaGAN(MetaLearner):
 
     def draw(self, batch: TaskBatch) -> Sequence[Picture]:
         """Support sets and the fakes that were made for them; of examples that are no images there is no picture."""
-        from quickstudy.learners._fake_pictures import draw_fakes
+        from quickstudy.report.pictures.fakes import draw_fakes
 
         return draw_fakes(self, batch)
 

@@ -1,8 +1,8 @@
 """SolverGAN: a generator writes solvers from the support set and noise, and a critic compares what they compute with
 what solvers compute that gradient descent found. Several draws are an ensemble, whose disagreement is an uncertainty.
 
-Equations, for task i with support set S, query Q and the generator G of ``quickstudy.learners.hypernet``, which takes
-noise z beside the embedding h of S; F(phi) are the predictions of a solver phi for the inputs of Q:
+Equations, for task i with support set S, query Q and the generator G of ``quickstudy.learners.generative.hypernet``,
+which takes noise z beside the embedding h of S; F(phi) are the predictions of a solver phi for the inputs of Q:
 
     generated         phi_d = G(S, z_d),  z_d ~ N(0, I),  d = 1 ... draws
     found             phi*  = theta - alpha * grad L(theta), ``real_steps`` times, from the learned start theta,
@@ -34,23 +34,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.learners._ensembles import Ensemble, Opinion, always, each_task, variety_of
-from quickstudy.learners._gan_health import GanHealth
-from quickstudy.learners._generated import Embedding, Generates, SolverGenerator
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, derivative
-from quickstudy.learners.heads import body_features
-from quickstudy.learners.hypernet import Hypernet
-from quickstudy.learners.inner import InnerLoop
-from quickstudy.losses import TaskLoss, judge
-from quickstudy.nets.critic import SolverCritic, hinge
-from quickstudy.pictures import Picture
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.losses import TaskLoss, judge
+from quickstudy.core.picture import Picture
+from quickstudy.core.seeding import generator
+from quickstudy.learners.generative._ensembles import Ensemble, Opinion, always, each_task, variety_of
+from quickstudy.learners.generative._gan_health import GanHealth
+from quickstudy.learners.generative._generated import Embedding, Generates, SolverGenerator
+from quickstudy.learners.generative.hypernet import Hypernet
+from quickstudy.learners.gradient.heads import body_features
+from quickstudy.learners.gradient.inner import InnerLoop
+from quickstudy.nets.generators.critic import SolverCritic, hinge
 from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
-from quickstudy.seeding import generator
-from quickstudy.tasks.batch import Examples, TaskBatch
 
 
 class SolverGAN(MetaLearner):
@@ -76,9 +76,9 @@ class SolverGAN(MetaLearner):
         inner_lr: step size of gradient steps after the generation, > 0.
         inner_steps: gradient steps after the generation, of first order, >= 0; more may be taken in the test.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: all in training.
 
     Raises:
@@ -253,7 +253,7 @@ class SolverGAN(MetaLearner):
 
     def draw(self, batch: TaskBatch) -> Sequence[Picture]:
         """The families of functions generated for 1, 2 and 5 points; of other tasks than curves there is no picture."""
-        from quickstudy.learners._family_pictures import draw_family
+        from quickstudy.report.pictures.families import draw_family
 
         return draw_family(self, batch)
 

@@ -2,7 +2,7 @@
 whether they are real and of one class. A point in the space of class codes is a new class, to learn from.
 
 Equations, for a class code u and drawing codes z_1 .. z_k, all from N(0, I), G and D of
-``quickstudy.nets.class_images``; A are random affine maps and quarter turns, one for each task:
+``quickstudy.nets.generators.class_images``; A are random affine maps and quarter turns, one for each task:
 
     made         M = {G(u, z_1) .. G(u, z_k)}
     real         R = k drawings of a class of the task
@@ -38,19 +38,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.learners._average import MovingAverage
-from quickstudy.learners._drawn_sets import by_class, energy_distance, turned, varieties
-from quickstudy.learners._gan_health import GanHealth
-from quickstudy.learners._set_opinions import embed, opinions, slope_penalty
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, Solver
-from quickstudy.losses import task_losses
-from quickstudy.nets.class_images import ImageGenerator, SetCritic
-from quickstudy.nets.strokes import StrokeGenerator
-from quickstudy.pictures import Picture
-from quickstudy.seeding import generator
-from quickstudy.tasks._affine import random_maps, warp
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
+from quickstudy.core.losses import task_losses
+from quickstudy.core.picture import Picture
+from quickstudy.core.seeding import generator
+from quickstudy.learners.generative._average import MovingAverage
+from quickstudy.learners.generative._drawn_sets import by_class, energy_distance, turned, varieties
+from quickstudy.learners.generative._gan_health import GanHealth
+from quickstudy.learners.generative._set_opinions import embed, opinions, slope_penalty
+from quickstudy.nets.generators.class_images import ImageGenerator, SetCritic
+from quickstudy.nets.generators.strokes import StrokeGenerator
+from quickstudy.tasks.images.affine import random_maps, warp
 
 SCORED = 20  # made classes that a task's are compared with
 
@@ -252,7 +252,7 @@ class TaskGAN(MetaLearner):
 
     def draw(self, batch: TaskBatch) -> Sequence[Picture]:
         """Drawings of generated classes beside real ones, and the way from one class to another."""
-        from quickstudy.learners._class_pictures import class_sheet, class_walk
+        from quickstudy.report.pictures.classes import class_sheet, class_walk
 
         return [class_sheet(self, batch), class_walk(self)]
 

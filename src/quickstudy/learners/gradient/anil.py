@@ -18,11 +18,11 @@ from typing import Any
 
 from torch import nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.functional import Execution, head_names
-from quickstudy.learners.inner import GradientLearner, InnerLoop
-from quickstudy.learners.maml import MAML
-from quickstudy.losses import TaskLoss
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.functional import Execution, head_names
+from quickstudy.core.losses import TaskLoss
+from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
+from quickstudy.learners.gradient.maml import MAML
 from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
@@ -37,9 +37,9 @@ class ANIL(GradientLearner):
         inner_steps: gradient steps per task, >= 0.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -26,15 +26,15 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode, describe
-from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel, trainable
-from quickstudy.learners.base import LossLearner, Scalars
-from quickstudy.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
+from quickstudy.core.learner import LossLearner, Scalars
+from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.unroll import unroll
 from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
-from quickstudy.tasks.batch import Examples, TaskBatch
-from quickstudy.unroll import unroll
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 _LAYERS = (*_NORMS, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -54,9 +54,9 @@ class CAVIA(LossLearner):
         inner_steps: gradient steps per task, >= 0.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -17,11 +17,11 @@ from typing import Any
 
 from torch import nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.functional import Execution
-from quickstudy.learners.inner import GradientLearner, InnerLoop
-from quickstudy.learners.maml import MAML
-from quickstudy.losses import TaskLoss
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.functional import Execution
+from quickstudy.core.losses import TaskLoss
+from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
+from quickstudy.learners.gradient.maml import MAML
 from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
@@ -34,9 +34,9 @@ class FOMAML(GradientLearner):
         inner_lr: step size alpha of the inner gradient steps, > 0.
         inner_steps: gradient steps per task, >= 0.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

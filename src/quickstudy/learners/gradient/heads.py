@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Statistics
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params, TaskModel, head_names, trainable
+from quickstudy.core.batchnorm import Statistics
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params, TaskModel, head_names, trainable
 
 ABSENT = -1e9  # the bias of a class without examples: no probability, and no gradient either
 

@@ -22,15 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars
-from quickstudy.learners.inner import InnerLoop
-from quickstudy.losses import TaskLoss, judge, task_losses
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars
+from quickstudy.core.losses import TaskLoss, judge, task_losses
+from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.registry import is_regression
 from quickstudy.rules import UpdateRule
-from quickstudy.tasks.batch import Examples, TaskBatch
 
 
 class IMAML(MetaLearner):
@@ -44,9 +44,9 @@ class IMAML(MetaLearner):
         cg_steps: steps of conjugate gradients, >= 0; 0 takes the query's gradient as it is (first-order MAML's).
         cg_damping: added to lambda in the equation that conjugate gradients solve, >= 0; 0 is the paper's equation.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -7,14 +7,14 @@ from typing import final
 
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode, describe
-from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel, trainable
-from quickstudy.learners.base import LossLearner, Scalars
-from quickstudy.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
+from quickstudy.core.learner import LossLearner, Scalars
+from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.unroll import unroll
 from quickstudy.rules import UpdateRule
-from quickstudy.tasks.batch import Examples, TaskBatch
-from quickstudy.unroll import unroll
 
 
 @dataclass(frozen=True)

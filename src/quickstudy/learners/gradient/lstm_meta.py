@@ -23,11 +23,11 @@ from typing import Any
 
 from torch import nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.functional import Execution
-from quickstudy.learners.inner import GradientLearner, InnerLoop
-from quickstudy.learners.reptile import Minibatches
-from quickstudy.losses import TaskLoss
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.functional import Execution
+from quickstudy.core.losses import TaskLoss
+from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
+from quickstudy.learners.gradient.reptile import Minibatches
 from quickstudy.registry import is_regression
 from quickstudy.rules import LSTMGates
 
@@ -43,9 +43,9 @@ class LSTMMetaLearner(GradientLearner):
         keep_bias: (low, high) of the uniform distribution from which the forget gate's bias starts.
         step_bias: the same for the input gate's bias: sigmoid of it is about the step size at the start.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -24,15 +24,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode, Statistics, describe
-from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel, trainable
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, derivative
-from quickstudy.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode, Statistics, describe
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.unroll import unroll
 from quickstudy.registry import is_regression
 from quickstudy.rules import PerStep
-from quickstudy.tasks.batch import Examples, TaskBatch
-from quickstudy.unroll import unroll
 
 _MOMENTUM = 0.1
 
@@ -51,9 +51,9 @@ class MAMLPlusPlus(MetaLearner):
         per_step_statistics: outside training, normalise queries by running statistics of the step (of the queries seen
             in training) in place of their own; needs ``bn`` transductive.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -13,8 +13,9 @@ Equations (Lian et al. 2020, sections 3.2 and 3.3), for weights w, architecture 
 The temperature falls over the outer steps, so that the mixtures become single operations and pruning changes little
 (Elsken et al. 2020 call it soft pruning). ``genotype`` is the cell that theta itself stands for, to be trained anew.
 
-Where it differs from the papers: the cells of ``quickstudy.nets.cell_net``; theta and w go by the same outer optimizer;
-the temperature falls geometrically; nodes keep ``keep`` edges by their rank (the second paper anneals these, too).
+Where it differs from the papers: the cells of ``quickstudy.nets.backbones.cell_net``; theta and w go by the same outer
+optimizer; the temperature falls geometrically; nodes keep ``keep`` edges by their rank (the second paper anneals these,
+too).
 
 References: Lian, Zheng, Xu, Lu, Lin, Zhao, Huang, Gao: Towards Fast Adaptation of Neural Architectures with Meta
 Learning (T-NAS). ICLR 2020. Elsken, Staffler, Metzen, Hutter: Meta-Learning of Neural Architectures for Few-Shot
@@ -28,18 +29,18 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.learners._cell_pictures import draw_search
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars, derivative
-from quickstudy.learners.inner import InnerLoop
-from quickstudy.losses import TaskLoss, judge
-from quickstudy.nets.cell_net import RelaxedCellNet
-from quickstudy.nets.genotype import OPERATIONS, Genotype
-from quickstudy.pictures import Picture
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.losses import TaskLoss, judge
+from quickstudy.core.picture import Picture
+from quickstudy.learners.gradient.inner import InnerLoop
+from quickstudy.nets.backbones.cell_net import RelaxedCellNet
+from quickstudy.nets.backbones.genotype import OPERATIONS, Genotype
+from quickstudy.report.pictures.cells import draw_search
 from quickstudy.rules import SGD, UpdateRule
-from quickstudy.tasks.batch import Examples, TaskBatch
 
 THETA = "theta"
 
@@ -62,9 +63,9 @@ class MetaNAS(MetaLearner):
         temperatures: where the temperature starts and where it ends, > 0.
         anneal: outer steps over which it falls (0: it stays where it starts).
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive`` or ``support`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive`` or ``support`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

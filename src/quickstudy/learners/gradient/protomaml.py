@@ -21,15 +21,15 @@ from typing import Any
 
 from torch import nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, Params, TaskModel
-from quickstudy.learners.heads import body_features, linear_head, means_by_class, prototype_head
-from quickstudy.learners.inner import GradientLearner, InnerLoop
-from quickstudy.learners.maml import MAML
-from quickstudy.losses import TaskLoss
+from quickstudy.core.batch import Examples
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Execution, Params, TaskModel
+from quickstudy.core.losses import TaskLoss
+from quickstudy.learners.gradient.heads import body_features, linear_head, means_by_class, prototype_head
+from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
+from quickstudy.learners.gradient.maml import MAML
 from quickstudy.rules import SGD
-from quickstudy.tasks.batch import Examples
 
 
 class ProtoMAML(GradientLearner):
@@ -42,9 +42,9 @@ class ProtoMAML(GradientLearner):
         inner_steps: gradient steps per task, >= 0; 0 is the prototypical network.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, or ``loss(logits, labels) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -21,16 +21,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import AdaptedModel, Execution, TaskModel
-from quickstudy.learners.base import MetaGradient, MetaLearner, Scalars
-from quickstudy.learners.inner import InnerLoop
-from quickstudy.losses import TaskLoss, judge
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import AdaptedModel, Execution, TaskModel
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars
+from quickstudy.core.losses import TaskLoss, judge
+from quickstudy.core.seeding import generator
+from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.registry import is_regression
 from quickstudy.rules import SGD, Adam
-from quickstudy.seeding import generator
-from quickstudy.tasks.batch import Examples, TaskBatch
 
 
 class Reptile(MetaLearner):
@@ -45,9 +45,9 @@ class Reptile(MetaLearner):
         eval_batch: the same for ``adapt`` (None: as ``inner_batch``).
         inner_optimizer: ``adam`` (with beta1 = 0, as the paper) or ``sgd``.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

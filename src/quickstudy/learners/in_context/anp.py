@@ -28,10 +28,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, feature_shape, ways
-from quickstudy.learners.set_encoder import Attention, Decoder, Encoder, check_options, groups
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.learners.in_context.set_encoder import Attention, Decoder, Encoder, check_options, groups
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, ways
 from quickstudy.registry import is_regression
 
 
@@ -47,9 +47,9 @@ class ANP(MetricLearner):
         heads: of the attention.
         self_attention: whether the support examples attend to one another before they are read.
         min_spread: least spread of a regression's predictions, in units of y, between 0 and 1.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -25,10 +25,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, ways
-from quickstudy.learners.set_encoder import Decoder, Encoder, check_options, groups, mean_of_groups
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.learners.in_context.set_encoder import Decoder, Encoder, check_options, groups, mean_of_groups
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, ways
 from quickstudy.registry import is_regression
 
 
@@ -42,9 +42,9 @@ class CNP(MetricLearner):
         width: of the code and of the hidden layers of encoder and decoder.
         depth: linear layers of encoder and decoder each.
         min_spread: least spread of a regression's predictions, in units of y, between 0 and 1.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

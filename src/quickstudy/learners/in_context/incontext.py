@@ -32,13 +32,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, feature_shape, ways
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.core.pad import present
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, ways
 from quickstudy.nets.context import ContextTransformer
 from quickstudy.registry import is_regression
-from quickstudy.tasks.pad import present
 
 ABSENT = -1e4  # the logit of a class that a task of the batch does not have
 
@@ -58,9 +58,9 @@ class InContext(MetricLearner):
         groups: weightings of the features by which rows are compared.
         whitened: comparisons of rows whose features are whitened within classes; costs the number of features cubed.
         min_spread: least spread of a regression's predictions, in units of y.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.learners.metric import feature_shape
-from quickstudy.tasks.pad import present
+from quickstudy.core.errors import UsageError
+from quickstudy.core.pad import present
+from quickstudy.learners.metric.base import feature_shape
 
 
 class Encoder(nn.Module):

@@ -28,13 +28,13 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, feature_shape
-from quickstudy.nets.temporal import CausalAttention, CausalBlock, Chain, tc_block
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.core.pad import present
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
+from quickstudy.nets.memory.temporal import CausalAttention, CausalBlock, Chain, tc_block
 from quickstudy.registry import is_regression
-from quickstudy.tasks.pad import present
 
 
 class SNAIL(MetricLearner):
@@ -51,9 +51,9 @@ class SNAIL(MetricLearner):
         tc_filters: numbers that each dense block appends to a step.
         arrange: the order of the steps: ``sorted`` by the first number of their embedding, or as ``given``.
         loss: ``cross_entropy`` for labels, ``mse`` for values.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

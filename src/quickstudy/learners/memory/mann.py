@@ -2,7 +2,7 @@
 each belongs to before it is told. Adapting is reading the support set; learned is how to store and to recall.
 
 Equations (Santoro et al. 2016, sections 2 and 3), for a stream of examples x_1, x_2, ... of a task, the network h, the
-memory's cell (``quickstudy.nets.lrua``) and its state s_t, which starts anew in every task:
+memory's cell (``quickstudy.nets.memory.lrua``) and its state s_t, which starts anew in every task:
 
     o_t, s_t = cell([h(x_t), y_t-1], s_t-1)              y_0 = 0: the label comes a step late
     p_t      = softmax(W o_t + b)                        string labels: a softmax for each character
@@ -12,11 +12,11 @@ A solver reads the support set in the order in which it is given; each query is 
 same state. The meta-loss is that of one stream of support and query examples in random order (``stream=True``), or
 that of the queries alone after the support set in random order (``stream=False``).
 
-Where it differs from the paper: a stream's order and string labels follow from its examples (``learners/_streams.py``),
-so that an episode is always read the same way; strings are distinct within a task. The paper reads raw pixels (``--net
-flat``); any network does. With BatchNorm in mode ``transductive`` a stream is normalised as one batch before it is
-read. Padding (``quickstudy.tasks.pad``) leaves memory and last label as they were. What the memories leave open or
-differ in is in their own files.
+Where it differs from the paper: a stream's order and string labels follow from its examples
+(``learners/memory/streams.py``), so that an episode is always read the same way; strings are distinct within a task.
+The paper reads raw pixels (``--net flat``); any network does. With BatchNorm in mode ``transductive`` a stream is
+normalised as one batch before it is read. Padding (``quickstudy.tasks.pad``) leaves memory and last label as they were.
+What the memories leave open or differ in is in their own files.
 
 Reference: Santoro, Bartunov, Botvinick, Wierstra, Lillicrap: Meta-Learning with Memory-Augmented Neural Networks.
 ICML 2016.
@@ -30,18 +30,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode, describe
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners import _streams as streams
-from quickstudy.learners.base import LossLearner, Scalars, Solver
-from quickstudy.learners.metric import check_tasks, feature_shape
-from quickstudy.losses import judge
-from quickstudy.nets.cells import Cell, LSTMCell, State, repeat
-from quickstudy.nets.lrua import LRUA
-from quickstudy.pictures import Picture
-from quickstudy.tasks.batch import Examples, TaskBatch
-from quickstudy.tasks.pad import present
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.losses import judge
+from quickstudy.core.pad import present
+from quickstudy.core.picture import Picture
+from quickstudy.learners.memory import streams
+from quickstudy.learners.metric.base import check_tasks, feature_shape
+from quickstudy.nets.memory.cells import Cell, LSTMCell, State, repeat
+from quickstudy.nets.memory.lrua import LRUA
 
 Memory = Literal["lrua", "ntm", "lstm"]
 
@@ -69,9 +69,9 @@ class MANN(LossLearner):
         heads: read heads; as many write.
         decay: what is left of a slot's usage after a step, in [0, 1] (lrua).
         sharpen: let the controller say how much similarity counts (lrua; the paper: no).
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how the network runs on a batch of tasks: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: all, for reading is fastest so.
 
     Raises:
@@ -129,7 +129,7 @@ class MANN(LossLearner):
             return LSTMCell(read, self.hidden)
         hidden, slots, width, heads = self.hidden, self.slots, self.width, self.heads
         if self.memory == "ntm":
-            from quickstudy.nets.ntm import NTM
+            from quickstudy.nets.memory.ntm import NTM
 
             return NTM(read, hidden=hidden, slots=slots, width=width, reads=heads, writes=heads)
         return LRUA(read, hidden=hidden, slots=slots, width=width, heads=heads, decay=self.decay, sharpen=self.sharpen)
@@ -227,7 +227,7 @@ class MANN(LossLearner):
 
     def draw(self, batch: TaskBatch) -> Sequence[Picture]:
         """Accuracy by instance, and what the memory of the first task did while it was read."""
-        from quickstudy.learners.instances import pictures
+        from quickstudy.report.pictures.instances import pictures
 
         return pictures(self, batch)
 

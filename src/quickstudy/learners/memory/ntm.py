@@ -12,7 +12,7 @@ Equations, with the cell (see ``quickstudy.nets.NTM``), its state s, the sequenc
 The meta-loss is the mean of -log P(bit) over the bits of the answer, in nats.
 
 Where it differs from the paper: Adam with clipped gradients in place of RMSprop with momentum, and the controller's
-cell has no bypass to the output; what the paper leaves open about the memory is said in ``quickstudy.nets.ntm``.
+cell has no bypass to the output; what the paper leaves open about the memory is said in ``quickstudy.nets.memory.ntm``.
 
 Reference: Graves, Wayne, Danihelka: Neural Turing Machines. arXiv:1410.5401, 2014.
 """
@@ -23,13 +23,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.learners.base import LossLearner, Scalars, Solver
-from quickstudy.losses import judge
-from quickstudy.nets.cells import Cell, LSTMCell, read
-from quickstudy.nets.ntm import NTM, NTMState
-from quickstudy.pictures import Picture, from_figure
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.losses import judge
+from quickstudy.core.picture import Picture, from_figure
+from quickstudy.nets.memory.cells import Cell, LSTMCell, read
+from quickstudy.nets.memory.ntm import NTM, NTMState
 
 
 class SequenceLearner(LossLearner):

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.nets.cells import Cell, State, read
-from quickstudy.seeding import fold, generator
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import fold, generator
+from quickstudy.nets.memory.cells import Cell, State, read
 
 CHARACTERS, LENGTH = 5, 5
 """String labels: how many characters there are, and how many make a label."""

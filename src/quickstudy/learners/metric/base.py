@@ -1,6 +1,6 @@
 """What learners that compare embeddings share: one network for all tasks, embedding the support set and the queries.
 
-BatchNorm, where the network has it (see ``quickstudy.batchnorm``):
+BatchNorm, where the network has it (see ``quickstudy.core.batchnorm``):
 
 - ``transductive``: the support set and the queries of a task are one batch, normalised together (as the authors of
   these methods train: one forward over both), so the support set is embedded anew with every set of queries;
@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.batchnorm import describe
-from quickstudy.errors import UsageError
-from quickstudy.functional import TaskModel
-from quickstudy.learners.base import LossLearner, Scalars, Solver
-from quickstudy.losses import judge
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import describe
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import TaskModel
+from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.losses import judge
 
 FromFeatures: TypeAlias = Callable[[Tensor], Tensor]
 """From query features ``[tasks, n, ...]`` to predictions ``[tasks, n, way]``."""

@@ -27,10 +27,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, feature_shape, one_hot, ways
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, one_hot, ways
 
 
 class MatchingNet(MetricLearner):
@@ -41,9 +41,9 @@ class MatchingNet(MetricLearner):
         fce: full-context embeddings: LSTMs embed each example in the light of the whole support set.
         processing_steps: reading steps K of a query with full context, >= 1.
         scale: factor on the cosine similarities, > 0 (the paper: 1; larger ones sharpen the attention).
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

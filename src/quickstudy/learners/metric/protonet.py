@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, class_means, one_hot, ways
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, class_means, one_hot, ways
 
 
 class ProtoNet(MetricLearner):
@@ -32,9 +32,9 @@ class ProtoNet(MetricLearner):
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
         distance: ``euclidean`` (squared) or ``cosine``.
         scale: factor on the distances, > 0; cosine distances need a larger one (10, say).
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

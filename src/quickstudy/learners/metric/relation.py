@@ -28,10 +28,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from quickstudy.batchnorm import Mode
-from quickstudy.errors import UsageError
-from quickstudy.functional import Execution, TaskModel
-from quickstudy.learners.metric import FromFeatures, MetricLearner, class_means, feature_shape, one_hot, ways
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, class_means, feature_shape, one_hot, ways
 
 
 class RelationNet(MetricLearner):
@@ -43,9 +43,9 @@ class RelationNet(MetricLearner):
         relation_filters: channels of the relation module's blocks (its first layer's width for flat features).
         relation_hidden: width of its last hidden layer.
         pool: how a class's examples become one map: ``mean``, or ``sum`` as in the paper.
-        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.batchnorm``).
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
-            (see ``quickstudy.functional``).
+            (see ``quickstudy.core.functional``).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_map
 
-from quickstudy.functional import Params
+from quickstudy.core.functional import Params
+from quickstudy.core.unroll import unroll
 from quickstudy.rules import UpdateRule
-from quickstudy.tasks.problems import ProblemBatch
-from quickstudy.unroll import unroll
+from quickstudy.tasks.problems.problems import ProblemBatch
 
 FLOOR = 1e-2  # of the relative loss, below which little is won
 CEILING = 1e3  # of the relative loss: beyond it a problem has diverged and is left

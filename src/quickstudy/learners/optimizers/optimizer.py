@@ -29,14 +29,14 @@ from typing import ClassVar, Literal, final, get_args
 import torch
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.learners._optimizer_pictures import curves, update_map
-from quickstudy.learners._unrolled import evolved, level_of, truncated
-from quickstudy.learners.base import Gradients, MetaGradient, MetaLearner, Scalars, Solver
-from quickstudy.pictures import Picture
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import Gradients, MetaGradient, MetaLearner, Scalars, Solver
+from quickstudy.core.picture import Picture
+from quickstudy.core.unroll import unroll
+from quickstudy.learners.optimizers._unrolled import evolved, level_of, truncated
+from quickstudy.report.pictures.optimizers import curves, update_map
 from quickstudy.rules import UpdateRule
-from quickstudy.tasks.problems import ProblemBatch
-from quickstudy.unroll import unroll
+from quickstudy.tasks.problems.problems import ProblemBatch
 
 Estimator = Literal["backprop", "pes"]
 WORST = 10.0  # of the final loss relative to the start, so that one divergence does not drown the mean

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from quickstudy.learners.optimizer import Estimator, OptimizerLearner
+from quickstudy.learners.optimizers.optimizer import Estimator, OptimizerLearner
 from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam
 
 

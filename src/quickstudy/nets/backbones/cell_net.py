@@ -11,8 +11,8 @@ same, and their parameters have the same names.
 ``conv3`` is 3x3 convolution, BatchNorm, ReLU; ``sep3`` and ``sep5`` a convolution of each channel by itself, then one
 of 1x1, BatchNorm, ReLU; ``max3`` and ``avg3`` pool with stride 1. The maps keep their size within a cell.
 
-Where it differs from DARTS: see ``quickstudy.nets.genotype``; one kind of cell, with pooling between, and BatchNorm has
-its scale and shift also while cells are searched for, so that weights can be carried over.
+Where it differs from DARTS: see ``quickstudy.nets.backbones.genotype``; one kind of cell, with pooling between, and
+BatchNorm has its scale and shift also while cells are searched for, so that weights can be carried over.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.nets.conv_block import ConvBlock
-from quickstudy.nets.genotype import OPERATIONS, Genotype, all_edges
+from quickstudy.core.errors import UsageError
+from quickstudy.nets.backbones.conv_block import ConvBlock
+from quickstudy.nets.backbones.genotype import OPERATIONS, Genotype, all_edges
 
 Features = Literal["flat", "maps"]
 

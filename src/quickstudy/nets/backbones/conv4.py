@@ -11,8 +11,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.nets.conv_block import ConvBlock
+from quickstudy.core.errors import UsageError
+from quickstudy.nets.backbones.conv_block import ConvBlock
 
 
 class Conv4(nn.Module):

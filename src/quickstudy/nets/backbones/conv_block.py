@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.fused import conv_block
+from quickstudy.core.fused import conv_block
 
 
 class ConvBlock(nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 
 class Flat(nn.Module):

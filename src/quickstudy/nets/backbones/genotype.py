@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import generator
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import generator
 
 OPERATIONS: tuple[str, ...] = ("none", "skip", "conv3", "sep3", "sep5", "max3", "avg3")
 """What an edge can be: nothing, the node itself, a 3x3 convolution, separable ones of 3x3 and 5x5, 3x3 poolings."""

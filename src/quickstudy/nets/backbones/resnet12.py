@@ -17,7 +17,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 
 class ResNet12(nn.Module):

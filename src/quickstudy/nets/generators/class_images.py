@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 NET = 4  # points of the bending net in either direction
 REACH = 0.3  # how far they move, where an image is two wide

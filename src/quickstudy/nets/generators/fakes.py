@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.nets.critic import at_scale_one
+from quickstudy.core.errors import UsageError
+from quickstudy.nets.generators.critic import at_scale_one
 
 
 class FakeGenerator(nn.Module):

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 
 class FromZero(nn.Module):

@@ -14,7 +14,7 @@ distance, which is a product of two small matrices; the image is 1 - exp(-(a ink
 
 Characters as composed of strokes, drawn again with a shaky hand: Lake, Salakhutdinov, Tenenbaum: Human-level concept
 learning through probabilistic program induction. Science 2015. Here no strokes are given: they are what the critic of
-``quickstudy.nets.class_images`` takes for drawings.
+``quickstudy.nets.generators.class_images`` takes for drawings.
 """
 
 import torch
@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.nets.class_images import check_images
-from quickstudy.nets.critic import at_scale_one
+from quickstudy.core.errors import UsageError
+from quickstudy.nets.generators.class_images import check_images
+from quickstudy.nets.generators.critic import at_scale_one
 
 CONTROLS = 6  # control points of a line
 POINTS = 32  # points of a line that leave ink

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from quickstudy.nets._by_hand import by_graph
+from quickstudy.core.by_hand import by_graph
 
 SMALL = 1e-6
 """Added in square to what a norm is the root of."""

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quickstudy.nets._by_hand import by_graph
-from quickstudy.nets._ntm_heads import Sizes
-from quickstudy.nets._ntm_steps import Kept, backward_step, forward_step
+from quickstudy.core.by_hand import by_graph
+from quickstudy.nets.memory._ntm_heads import Sizes
+from quickstudy.nets.memory._ntm_steps import Kept, backward_step, forward_step
 
 
 class ReadByHand(torch.autograd.Function):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from quickstudy.nets._ntm_heads import TINY, Heads, Sizes, name_heads, norm_inverse, split_heads
+from quickstudy.nets.memory._ntm_heads import TINY, Heads, Sizes, name_heads, norm_inverse, split_heads
 
 
 class Kept(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 
 State: TypeAlias = tuple[Tensor, ...]
 """What a cell carries from step to step: a tuple (or NamedTuple) of tensors ``[n, ...]``."""

@@ -28,9 +28,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.nets._lrua_reading import ReadByHand, Sizes, least_used, norm_inverse
-from quickstudy.nets.cells import Cell, State
+from quickstudy.core.errors import UsageError
+from quickstudy.nets.memory._lrua_reading import ReadByHand, Sizes, least_used, norm_inverse
+from quickstudy.nets.memory.cells import Cell, State
 
 
 class LRUAState(NamedTuple):

@@ -30,10 +30,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.nets._ntm_heads import TINY, Sizes, norm_inverse, split_heads
-from quickstudy.nets._ntm_reading import ReadByHand
-from quickstudy.nets.cells import Cell, State
+from quickstudy.core.errors import UsageError
+from quickstudy.nets.memory._ntm_heads import TINY, Sizes, norm_inverse, split_heads
+from quickstudy.nets.memory._ntm_reading import ReadByHand
+from quickstudy.nets.memory.cells import Cell, State
 
 START = 1e-6
 """What every cell of the memory holds before anything was written."""

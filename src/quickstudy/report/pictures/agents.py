@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.learners._rl import Episodes
-from quickstudy.pictures import Picture, from_figure
-from quickstudy.tasks.environments import Environments
-from quickstudy.tasks.navigation import NavigationBatch
+from quickstudy.core.picture import Picture, from_figure
+from quickstudy.learners.agents.episodes import Episodes
+from quickstudy.tasks.environments.base import Environments
+from quickstudy.tasks.environments.navigation import NavigationBatch
 
 TASKS = 3
 PATHS = 5

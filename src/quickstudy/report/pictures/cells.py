@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from quickstudy.nets.genotype import Genotype, all_edges
-from quickstudy.pictures import Picture, from_figure
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.picture import Picture, from_figure
+from quickstudy.nets.backbones.genotype import Genotype, all_edges
 
 if TYPE_CHECKING:
-    from quickstudy.learners.meta_nas import MetaNAS
+    from quickstudy.learners.gradient.meta_nas import MetaNAS
 
 _COLOURS = {
     "skip": "#888888", "conv3": "#1f5fbf", "sep3": "#2a9d8f", "sep5": "#14746f", "max3": "#c05c1e", "avg3": "#d9a441",

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.pictures import Picture, from_figure
-from quickstudy.seeding import generator
-from quickstudy.tasks.batch import TaskBatch
+from quickstudy.core.batch import TaskBatch
+from quickstudy.core.picture import Picture, from_figure
+from quickstudy.core.seeding import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from quickstudy.learners.task_gan import TaskGAN
+    from quickstudy.learners.generative.task_gan import TaskGAN
 
 ROWS, COLUMNS = 10, 8
 LINE = 0.6  # how dark the lines between drawings are

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from quickstudy.pictures import Picture, from_figure
-from quickstudy.tasks.batch import TaskBatch
+from quickstudy.core.batch import TaskBatch
+from quickstudy.core.picture import Picture, from_figure
 
 if TYPE_CHECKING:
-    from quickstudy.learners.metagan import MetaGAN
+    from quickstudy.learners.generative.metagan import MetaGAN
 
 COLUMNS = 8
 

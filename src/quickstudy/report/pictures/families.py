@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from quickstudy.pictures import Picture, from_figure
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.picture import Picture, from_figure
 
 if TYPE_CHECKING:
-    from quickstudy.learners.solver_gan import SolverGAN
+    from quickstudy.learners.generative.solver_gan import SolverGAN
 
 POINTS = (1, 2, 5)
 

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from quickstudy.opponents import OPPONENTS
-from quickstudy.pictures import Picture, from_figure
-from quickstudy.tasks.games import GameBatch
+from quickstudy.core.picture import Picture, from_figure
+from quickstudy.tasks.games.iterated import GameBatch
+from quickstudy.tasks.games.opponents import OPPONENTS
 
 if TYPE_CHECKING:
-    from quickstudy.learners.lola import SelfPlay
-    from quickstudy.learners.meta_agent import MetaAgent
+    from quickstudy.learners.agents.lola import SelfPlay
+    from quickstudy.learners.agents.meta_agent import MetaAgent
 
 STATES = ("first", "CC", "CD", "DC", "DD")
 REPLAYED = 100

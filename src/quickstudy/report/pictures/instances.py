@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.learners import _streams as streams
-from quickstudy.learners.mann import MANN
-from quickstudy.nets.cells import State
-from quickstudy.nets.lrua import LRUAState
-from quickstudy.nets.ntm import NTMState
-from quickstudy.pictures import Picture, from_figure
-from quickstudy.tasks.batch import TaskBatch
+from quickstudy.core.batch import TaskBatch
+from quickstudy.core.picture import Picture, from_figure
+from quickstudy.learners.memory import streams
+from quickstudy.learners.memory.mann import MANN
+from quickstudy.nets.memory.cells import State
+from quickstudy.nets.memory.lrua import LRUAState
+from quickstudy.nets.memory.ntm import NTMState
 
 
 def by_instance(learner: MANN, batch: TaskBatch) -> Float[Tensor, "tasks instances"]:

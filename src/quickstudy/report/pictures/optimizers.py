@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from quickstudy.pictures import Picture, from_figure
+from quickstudy.core.picture import Picture, from_figure
+from quickstudy.core.unroll import unroll
 from quickstudy.rules import Adam, UpdateRule
-from quickstudy.tasks.problems import ProblemBatch
-from quickstudy.unroll import unroll
+from quickstudy.tasks.problems.problems import ProblemBatch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import fold
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import fold
 
 S = TypeVar("S", bound="Environments")
 E = TypeVar("E", bound="EnvBatch")

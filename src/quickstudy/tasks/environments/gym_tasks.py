@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import fold, generator
-from quickstudy.tasks._checks import SPLITS, at_least, one_of
-from quickstudy.tasks.environments import Step, seeds_of
+from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import fold, generator
+from quickstudy.tasks.environments.base import Step, seeds_of
 
 Draw = Callable[[int, torch.Generator], Tensor]
 """``draw(tasks, rng) -> parameters [tasks]``."""
@@ -46,7 +46,7 @@ class _Pool:
 
     def __init__(self, make: Callable[[float], Any], horizon: int) -> None:
         try:
-            from quickstudy.tasks._gym_envs import side_by_side
+            from quickstudy.tasks.environments._gym_envs import side_by_side
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"Gymnasium's environments need the extra rl ({error}): pip install 'quickstudy[rl]'."

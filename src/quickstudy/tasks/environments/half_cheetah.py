@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from quickstudy.tasks._checks import one_of
-from quickstudy.tasks.gym_tasks import GymBatch, GymTasks
+from quickstudy.core.checks import one_of
+from quickstudy.tasks.environments.gym_tasks import GymBatch, GymTasks
 
 
 class HalfCheetah:
@@ -58,7 +58,7 @@ class HalfCheetah:
 
 
 def _cheetah(goal: str, parameter: float) -> Any:
-    from quickstudy.tasks._gym_envs import Cheetah
+    from quickstudy.tasks.environments._gym_envs import Cheetah
 
     return Cheetah(parameter, velocity=goal == "velocity")
 

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from quickstudy.seeding import generator
-from quickstudy.tasks._checks import SPLITS, at_least, one_of
-from quickstudy.tasks.environments import EnvBatch, Luck, seeds_of
+from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.seeding import generator
+from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from typing import ClassVar, Literal, get_args
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from quickstudy.seeding import generator, uniform
-from quickstudy.tasks._checks import SPLITS, at_least, one_of
-from quickstudy.tasks.environments import EnvBatch, Luck, seeds_of
+from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.seeding import generator, uniform
+from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
 Reward = Literal["squared", "distance"]
 SPEED = 0.1

@@ -13,10 +13,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import generator
-from quickstudy.tasks._checks import SPLITS, at_least, one_of
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import generator
 
 COUNTED_IN = 10
 """The number of copies is shown divided by this, whatever its range, so that a number looks the same at test."""

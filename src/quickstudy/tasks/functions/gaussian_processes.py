@@ -21,10 +21,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import generator, uniform
-from quickstudy.tasks._checks import SPLITS, at_least, interval, one_of
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, interval, one_of
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import generator, uniform
 
 JITTER = 1e-6
 """Of the output scale's square, on the diagonal of the prior's covariance: for its factorisation."""

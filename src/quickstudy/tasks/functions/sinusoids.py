@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.seeding import generator, uniform
-from quickstudy.tasks._checks import SPLITS, at_least, interval, one_of
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, interval, one_of
+from quickstudy.core.seeding import generator, uniform
 
 
 class Sinusoids:

@@ -27,11 +27,11 @@ from typing import ClassVar
 
 import torch
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import generator
-from quickstudy.tasks._checks import SPLITS, at_least, one_of
-from quickstudy.tasks._random_tables import columns_of, every_class, hidden_nodes, labels_of, support_first
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import generator
+from quickstudy.tasks.functions._random_tables import columns_of, every_class, hidden_nodes, labels_of, support_first
 
 WAYS_IN = [0.15, 0.2, 0.5, 0.15]  # how often a label is bins, largest, cause, rules
 MOST_WAY = 16

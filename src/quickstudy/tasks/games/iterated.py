@@ -31,10 +31,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.opponents import OPPONENTS, Opponents, draw_opponents
-from quickstudy.seeding import generator
-from quickstudy.tasks._checks import SPLITS, at_least, interval, one_of
+from quickstudy.core.checks import SPLITS, at_least, interval, one_of
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import generator
+from quickstudy.tasks.games.opponents import OPPONENTS, Opponents, draw_opponents
 
 Game = Literal["prisoners-dilemma", "matching-pennies", "stag-hunt", "chicken"]
 GAMES: dict[str, list[list[float]]] = {

@@ -1,8 +1,8 @@
 """Whom an agent may meet in an iterated game: players that learn, and players that stay as they are.
 
-Every opponent is five logits of cooperating (``quickstudy.tasks.games`` says which), a step size and a look-ahead, so
-that thousands of different ones are a batch of tensors: who does not learn has step size 0, and who does not shape the
-other player's learning has look-ahead 0.
+Every opponent is five logits of cooperating (``quickstudy.tasks.games.iterated`` says which), a step size and a
+look-ahead, so that thousands of different ones are a batch of tensors: who does not learn has step size 0, and who does
+not shape the other player's learning has look-ahead 0.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from quickstudy.seeding import uniform
+from quickstudy.core.seeding import uniform
 
 CERTAIN = 8.0
 """The logit of a player that is sure of what it does: it does the other thing once in 3000 times."""

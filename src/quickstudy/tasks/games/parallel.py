@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import generator
-from quickstudy.tasks._checks import SPLITS, at_least, one_of
+from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import generator
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jaxtyping import Int, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quickstudy.errors import DataError, UsageError
+from quickstudy.core.errors import DataError, UsageError
 
 
 def as_examples(examples: Tensor | NDArray[Any]) -> Shaped[Tensor, "n ..."]:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from quickstudy.errors import DataError
+from quickstudy.core.errors import DataError
 
 Prepared = tuple[UInt8[Tensor, "n c h w"], list[str]]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from quickstudy.errors import DataError, UsageError
-from quickstudy.tasks._cache import cache_folder, download
-from quickstudy.tasks._omniglot_files import ADVICE, Characters
+from quickstudy.core.errors import DataError, UsageError
+from quickstudy.tasks.images._cache import cache_folder, download
+from quickstudy.tasks.images.omniglot_files import ADVICE, Characters
 
 MAML_SIZES = (1100, 100, 423)  # train, val, test
 MAML_SEED = 0

@@ -19,12 +19,12 @@ from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import generator
-from quickstudy.tasks._affine import random_maps, warp
-from quickstudy.tasks._arrays import as_examples, as_labels, wanted
-from quickstudy.tasks._checks import at_least, one_of, shape_text
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.checks import at_least, one_of, shape_text
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import generator
+from quickstudy.tasks.images._arrays import as_examples, as_labels, wanted
+from quickstudy.tasks.images.affine import random_maps, warp
 
 Rotate = Literal["none", "episode", "classes"]
 Affine = Literal["none", "class", "drawing"]

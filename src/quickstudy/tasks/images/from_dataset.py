@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from quickstudy.errors import DataError, UsageError
-from quickstudy.tasks._checks import at_least, one_of
-from quickstudy.tasks._images import crop_pixels, in_mode
-from quickstudy.tasks.episodes import Episodes, Rotate
+from quickstudy.core.checks import at_least, one_of
+from quickstudy.core.errors import DataError, UsageError
+from quickstudy.tasks.images.episodes import Episodes, Rotate
+from quickstudy.tasks.images.pixels import crop_pixels, in_mode
 
 X_NAMES = ("image", "img", "images", "pixel_values", "input_ids", "x", "features", "data")
 """What the examples' column is called, looked for in this order."""

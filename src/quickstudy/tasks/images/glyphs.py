@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from quickstudy.seeding import generator
-from quickstudy.tasks._checks import SPLITS, at_least, one_of, shape_text
-from quickstudy.tasks._images import read_ink
-from quickstudy.tasks._strokes import draw_classes, redraw, render
-from quickstudy.tasks.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
+from quickstudy.core.seeding import generator
+from quickstudy.tasks.images.pixels import read_ink
+from quickstudy.tasks.images.strokes import draw_classes, redraw, render
 
 
 class Glyphs:

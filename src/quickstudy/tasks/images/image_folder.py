@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from quickstudy.errors import DataError, UsageError
-from quickstudy.seeding import fold
-from quickstudy.tasks._checks import SPLITS, at_least, one_of, shape_text
-from quickstudy.tasks._images import SUFFIXES, as_float, crop_pixels, open_image
-from quickstudy.tasks.batch import TaskBatch
-from quickstudy.tasks.episodes import Episodes, split_classes
+from quickstudy.core.batch import TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
+from quickstudy.core.errors import DataError, UsageError
+from quickstudy.core.seeding import fold
+from quickstudy.tasks.images.episodes import Episodes, split_classes
+from quickstudy.tasks.images.pixels import SUFFIXES, as_float, crop_pixels, open_image
 
 PARTS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
 

@@ -22,14 +22,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.errors import UsageError
-from quickstudy.seeding import fold
-from quickstudy.tasks._checks import SPLITS, at_least, one_of, shape_text
-from quickstudy.tasks._images import read_ink
-from quickstudy.tasks._omniglot_files import DRAWINGS, find_root, load_characters
-from quickstudy.tasks._omniglot_splits import first_of, split_characters
-from quickstudy.tasks.batch import TaskBatch
-from quickstudy.tasks.episodes import Affine, Episodes, Rotate
+from quickstudy.core.batch import TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import fold
+from quickstudy.tasks.images._omniglot_splits import first_of, split_characters
+from quickstudy.tasks.images.episodes import Affine, Episodes, Rotate
+from quickstudy.tasks.images.omniglot_files import DRAWINGS, find_root, load_characters
+from quickstudy.tasks.images.pixels import read_ink
 
 
 class Omniglot:

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from quickstudy.errors import DataError
-from quickstudy.tasks._cache import Prepared, cache_folder, download, prepared
-from quickstudy.tasks._images import ink_pixels, open_image
+from quickstudy.core.errors import DataError
+from quickstudy.tasks.images._cache import Prepared, cache_folder, download, prepared
+from quickstudy.tasks.images.pixels import ink_pixels, open_image
 
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 ADVICE = (

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from quickstudy.seeding import uniform
+from quickstudy.core.seeding import uniform
 
 POINTS = 40  # along one stroke: at 28 pixels less than a pixel apart
 STROKES = 4  # at most, in one class

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from quickstudy import registry
-from quickstudy.errors import UsageError
-from quickstudy.seeding import fold
-from quickstudy.seeding import generator as generator_of
-from quickstudy.tasks._checks import SPLITS, at_least, one_of, shape_text
-from quickstudy.tasks.batch import Examples, TaskBatch
-from quickstudy.tasks.episodes import Affine, Episodes
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
+from quickstudy.core.errors import UsageError
+from quickstudy.core.seeding import fold
+from quickstudy.core.seeding import generator as generator_of
+from quickstudy.tasks.images.episodes import Affine, Episodes
 
 AT_ONCE = 50  # classes drawn at a time
 
@@ -167,7 +167,7 @@ class InMemory:
 
 def _opened(generator: str | Path | InMemory | MakesClasses) -> tuple[MakesClasses, Any]:
     """The learner, and what it was trained on where that is known."""
-    from quickstudy.runs import Run  # above the tasks
+    from quickstudy.training.runs import Run  # above the tasks
 
     if isinstance(generator, InMemory):
         return generator.learner, None

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quickstudy.errors import DataError
-from quickstudy.seeding import uniform
-from quickstudy.tasks._omniglot_files import DRAWINGS, find_root, load_characters
-from quickstudy.tasks._strokes import draw_classes, redraw, render
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.errors import DataError
+from quickstudy.core.seeding import uniform
+from quickstudy.tasks.images.omniglot_files import DRAWINGS, find_root, load_characters
+from quickstudy.tasks.images.strokes import draw_classes, redraw, render
 
 IMAGES = ("glyphs", "digits", "omniglot")
 _POOL = (30, 24)  # glyphs: classes, and drawings of each

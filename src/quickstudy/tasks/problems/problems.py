@@ -22,13 +22,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from quickstudy.functional import Params
-from quickstudy.losses import task_losses
-from quickstudy.seeding import fold, generator, uniform
-from quickstudy.tasks import _problem_data as data_of
-from quickstudy.tasks._checks import SPLITS, at_least, interval, one_of
-from quickstudy.tasks._problem_nets import ConvNets, MLPs, Net, Transformers
-from quickstudy.tasks.batch import Examples
+from quickstudy.core.batch import Examples
+from quickstudy.core.checks import SPLITS, at_least, interval, one_of
+from quickstudy.core.functional import Params
+from quickstudy.core.losses import task_losses
+from quickstudy.core.seeding import fold, generator, uniform
+from quickstudy.tasks.problems import _data as data_of
+from quickstudy.tasks.problems._nets import ConvNets, MLPs, Net, Transformers
 
 TRAINED = ("quadratic", "logistic", "mlp", "conv")
 HELD_OUT = ("wide", "deep", "activation", "digits", "omniglot", "transformer")
