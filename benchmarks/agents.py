@@ -32,9 +32,9 @@ from torch import Tensor
 import quickstudy as qs
 from mdp_rules import MDP_RULES, play_mdps
 from quickstudy import registry
-from quickstudy.assemble import Choice, split_options
-from quickstudy.seeding import fold
-from quickstudy.tasks.bandits import BanditBatch
+from quickstudy.cli.assemble import Choice, split_options
+from quickstudy.core.seeding import fold
+from quickstudy.tasks.environments.bandits import BanditBatch
 from rows import add, interval, read, run_all, show, steps_in_time
 
 STEPS = (0, 1, 2, 3)

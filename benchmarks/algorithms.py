@@ -21,9 +21,9 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.assemble import Choice, split_options
-from quickstudy.evaluation import evaluate
-from quickstudy.terminal import ProgressLine, table
+from quickstudy.cli.assemble import Choice, split_options
+from quickstudy.cli.terminal import ProgressLine, table
+from quickstudy.training.evaluation import evaluate
 
 LENGTHS: Mapping[str, Mapping[str, Any]] = {
     "copy": {f"length {n}": qs.tasks.Copy(split="test", length=(n, n)) for n in (10, 20, 40, 80, 120)},

@@ -23,7 +23,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.assemble import Choice, split_options
+from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.nets import CellNet, Conv4, Genotype, ResNet12, fit_width
 from rows import Row, add, interval, is_done, read, run_all, show, steps_in_time
 

@@ -32,8 +32,8 @@ import quickstudy as qs
 from made_classes import print_quality
 from omniglot import accuracy_cell
 from quickstudy import registry
-from quickstudy.assemble import Choice, split_options
-from quickstudy.errors import DivergedError
+from quickstudy.cli.assemble import Choice, split_options
+from quickstudy.core.errors import DivergedError
 from rows import Row, add, read, run_all, show, steps_in_time
 
 KINDS = ("real", "affine", "made", "made+affine")

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 import quickstudy as qs
-from quickstudy.learners.shaping import taylor
-from quickstudy.opponents import OPPONENTS, STRATEGIES
-from quickstudy.tasks.games import GAMES, GameBatch
+from quickstudy.learners.agents.shaping import taylor
+from quickstudy.tasks.games.iterated import GAMES, GameBatch
+from quickstudy.tasks.games.opponents import OPPONENTS, STRATEGIES
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``(own [games, 5], theirs [games, 5], derivative of the own return [games, 5]) -> what is added to own``."""

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import quickstudy as qs
-from quickstudy.learners._class_pictures import sheet
-from quickstudy.learners._drawn_sets import by_class
+from quickstudy.learners.generative._drawn_sets import by_class
+from quickstudy.report.pictures.classes import sheet
 from quickstudy.tasks import Episodes, Examples, Omniglot, Synthesized
 from rows import interval, show, steps_in_time
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quickstudy.tasks.mdps import MDPBatch
+from quickstudy.tasks.environments.mdps import MDPBatch
 
 
 @dataclass

@@ -25,10 +25,10 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.assemble import Choice, split_options
-from quickstudy.evaluation import BLOCK
+from quickstudy.cli.assemble import Choice, split_options
+from quickstudy.core.seeding import fold
 from quickstudy.learners import by_instance
-from quickstudy.seeding import fold
+from quickstudy.training.evaluation import BLOCK
 from rows import add, read, run_all, show, steps_in_time
 
 MEMORIES = {"lrua": "MANN (LRUA)", "ntm": "NTM", "lstm": "LSTM"}

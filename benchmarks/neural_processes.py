@@ -21,10 +21,10 @@ import torch
 from matplotlib.figure import Figure
 
 import quickstudy as qs
-from quickstudy.assemble import Choice, split_options
-from quickstudy.losses import mean_of, spread_of, task_losses
-from quickstudy.seeding import fold
-from quickstudy.terminal import ProgressLine, table
+from quickstudy.cli.assemble import Choice, split_options
+from quickstudy.cli.terminal import ProgressLine, table
+from quickstudy.core.losses import mean_of, spread_of, task_losses
+from quickstudy.core.seeding import fold
 from rows import add, interval, is_done, read, steps_in_time
 
 LEARNERS = ("cnp", "anp")

@@ -27,7 +27,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.assemble import Choice, split_options
+from quickstudy.cli.assemble import Choice, split_options
 from rows import add, read, run_all, show, steps_in_time
 
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1), "20w5s": (20, 5)}

@@ -31,14 +31,14 @@ from torch import nn
 
 import quickstudy as qs
 from measure import machine
-from quickstudy import pretrained
-from quickstudy.comparison import GRID, USUAL, compare
-from quickstudy.comparison import curves as unrolled
-from quickstudy.functional import Params
-from quickstudy.learned_optimizer import pretrained_rule, rule_of_run
-from quickstudy.learners._unrolled import relative
+from quickstudy.apply import pretrained
+from quickstudy.apply.comparison import GRID, USUAL, compare
+from quickstudy.apply.comparison import curves as unrolled
+from quickstudy.apply.learned_optimizer import pretrained_rule, rule_of_run
+from quickstudy.core.functional import Params
+from quickstudy.learners.optimizers._unrolled import relative
 from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam, UpdateRule
-from quickstudy.tasks.problems import HELD_OUT, TRAINED
+from quickstudy.tasks.problems.problems import HELD_OUT, TRAINED
 
 FACTORS = (0.25, 0.35, 0.5, 0.7, 1.0)
 SHIPPED_SEEDS = 12

@@ -27,7 +27,7 @@ import torch
 
 import measure
 from contenders import PLAIN, Contender, Step, contenders
-from quickstudy.terminal import table
+from quickstudy.cli.terminal import table
 from workloads import WORKLOADS, Workload, meta_gradient_macs
 
 

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 import measure
 import quickstudy as qs
 from contenders.lrua import PlainLRUA
-from quickstudy.nets.cells import Cell, read
-from quickstudy.nets.lrua import LRUAState, lrua_step
-from quickstudy.nets.ntm import NTMState, ntm_step
-from quickstudy.terminal import table
+from quickstudy.cli.terminal import table
+from quickstudy.nets.memory.cells import Cell, read
+from quickstudy.nets.memory.lrua import LRUAState, lrua_step
+from quickstudy.nets.memory.ntm import NTMState, ntm_step
 
 SMALL = 1e-6
 Reader = Callable[[Tensor], Tensor]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import quickstudy as qs
-from quickstudy.seeding import fold
+from quickstudy.core.seeding import fold
 
 Row = dict[str, Any]
 

@@ -24,7 +24,7 @@ import torch
 
 import measure
 from contenders.ours import quickstudy
-from quickstudy.terminal import table
+from quickstudy.cli.terminal import table
 from workloads import W1, Workload
 
 mpl.use("agg")

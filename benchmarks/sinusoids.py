@@ -12,7 +12,7 @@ import argparse
 import torch
 
 import quickstudy as qs
-from quickstudy.terminal import ProgressLine, table
+from quickstudy.cli.terminal import ProgressLine, table
 
 PAPER = {"MAML": ("0.67", "0.38", "0.35")}
 GRID = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1)

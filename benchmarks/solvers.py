@@ -15,12 +15,12 @@ from torch import Tensor
 import quickstudy as qs
 from omniglot import SETTINGS
 from quickstudy import registry
-from quickstudy.assemble import Choice, split_options
-from quickstudy.calibration import best_noise, calibration_error, class_log_likelihood, value_log_likelihood
-from quickstudy.errors import DivergedError
-from quickstudy.evaluation import BLOCK
-from quickstudy.seeding import fold
-from quickstudy.terminal import ProgressLine, table
+from quickstudy.apply.calibration import best_noise, calibration_error, class_log_likelihood, value_log_likelihood
+from quickstudy.cli.assemble import Choice, split_options
+from quickstudy.cli.terminal import ProgressLine, table
+from quickstudy.core.errors import DivergedError
+from quickstudy.core.seeding import fold
+from quickstudy.training.evaluation import BLOCK
 from rows import add, interval, steps_in_time
 
 LEARNERS = ("maml", "hypernet", "solver-gan")

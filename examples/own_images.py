@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import quickstudy as qs
-from quickstudy.few_images import classify_folder
+from quickstudy.apply.few_images import classify_folder
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--steps", type=int, default=300, help="outer steps")

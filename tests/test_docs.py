@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pytest
 
 import quickstudy as qs
-from quickstudy import cli
-from quickstudy.assemble import Choice
+from quickstudy.cli import main as cli
+from quickstudy.cli.assemble import Choice
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((PROJECT / "docs").rglob("*.md"))

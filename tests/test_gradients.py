@@ -166,8 +166,8 @@ def test_chunks_workers_and_executions_give_one_gradient(steps):
 
 def test_adam_rule_can_be_differentiated_where_a_gradient_is_zero():
     """A dead unit has gradient zero, where the root of Adam's second moment has an infinite slope."""
+    from quickstudy.core.unroll import unroll
     from quickstudy.rules import Adam
-    from quickstudy.unroll import unroll
 
     start = {"w": torch.tensor([[1.0, 2.0]], requires_grad=True)}
     *_, end = unroll(lambda p, _: (p["w"][:, :1] ** 2).sum(1), start, Adam(lr=0.1), steps=2, order=2)

@@ -10,7 +10,7 @@ SMALL = 1e-6
 
 
 class PlainLRUA(nn.Module):
-    """The memory of MANN with an LSTM; the equations are those of ``quickstudy.nets.lrua``."""
+    """The memory of MANN with an LSTM; the equations are those of ``quickstudy.nets.memory.lrua``."""
 
     def __init__(self, in_features: int, hidden: int, slots: int, width: int, heads: int, decay: float) -> None:
         super().__init__()

@@ -3,10 +3,10 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from quickstudy import learners, nets, pretrained, rules, tasks
-from quickstudy.errors import DataError, DivergedError, QuickstudyError, RunError, UsageError
-from quickstudy.evaluation import Result, evaluate
-from quickstudy.learned_optimizer import LearnedOptimizer
+from quickstudy import learners, nets, rules, tasks
+from quickstudy.apply import pretrained
+from quickstudy.apply.learned_optimizer import LearnedOptimizer
+from quickstudy.core.errors import DataError, DivergedError, QuickstudyError, RunError, UsageError
 from quickstudy.learners import (
     ANIL,
     ANP,
@@ -45,15 +45,16 @@ from quickstudy.learners import (
     SolverGAN,
     TaskGAN,
 )
-from quickstudy.meters import Progress
-from quickstudy.runs import Run
 from quickstudy.tasks import Examples, TaskBatch, TaskDistribution
-from quickstudy.training import train
+from quickstudy.training.evaluation import Result, evaluate
+from quickstudy.training.loop import train
+from quickstudy.training.meters import Progress
+from quickstudy.training.runs import Run
 from quickstudy.version import __version__
 
 if TYPE_CHECKING:
-    from quickstudy.few_shot_classifier import FewShotClassifier as FewShotClassifier
-    from quickstudy.tabular import TabularClassifier as TabularClassifier
+    from quickstudy.apply.few_shot_classifier import FewShotClassifier as FewShotClassifier
+    from quickstudy.apply.tabular import TabularClassifier as TabularClassifier
 
 __all__ = [
     "ANIL",
@@ -121,7 +122,7 @@ def __getattr__(name: str) -> Any:
     if name not in modules:
         raise AttributeError(f"module 'quickstudy' has no attribute {name!r}")
     try:
-        return getattr(importlib.import_module(f"quickstudy.{modules[name]}"), name)
+        return getattr(importlib.import_module(f"quickstudy.apply.{modules[name]}"), name)
     except ModuleNotFoundError as error:
         raise ImportError(
             f"{name} needs scikit-learn ({error}); install it with: pip install 'quickstudy[sklearn]'"

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quickstudy.evaluation import evaluate, solvers
-from quickstudy.learners.base import AdaptsInSteps, MetaLearner
-from quickstudy.tasks.batch import Examples, TaskBatch, TaskDistribution
+from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution
+from quickstudy.core.learner import AdaptsInSteps, MetaLearner
+from quickstudy.training.evaluation import evaluate, solvers
 
 
 def check_learner(

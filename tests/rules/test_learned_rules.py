@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.learned_optimizer import _rows
+from quickstudy.apply.learned_optimizer import _rows
 from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam, _coordinates
 from quickstudy.rules._features import FLOOR, TIMES
 

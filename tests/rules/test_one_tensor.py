@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from quickstudy.learned_optimizer import _rows
+from quickstudy.apply.learned_optimizer import _rows
 from quickstudy.rules import FeatureMLP
 
 

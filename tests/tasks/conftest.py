@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quickstudy.tasks import _omniglot_files, _omniglot_splits
+from quickstudy.tasks.images import _omniglot_splits, omniglot_files
 
 TINY = (
-    _omniglot_files.Part("images_background", "not published", 2, 6),
-    _omniglot_files.Part("images_evaluation", "not published", 2, 6),
+    omniglot_files.Part("images_background", "not published", 2, 6),
+    omniglot_files.Part("images_evaluation", "not published", 2, 6),
 )
 ALPHABETS = {"images_background": ("Balinese", "Greek"), "images_evaluation": ("Keble", "ULOG")}
 
@@ -52,7 +52,7 @@ def write_folders(root: Path) -> Path:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Expect the tiny data set instead of the real one, with an empty cache; returns the cache."""
-    monkeypatch.setattr(_omniglot_files, "PARTS", TINY)
+    monkeypatch.setattr(omniglot_files, "PARTS", TINY)
     monkeypatch.setattr(_omniglot_splits, "MAML_SIZES", (6, 2, 4))
     monkeypatch.delenv("QUICKSTUDY_DATA", raising=False)
     monkeypatch.setenv("QUICKSTUDY_CACHE", str(tmp_path / "cache"))

@@ -1,42 +1,42 @@
 """Meta-learners: one file per algorithm."""
 
-from quickstudy.learners.anil import ANIL
-from quickstudy.learners.anp import ANP
-from quickstudy.learners.base import AdaptsInSteps, LossLearner, MetaGradient, MetaLearner, Metrics, Scalars, Solver
-from quickstudy.learners.boil import BOIL
-from quickstudy.learners.cavia import CAVIA
-from quickstudy.learners.cnp import CNP
-from quickstudy.learners.fomaml import FOMAML
-from quickstudy.learners.hypernet import Hypernet
-from quickstudy.learners.imaml import IMAML
-from quickstudy.learners.incontext import InContext
-from quickstudy.learners.inner import GradientLearner, InnerLoop
-from quickstudy.learners.instances import by_instance
-from quickstudy.learners.lola import SelfPlay
-from quickstudy.learners.lstm_meta import LSTMMetaLearner
-from quickstudy.learners.maml import MAML
-from quickstudy.learners.maml_rl import MAMLRL
-from quickstudy.learners.mamlpp import MAMLPlusPlus
-from quickstudy.learners.mann import MANN
-from quickstudy.learners.matching import MatchingNet
-from quickstudy.learners.meta_agent import MetaAgent
-from quickstudy.learners.meta_curvature import MetaCurvature
-from quickstudy.learners.meta_nas import MetaNAS
-from quickstudy.learners.meta_sgd import MetaSGD
-from quickstudy.learners.metagan import MetaGAN
-from quickstudy.learners.metric import MetricLearner
-from quickstudy.learners.ntm import SequenceLearner
-from quickstudy.learners.optimizer import OptimizerLearner
-from quickstudy.learners.optimizers import AdamOptimizer, HyperOptimizer, LSTMOptimizer, MLPOptimizer
-from quickstudy.learners.protomaml import ProtoMAML
-from quickstudy.learners.protonet import ProtoNet
-from quickstudy.learners.r2d2 import R2D2
-from quickstudy.learners.relation import RelationNet
-from quickstudy.learners.reptile import Reptile
-from quickstudy.learners.rl2 import RL2
-from quickstudy.learners.snail import SNAIL
-from quickstudy.learners.solver_gan import SolverGAN
-from quickstudy.learners.task_gan import TaskGAN
+from quickstudy.core.learner import AdaptsInSteps, LossLearner, MetaGradient, MetaLearner, Metrics, Scalars, Solver
+from quickstudy.learners.agents.lola import SelfPlay
+from quickstudy.learners.agents.maml_rl import MAMLRL
+from quickstudy.learners.agents.meta_agent import MetaAgent
+from quickstudy.learners.agents.rl2 import RL2
+from quickstudy.learners.generative.hypernet import Hypernet
+from quickstudy.learners.generative.metagan import MetaGAN
+from quickstudy.learners.generative.solver_gan import SolverGAN
+from quickstudy.learners.generative.task_gan import TaskGAN
+from quickstudy.learners.gradient.anil import ANIL
+from quickstudy.learners.gradient.boil import BOIL
+from quickstudy.learners.gradient.cavia import CAVIA
+from quickstudy.learners.gradient.fomaml import FOMAML
+from quickstudy.learners.gradient.imaml import IMAML
+from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
+from quickstudy.learners.gradient.lstm_meta import LSTMMetaLearner
+from quickstudy.learners.gradient.maml import MAML
+from quickstudy.learners.gradient.mamlpp import MAMLPlusPlus
+from quickstudy.learners.gradient.meta_curvature import MetaCurvature
+from quickstudy.learners.gradient.meta_nas import MetaNAS
+from quickstudy.learners.gradient.meta_sgd import MetaSGD
+from quickstudy.learners.gradient.protomaml import ProtoMAML
+from quickstudy.learners.gradient.reptile import Reptile
+from quickstudy.learners.in_context.anp import ANP
+from quickstudy.learners.in_context.cnp import CNP
+from quickstudy.learners.in_context.incontext import InContext
+from quickstudy.learners.in_context.snail import SNAIL
+from quickstudy.learners.memory.mann import MANN
+from quickstudy.learners.memory.ntm import SequenceLearner
+from quickstudy.learners.metric.base import MetricLearner
+from quickstudy.learners.metric.matching import MatchingNet
+from quickstudy.learners.metric.protonet import ProtoNet
+from quickstudy.learners.metric.r2d2 import R2D2
+from quickstudy.learners.metric.relation import RelationNet
+from quickstudy.learners.optimizers.optimizer import OptimizerLearner
+from quickstudy.learners.optimizers.optimizers import AdamOptimizer, HyperOptimizer, LSTMOptimizer, MLPOptimizer
+from quickstudy.report.pictures.instances import by_instance
 
 __all__ = [
     "ANIL",

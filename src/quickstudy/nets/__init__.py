@@ -1,17 +1,17 @@
 """Base networks, small and plain. Any other ``nn.Module`` serves as well."""
 
-from quickstudy.nets.cell_net import CellNet, RelaxedCellNet
-from quickstudy.nets.cells import Cell, LSTMCell, read, repeat
+from quickstudy.nets.backbones.cell_net import CellNet, RelaxedCellNet
+from quickstudy.nets.backbones.conv4 import Conv4
+from quickstudy.nets.backbones.conv_block import ConvBlock
+from quickstudy.nets.backbones.flat import Flat
+from quickstudy.nets.backbones.genotype import OPERATIONS, Genotype
+from quickstudy.nets.backbones.mlp import MLP
+from quickstudy.nets.backbones.resnet12 import ResNet12
+from quickstudy.nets.backbones.width import fit_width
 from quickstudy.nets.context import ContextTransformer
-from quickstudy.nets.conv4 import Conv4
-from quickstudy.nets.conv_block import ConvBlock
-from quickstudy.nets.flat import Flat
-from quickstudy.nets.genotype import OPERATIONS, Genotype
-from quickstudy.nets.lrua import LRUA
-from quickstudy.nets.mlp import MLP
-from quickstudy.nets.ntm import NTM
-from quickstudy.nets.resnet12 import ResNet12
-from quickstudy.nets.width import fit_width
+from quickstudy.nets.memory.cells import Cell, LSTMCell, read, repeat
+from quickstudy.nets.memory.lrua import LRUA
+from quickstudy.nets.memory.ntm import NTM
 
 __all__ = [
     "LRUA",

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
+from quickstudy.core.errors import UsageError
 from quickstudy.nets._comparisons import Comparison, column_weights, compare, facts_of, whitening
 
 Memory: TypeAlias = tuple[Tensor, Tensor, Tensor]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from quickstudy.nets.mlp import MLP
+from quickstudy.nets.backbones.mlp import MLP
 
 
 class Gaussian(NamedTuple):

@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from quickstudy.evaluation import StepScore
-from quickstudy.losses import larger_is_better
+from quickstudy.core.losses import larger_is_better
 from quickstudy.report.words import in_words, title
-from quickstudy.runs import Run
+from quickstudy.training.evaluation import StepScore
+from quickstudy.training.runs import Run
 
 NOT_SCORES = ("loss", "ci95", "grad_norm")
 

@@ -10,11 +10,11 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
-from quickstudy.evaluation import StepScore
-from quickstudy.losses import mean_of, spread_of
+from quickstudy.core.losses import mean_of, spread_of
 from quickstudy.report.charts import Line, curve_chart
 from quickstudy.report.examples import DrawnTasks
 from quickstudy.report.words import interval_text, score_text
+from quickstudy.training.evaluation import StepScore
 
 PIXELS = 96
 """Largest height and width of a picture in the page."""

@@ -20,16 +20,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from quickstudy.errors import RunError, UsageError
-from quickstudy.evaluation import solvers
-from quickstudy.files import write_atomic
-from quickstudy.learners.base import MetaLearner
-from quickstudy.losses import score_name, task_scores
-from quickstudy.packing import to_save
-from quickstudy.runs import Run
-from quickstudy.seeding import fold
-from quickstudy.tasks.batch import TaskBatch
-from quickstudy.tasks.sinusoids import Sinusoids
+from quickstudy.core.batch import TaskBatch
+from quickstudy.core.errors import RunError, UsageError
+from quickstudy.core.files import write_atomic
+from quickstudy.core.learner import MetaLearner
+from quickstudy.core.losses import score_name, task_scores
+from quickstudy.core.packing import to_save
+from quickstudy.core.seeding import fold
+from quickstudy.tasks.functions.sinusoids import Sinusoids
+from quickstudy.training.evaluation import solvers
+from quickstudy.training.runs import Run
 
 FILE = "examples.safetensors"
 QUERIES_PER_CLASS = 3

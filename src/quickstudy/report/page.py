@@ -8,16 +8,16 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from quickstudy.errors import RunError, UsageError
-from quickstudy.files import write_atomic
-from quickstudy.losses import larger_is_better
-from quickstudy.pictures import Picture, load_pictures
+from quickstudy.core.errors import RunError, UsageError
+from quickstudy.core.files import write_atomic
+from quickstudy.core.losses import larger_is_better
+from quickstudy.core.picture import Picture, load_pictures
 from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.report.content import Evaluation, Series, Story
 from quickstudy.report.examples import DrawnTasks, load_examples
 from quickstudy.report.words import duration_text, interval_text, metric_name, score_text
-from quickstudy.runs import Run
+from quickstudy.training.runs import Run
 from quickstudy.version import __version__
 
 TRAINING, VALIDATION = 1, 0

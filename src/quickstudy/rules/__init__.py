@@ -1,7 +1,7 @@
 """Update rules: pure, differentiable functions from (parameters, gradients, state) to (parameters, state)."""
 
+from quickstudy.core.rule import MovesOne, UpdateRule, UsesLosses
 from quickstudy.rules.adam import Adam, AdamState
-from quickstudy.rules.base import MovesOne, UpdateRule, UsesLosses
 from quickstudy.rules.coordinate_lstm import CoordinateLSTM
 from quickstudy.rules.curvature import Curvature
 from quickstudy.rules.feature_mlp import FeatureMLP

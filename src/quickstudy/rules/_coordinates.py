@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.functional import Params
+from quickstudy.core.functional import Params
 
 CoordinateState: TypeAlias = dict[str, dict[str, Tensor]]
 GROUP = 1 << 17  # coordinates of small tensors that are treated together

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.functional import Params
+from quickstudy.core.functional import Params
 from quickstudy.rules._coordinates import TINY, CoordinateState, join, means, row, spread
 
 DECAYS = (0.5, 0.9, 0.99)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import torch
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
-from quickstudy.rules.base import UpdateRule
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule
 
 
 class AdamState(NamedTuple):

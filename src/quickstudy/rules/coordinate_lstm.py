@@ -21,10 +21,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule
 from quickstudy.rules._coordinates import TINY, CoordinateState, join, lstm_cell, names_in_groups, place, row
-from quickstudy.rules.base import UpdateRule
 
 DECAY = 0.99  # of the running mean square
 

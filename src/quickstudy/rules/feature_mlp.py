@@ -23,8 +23,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule
 from quickstudy.rules._coordinates import CoordinateState, layer, names_in_groups, place, spread
 from quickstudy.rules._features import (
     ADAM,
@@ -37,7 +38,6 @@ from quickstudy.rules._features import (
     follow,
 )
 from quickstudy.rules._one_tensor import Parts, dense, features_of_one, follow_one
-from quickstudy.rules.base import UpdateRule
 
 MAGNITUDE = 0.3
 LIMIT = 4.0

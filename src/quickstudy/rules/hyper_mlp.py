@@ -21,8 +21,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule
 from quickstudy.rules._coordinates import TINY, CoordinateState, join, lstm_cell, place
 from quickstudy.rules._features import (
     ADAM,
@@ -34,7 +35,6 @@ from quickstudy.rules._features import (
     features,
     follow,
 )
-from quickstudy.rules.base import UpdateRule
 
 MAGNITUDE = 0.3
 STATISTICS = TENSOR_FEATURES + 4

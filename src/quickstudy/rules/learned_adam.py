@@ -9,10 +9,10 @@ import math
 import torch
 from torch import nn
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule
 from quickstudy.rules._coordinates import CoordinateState
-from quickstudy.rules.base import UpdateRule
 
 
 class LearnedAdam(UpdateRule):

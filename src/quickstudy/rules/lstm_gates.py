@@ -24,9 +24,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
-from quickstudy.rules.base import UpdateRule
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule
 
 P = 10.0  # the paper's p: gradients below e^-10 are taken as they are
 

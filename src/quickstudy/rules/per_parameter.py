@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
-from quickstudy.rules.base import UpdateRule, key
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule, key
 
 
 class PerParameter(UpdateRule):

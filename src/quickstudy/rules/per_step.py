@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
-from quickstudy.rules.base import UpdateRule, key
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule, key
 
 
 class PerStep(UpdateRule):

@@ -7,9 +7,9 @@ as ``torch.optim.SGD`` computes it (its first step sets v = g).
 
 import torch
 
-from quickstudy.errors import UsageError
-from quickstudy.functional import Params
-from quickstudy.rules.base import UpdateRule
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule
 
 
 class SGD(UpdateRule):

@@ -9,27 +9,27 @@ Any labelled data: ``episodes_from``, ``Episodes``, ``ImageFolder``. A data set:
 ``Glyphs``, ``Sinusoids`` and ``GaussianProcesses``.
 """
 
-from quickstudy.tasks.algorithmic import AssociativeRecall, Copy, RepeatCopy
-from quickstudy.tasks.bandits import Bandits
-from quickstudy.tasks.batch import Batch, Examples, TaskBatch, TaskDistribution
-from quickstudy.tasks.environments import EnvBatch, Environments
-from quickstudy.tasks.episodes import Episodes, split_classes
-from quickstudy.tasks.from_dataset import episodes_from
-from quickstudy.tasks.games import GameBatch, IteratedGames
-from quickstudy.tasks.gaussian_processes import GaussianProcesses
-from quickstudy.tasks.glyphs import Glyphs
-from quickstudy.tasks.gym_tasks import GymTasks
-from quickstudy.tasks.half_cheetah import HalfCheetah
-from quickstudy.tasks.image_folder import ImageFolder
-from quickstudy.tasks.mdps import TabularMDPs
-from quickstudy.tasks.navigation import Navigation
-from quickstudy.tasks.omniglot import Omniglot
-from quickstudy.tasks.pad import pad, present
-from quickstudy.tasks.parallel_games import ParallelGames
-from quickstudy.tasks.problems import ProblemBatch, Problems
-from quickstudy.tasks.sinusoids import Sinusoids
-from quickstudy.tasks.synthesized import Synthesized
-from quickstudy.tasks.tabular_prior import TabularPrior
+from quickstudy.core.batch import Batch, Examples, TaskBatch, TaskDistribution
+from quickstudy.core.pad import pad, present
+from quickstudy.tasks.environments.bandits import Bandits
+from quickstudy.tasks.environments.base import EnvBatch, Environments
+from quickstudy.tasks.environments.gym_tasks import GymTasks
+from quickstudy.tasks.environments.half_cheetah import HalfCheetah
+from quickstudy.tasks.environments.mdps import TabularMDPs
+from quickstudy.tasks.environments.navigation import Navigation
+from quickstudy.tasks.functions.algorithmic import AssociativeRecall, Copy, RepeatCopy
+from quickstudy.tasks.functions.gaussian_processes import GaussianProcesses
+from quickstudy.tasks.functions.sinusoids import Sinusoids
+from quickstudy.tasks.functions.tabular_prior import TabularPrior
+from quickstudy.tasks.games.iterated import GameBatch, IteratedGames
+from quickstudy.tasks.games.parallel import ParallelGames
+from quickstudy.tasks.images.episodes import Episodes, split_classes
+from quickstudy.tasks.images.from_dataset import episodes_from
+from quickstudy.tasks.images.glyphs import Glyphs
+from quickstudy.tasks.images.image_folder import ImageFolder
+from quickstudy.tasks.images.omniglot import Omniglot
+from quickstudy.tasks.images.synthesized import Synthesized
+from quickstudy.tasks.problems.problems import ProblemBatch, Problems
 
 __all__ = [
     "AssociativeRecall",

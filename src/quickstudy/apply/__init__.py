@@ -1,0 +1,1 @@
+"""What a person uses: trained learners at work."""

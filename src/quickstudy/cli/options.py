@@ -1,0 +1,78 @@
+"""Command line options out of constructors: a new learner's arguments become options with its docstring as help."""
+
+import dataclasses
+import inspect
+import re
+import types
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import tyro
+
+from quickstudy.core.errors import UsageError
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def options_of(target: Callable[..., Any], *, leave_out: Collection[str] = ()) -> dict[str, tuple[Any, Any]]:
+    """The arguments of a class or function that fit on a command line: ``{name: (annotated type, default)}``.
+
+    What is no number, text, choice, or tuple of these is left out; of a union, those parts are kept.
+    """
+    function = target.__init__ if inspect.isclass(target) else target
+    hints = get_type_hints(function)
+    help_texts = argument_help(target)
+    options: dict[str, tuple[Any, Any]] = {}
+    for name, parameter in inspect.signature(target).parameters.items():
+        plain = _plain_part(hints[name]) if name in hints and name not in leave_out else None
+        if plain is not None:
+            annotated = Annotated[plain, tyro.conf.arg(help=help_texts.get(name, ""))]
+            options[name] = (annotated, parameter.default)
+    return options
+
+
+def make_options(
+    name: str, groups: Collection[Mapping[str, tuple[Any, Any]]], defaults: Mapping[str, Any]
+) -> type[Any]:
+    """One frozen dataclass of all groups' options, with some defaults replaced.
+
+    Of several options of one name the first group's counts; an option without any default must be given.
+
+    Raises:
+        UsageError: a default for an option that there is not.
+    """
+    merged: dict[str, tuple[Any, Any]] = {}
+    for group in groups:
+        merged.update({name: option for name, option in group.items() if name not in merged})
+    unknown = set(defaults) - set(merged)
+    if unknown:
+        raise UsageError(f"no such option: {', '.join(sorted(unknown))}.")
+    fields: list[Any] = []
+    for option, (kind, default) in merged.items():
+        value = defaults.get(option, default)
+        required = value is inspect.Parameter.empty
+        fields.append((option, kind, dataclasses.field() if required else dataclasses.field(default=value)))
+    return dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True)
+
+
+def argument_help(target: Callable[..., Any]) -> dict[str, str]:
+    """The texts of a docstring's ``Args:`` section, by argument."""
+    doc = inspect.getdoc(target) or ""
+    section = re.search(r"^Args:\n((?:[ ]{4,}.*\n?|\n)+)", doc, re.MULTILINE)
+    if section is None:
+        return {}
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", section.group(1), re.MULTILINE)
+    return {name: " ".join(text.replace("``", "").split()) for name, text in entries}
+
+
+def _plain_part(hint: Any) -> Any | None:
+    """The part of a type that a command line can express, or None."""
+    origin = get_origin(hint)
+    if hint in _PLAIN or origin is Literal:
+        return hint
+    if origin in (Union, types.UnionType):
+        parts = [part for part in get_args(hint) if _plain_part(part) is not None]
+        return Union[tuple(parts)] if any(part is not type(None) for part in parts) else None  # noqa: UP007
+    if origin is tuple and all(part is ... or _plain_part(part) is not None for part in get_args(hint)):
+        return hint
+    return None

@@ -1,0 +1,33 @@
+"""Checks of options that several task distributions share; each raises ``UsageError`` with what to do."""
+
+from collections.abc import Sequence
+
+from quickstudy.core.errors import UsageError
+
+SPLITS = ("train", "val", "trainval", "test")
+
+
+def at_least(least: int, **options: int) -> None:
+    """Every option must be an integer >= ``least``."""
+    for name, value in options.items():
+        if int(value) != value or value < least:
+            raise UsageError(f"{name} must be an integer of at least {least}, got {name}={value}.")
+
+
+def one_of(choices: Sequence[object], **options: object) -> None:
+    """Every option must be one of ``choices``."""
+    for name, value in options.items():
+        if value not in choices:
+            raise UsageError(f"{name} must be one of {', '.join(map(repr, choices))}, got {name}={value!r}.")
+
+
+def interval(**options: tuple[float, float]) -> None:
+    """Every option must be a pair (low, high) with low <= high."""
+    for name, value in options.items():
+        if len(value) != 2 or not value[0] <= value[1] or not all(abs(end) < float("inf") for end in value):
+            raise UsageError(f"{name} must be two finite numbers (low, high) with low <= high, got {name}={value}.")
+
+
+def shape_text(way: int, shot: int, query: int) -> str:
+    """How an episode's shape is written everywhere: ``5-way 1-shot, 15 queries per class``."""
+    return f"{way}-way {shot}-shot, {query} {'query' if query == 1 else 'queries'} per class"

@@ -1,0 +1,228 @@
+"""Any ``nn.Module`` as a pure function of a batch of tasks: ``forward(parameters, x) -> predictions``.
+
+Parameters are dicts of tensors with a leading task axis. The module itself is never changed, patched or copied:
+its tensors are replaced for the length of one call (``torch.func.functional_call``), its buffers by copies that are
+thrown away, so that nothing leaks between tasks.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from quickstudy.core import batchnorm
+from quickstudy.core.errors import UsageError
+
+Params: TypeAlias = dict[str, Tensor]
+"""Parameters by name, each ``[tasks, ...]``."""
+Execution: TypeAlias = Literal["auto", "vmap", "threads", "loop"]
+
+
+@runtime_checkable
+class RunsTasks(Protocol):
+    """A model that has a way of its own to run a batch of tasks, each with its own parameters; it has no BatchNorm."""
+
+    def forward_tasks(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Predictions ``[tasks, n, ...]`` for x ``[tasks, n, ...]`` and parameters ``{name: [tasks, ...]}``."""
+        ...
+
+
+# Layers that are slower under vmap on a CPU (convolutions), or that vmap cannot take (recurrent cells).
+_NOT_FOR_CPU_VMAP = (nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._BatchNorm)
+
+
+class _VmapWorks:
+    """What is found out about a model holds for its copies on other threads, too."""
+
+    works = True
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "_VmapWorks":
+        return self
+
+
+class TaskModel:
+    """``model`` for a batch of tasks at once.
+
+    Args:
+        model: any module that maps ``[n, ...]`` to ``[n, ...]``.
+        bn: BatchNorm's mode, see ``quickstudy.core.batchnorm``.
+        execution: ``loop`` (one task after the other, each on all cores), ``threads`` (tasks side by side, each on one
+            core), ``vmap`` (all tasks in one set of operations), or ``auto``: the model's own way for a batch of tasks
+            if it has one (``RunsTasks``), vmap on GPUs and for models without convolutions, recurrent cells and
+            BatchNorm, else threads. All give the same numbers to rounding. A model that vmap cannot take falls back to
+            threads with one warning.
+        adapts: whether the model must have something to adapt or to learn (a learner may have parameters of its own).
+
+    Raises:
+        UsageError: an unknown mode, or a model without trainable parameters that should have some.
+    """
+
+    def __init__(
+        self, model: nn.Module, bn: batchnorm.Mode, execution: Execution = "auto", *, adapts: bool = True
+    ) -> None:
+        if execution not in get_args(Execution):
+            raise UsageError(f"execution must be one of {', '.join(get_args(Execution))}, got {execution!r}.")
+        batchnorm.check_mode(bn, model)
+        if adapts and not any(p.requires_grad for p in model.parameters()):
+            raise UsageError("the model has no parameter with requires_grad=True: there is nothing to adapt.")
+        self.model = model
+        self.bn: batchnorm.Mode = bn
+        self.execution = execution
+        self._vmap = _VmapWorks()
+        self._runs_tasks = execution == "auto" and isinstance(model, RunsTasks)
+        self._cpu_vmap = not any(isinstance(m, _NOT_FOR_CPU_VMAP) for m in model.modules())
+
+    @property
+    def tasks_at_once(self) -> int | None:
+        """The pieces in which a batch runs best: task by task on threads (it stays in cache), else all at once."""
+        if self.execution == "loop" or self._runs_tasks:
+            return None
+        return None if self._use_vmap(next(self.model.parameters()).device) else 1
+
+    def start(self, tasks: int) -> Params:
+        """The model's trainable parameters, shared by all tasks (views, attached to the graph)."""
+        return {name: p.unsqueeze(0).expand(tasks, *p.shape) for name, p in trainable(self.model).items()}
+
+    def forward(
+        self,
+        params: Mapping[str, Tensor],
+        x: Shaped[Tensor, "tasks n ..."],
+        statistics: batchnorm.Statistics | None = None,
+    ) -> Shaped[Tensor, "tasks n ..."]:
+        """Predictions ``[tasks, n, ...]`` of each task's parameters for its own examples.
+
+        Args:
+            statistics: BatchNorm statistics to use, each ``[tasks, channels]`` (from ``statistics``).
+        """
+        return self._run(params, x, statistics, record=False)[0]
+
+    def statistics(self, params: Mapping[str, Tensor], x: Shaped[Tensor, "tasks n ..."]) -> batchnorm.Statistics | None:
+        """What queries are normalised by after adapting on ``x``: the support's statistics, or None (see the mode)."""
+        if self.bn != "support" or batchnorm.describe(self.bn, self.model) == "none":
+            return None
+        return self._run(params, x, None, record=True)[1]
+
+    def _run(
+        self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, *, record: bool
+    ) -> tuple[Tensor, batchnorm.Statistics]:
+        if self._runs_tasks:
+            assert isinstance(self.model, RunsTasks)
+            return self.model.forward_tasks(params, x), ()
+        if self._use_vmap(x.device):
+            try:
+                one_task = partial(self._one_task, record=record, written_out=True)
+                axes = (0, 0, None if statistics is None else 0)
+                return vmap(one_task, in_dims=axes, randomness="different")(dict(params), x, statistics)
+            except Exception as error:  # vmap refuses in many types; a fault of the model's own comes again in the loop
+                result = self._loop(params, x, statistics, record)
+                self._vmap.works = False
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                warnings.warn(
+                    f"vmap cannot run this model ({reason}); taking the tasks one by one instead.", stacklevel=3
+                )
+                return result
+        return self._loop(params, x, statistics, record)
+
+    def _use_vmap(self, device: torch.device) -> bool:
+        if self.execution == "auto":
+            return self._vmap.works and (self._cpu_vmap or device.type == "cuda")
+        return self.execution == "vmap" and self._vmap.works
+
+    def _loop(
+        self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, record: bool
+    ) -> tuple[Tensor, batchnorm.Statistics]:
+        per_task = {name: _split(p) for name, p in params.items()}
+        outputs, seen = [], []
+        for t in range(len(x)):
+            fixed = None if statistics is None else tuple((mean[t], var[t]) for mean, var in statistics)
+            one = {name: p[t] for name, p in per_task.items()}
+            output, stats = self._one_task(one, x[t], fixed, record=record, written_out=False)
+            outputs.append(output)
+            seen.append(stats)
+        stacked = tuple(
+            (_join([mean for mean, _ in layer]), _join([var for _, var in layer])) for layer in zip(*seen, strict=True)
+        )
+        return _join(outputs), stacked
+
+    def _one_task(
+        self,
+        params: Mapping[str, Tensor],
+        x: Tensor,
+        fixed: batchnorm.Statistics | None,
+        *,
+        record: bool,
+        written_out: bool,
+    ) -> tuple[Tensor, batchnorm.Statistics]:
+        buffers = {name: b.clone() for name, b in self.model.named_buffers()}
+        mode = batchnorm.BatchNormAs(running=self.bn == "running", fixed=fixed, record=record, written_out=written_out)
+        # Attention's fused kernels cannot be differentiated twice.
+        with mode, sdpa_kernel(SDPBackend.MATH):
+            output = functional_call(self.model, {**params, **buffers}, (x,))
+        return output, tuple(mode.seen)
+
+
+def _split(t: Tensor) -> Sequence[Tensor]:
+    """Each task's part; of a single task without the copies that ``unbind`` makes on the way back."""
+    return (t.squeeze(0),) if len(t) == 1 else t.unbind(0)
+
+
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack([*parts])
+
+
+@dataclass(frozen=True)
+class AdaptedModel:
+    """A solver: ``net`` under each task's own parameters, its queries normalised by ``statistics`` where given."""
+
+    net: TaskModel
+    params: Params
+    statistics: batchnorm.Statistics | None
+
+    def __call__(self, x: Shaped[Tensor, "tasks n ..."]) -> Shaped[Tensor, "tasks n ..."]:
+        """Predictions ``[tasks, n, ...]`` for ``x [tasks, n, ...]``.
+
+        Raises:
+            UsageError: ``x`` holds another number of tasks than the solver was adapted to.
+        """
+        tasks = len(next(iter(self.params.values())))
+        if x.ndim < 2 or len(x) != tasks:
+            raise UsageError(
+                f"this solver was adapted to {tasks} tasks: x must be [{tasks}, n, ...], got {[*x.shape]}."
+            )
+        return self.net.forward(self.params, x, self.statistics)
+
+
+def trainable(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that may move, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def head_names(model: nn.Module, prefix: str | None = None) -> frozenset[str]:
+    """The names of the head's parameters: those of ``model.head``, else of the last module that has any itself.
+
+    The body is the rest. ANIL adapts the head alone, BOIL the body alone.
+
+    Args:
+        prefix: what the names begin with, where that is said.
+
+    Raises:
+        UsageError: no parameter's name begins with ``prefix``.
+    """
+    if prefix is not None:
+        found = frozenset(name for name, _ in model.named_parameters() if name.startswith(prefix))
+        if not found:
+            names = ", ".join(name for name, _ in model.named_parameters())
+            raise UsageError(f"no parameter of the model begins with head={prefix!r}; it has {names}.")
+        return found
+    head = getattr(model, "head", None)
+    if isinstance(head, nn.Module) and any(True for _ in head.parameters()):
+        return frozenset(f"head.{name}" for name, _ in head.named_parameters())
+    last = [name for name, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))][-1]
+    return frozenset(f"{last}.{name}" if last else name for name, _ in model.get_submodule(last).named_parameters())

@@ -1,0 +1,180 @@
+"""The interface of a meta-learner, and what its parts are called.
+
+A meta-learner is an ``nn.Module`` whose parameters are the meta-parameters. It is saved, moved and optimised like any
+module; the two methods that make it a meta-learner are ``adapt`` and ``meta_loss``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeAlias, final, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from quickstudy.core.compiled import run_compiled
+from quickstudy.core.losses import TaskLoss
+from quickstudy.core.parallel import pieces, run_pieces
+from quickstudy.core.picture import Picture
+
+Solver: TypeAlias = Callable[[Tensor], Tensor]
+"""``solver(x [tasks, n, ...]) -> predictions [tasks, n, ...]``, attached to the graph where grad mode was on."""
+Metrics: TypeAlias = dict[str, float]
+"""Diagnostics by name, each a mean over tasks. Nothing is ever computed from them."""
+Scalars: TypeAlias = Mapping[str, float | Tensor]
+"""Metrics as a learner gives them: numbers, or tensors of no axis and no graph (so that nothing waits for a device)."""
+Gradients: TypeAlias = list[Tensor | None]
+"""One gradient per parameter of the learner, in the order of ``parameters()`` (None: not reached)."""
+
+
+@dataclass(frozen=True)
+class MetaGradient:
+    """What one batch of tasks says: where to go, and how it went.
+
+    Args:
+        gradients: the direction to descend, mean over tasks.
+        metrics: diagnostics, each a mean over tasks.
+        buffers: new values of some of the learner's buffers by name, mean over tasks (running statistics, say).
+            ``meta_backward`` puts them in place in training mode.
+    """
+
+    gradients: Gradients
+    metrics: Scalars
+    buffers: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+class MetaLearner(nn.Module, ABC):
+    """What every learner promises. ``quickstudy.testing.check_learner`` checks the promises.
+
+    Neither ``adapt`` nor ``meta_loss`` changes anything: not the learner, not its buffers, not what is passed in.
+    """
+
+    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    """The kinds of tasks that it is for (``kind`` of a task distribution)."""
+    default_tasks: ClassVar[str] = "omniglot"
+    """What it is trained on from the command line, if nothing else is said."""
+    suits: ClassVar[Mapping[str, str]] = {}
+    """Nets by tasks, where another than the tasks' usual one suits better."""
+    embeds: ClassVar[bool] = False
+    """Whether the network gives features to compare (a net without a head) rather than one output per class."""
+    any_way: ClassVar[bool] = False
+    """Whether it takes tasks of more classes than it was built for (it counts them in the support set)."""
+
+    @property
+    @abstractmethod
+    def tasks_at_once(self) -> int | None:
+        """How many tasks ``meta_backward`` and evaluation run at once (None: all); bounds the memory."""
+
+    @property
+    @abstractmethod
+    def bn_mode(self) -> str:
+        """BatchNorm's mode, printed beside every result (``none`` without BatchNorm)."""
+
+    @property
+    @abstractmethod
+    def judged_by(self) -> str | TaskLoss:
+        """The loss by which solvers are judged on a task's query."""
+
+    @abstractmethod
+    def adapt(self, support: Any) -> Solver:
+        """Learn each task from its support examples."""
+
+    @abstractmethod
+    def meta_loss(self, batch: Any) -> tuple[Tensor, Scalars]:
+        """The mean over tasks of the adapted solvers' query loss, and diagnostics."""
+
+    @abstractmethod
+    def meta_gradient(self, batch: Any) -> MetaGradient:
+        """The direction to descend, mean over tasks. Fills nothing."""
+
+    @final
+    def meta_backward(self, batch: Any, *, workers: int | None = None, compile: bool = False) -> Metrics:
+        """Add ``meta_gradient`` of the batch to ``.grad`` of the parameters.
+
+        Runs ``tasks_at_once`` tasks at a time on ``workers`` threads (None: as many as torch may use on a CPU, one
+        elsewhere), or compiled: recorded and compiled at the first batch of its shapes, then one piece after the other
+        on all cores, which pays for small networks. None of this changes the result by more than rounding.
+
+        Raises:
+            UsageError: ``compile`` of a learner that looks into its data to decide what to do.
+        """
+        parts = pieces(batch, self.tasks_at_once)
+        on_cpu = all(p.device.type == "cpu" for p in self.parameters())
+        if compile:
+            results = [MetaGradient(*run_compiled(_fields, self, part)) for part in parts]
+        else:
+            results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1)
+        shares = [(result, len(part) / len(batch)) for result, part in zip(results, parts, strict=True)]
+        with torch.no_grad():
+            for i, p in enumerate(self.parameters()):
+                for result, share in shares:
+                    g = result.gradients[i]
+                    if g is not None:
+                        p.grad = g * share if p.grad is None else p.grad.add_(g, alpha=share)
+            for name in results[0].buffers if self.training else ():
+                self.get_buffer(name).copy_(torch.stack([r.buffers[name] * share for r, share in shares]).sum(0))
+        return {name: float(sum(share * r.metrics[name] for r, share in shares)) for name in results[0].metrics}
+
+
+def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    found: MetaGradient = learner.meta_gradient(batch)
+    return found.gradients, dict(found.metrics), dict(found.buffers)
+
+
+class LossLearner(MetaLearner):
+    """A learner whose meta-gradient is the derivative of its meta-loss (all but Reptile and its like)."""
+
+    @final
+    def meta_gradient(self, batch: Any) -> MetaGradient:
+        with torch.enable_grad():
+            loss, metrics = self.meta_loss(batch)
+            return MetaGradient(derivative(self, loss), metrics)
+
+
+def derivative(learner: MetaLearner, loss: Tensor) -> Gradients:
+    """The derivative of a loss by the learner's parameters."""
+    params = [p for p in learner.parameters() if p.requires_grad]
+    grads = iter(torch.autograd.grad(loss, params, allow_unused=True))
+    return [next(grads) if p.requires_grad else None for p in learner.parameters()]
+
+
+@runtime_checkable
+class ScoresTasks(Protocol):
+    """A learner whose tasks are no support and query (problems, environments, games): it scores them itself."""
+
+    @property
+    def score_name(self) -> str:
+        """What the score is called; ``return`` is better the larger it is, anything else the smaller."""
+        ...
+
+    @property
+    def adapt_steps(self) -> int:
+        """Steps that adapting takes (0: it is done in one go)."""
+        ...
+
+    def score_tasks(self, batch: Any, at: Sequence[int]) -> Tensor:
+        """The score and the loss of each task after each of the steps ``at``: ``[2, len(at), tasks]``."""
+        ...
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """A learner that draws what it does with a batch of tasks, for the report."""
+
+    def draw(self, batch: Any) -> Sequence[Picture]:
+        """Pictures of a few test tasks; nothing is changed."""
+        ...
+
+
+@runtime_checkable
+class AdaptsInSteps(Protocol):
+    """A learner whose adaptation can be watched, and run longer than it was trained for."""
+
+    @property
+    def adapt_steps(self) -> int:
+        """Steps that ``adapt`` takes."""
+        ...
+
+    def adapt_path(self, support: Any, steps: int) -> Iterator[Solver]:
+        """The solvers after 0, 1, ..., ``steps`` steps."""
+        ...

@@ -1,0 +1,127 @@
+"""Losses and scores of a batch of tasks: one number per task."""
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from quickstudy.core.errors import UsageError
+
+TaskLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""``loss(predictions [n, ...], targets [n, ...]) -> scalar`` of ONE task, as ``F.cross_entropy`` and ``F.mse_loss``."""
+
+NAMED = ("cross_entropy", "mse", "gaussian", "bits")
+"""``gaussian``: minus the log-likelihood of each example, in nats, under predictions that are a mean and a spread
+(standard deviation, > 0) for each output, side by side on a last axis more than y has (see ``mean_of``, ``spread_of``).
+``bits``: binary cross-entropy of logits, in nats per bit, for targets 0.0 or 1.0; scored by the share of wrong bits.
+"""
+NO_LABEL = -(2**62)  # torch's own default, -100, would drop a wrong label without a word
+
+
+def check_loss(loss: str | TaskLoss) -> None:
+    """Raise ``UsageError`` for a loss that is neither a known name nor a callable."""
+    if not callable(loss) and loss not in NAMED:
+        raise UsageError(f"loss must be one of {', '.join(NAMED)} or a callable of one task, got {loss!r}.")
+
+
+def task_losses(
+    loss: str | TaskLoss, predictions: Shaped[Tensor, "tasks n ..."], y: Shaped[Tensor, "tasks n ..."]
+) -> Float[Tensor, " tasks"]:
+    """The mean loss over each task's examples, ``[tasks]``.
+
+    Raises:
+        UsageError: predictions whose shape does not fit the targets (a head smaller than the way, say), or a loss
+            that gives more than one number.
+    """
+    if loss == "cross_entropy":
+        _check_logits(predictions, y)
+        try:
+            losses = F.cross_entropy(predictions.flatten(0, 1), y.flatten(), reduction="none", ignore_index=NO_LABEL)
+        except IndexError as error:  # the kernel looks at every label anyway
+            raise UsageError(
+                f"labels run from {int(y.min())} to {int(y.max())}, but the model gives {predictions.shape[-1]} "
+                f"outputs; build it with out_features = way (at least {int(y.max()) + 1}), or sample tasks of a "
+                f"smaller way."
+            ) from error
+        return losses.view(y.shape).mean(1)
+    if loss == "mse":
+        if predictions.shape != y.shape:
+            raise UsageError(f"mse needs predictions shaped as y {list(y.shape)}, got {list(predictions.shape)}.")
+        return F.mse_loss(predictions, y, reduction="none").flatten(1).mean(1)
+    if loss == "gaussian":
+        if predictions.shape != (*y.shape, 2):
+            raise UsageError(
+                f"gaussian needs predictions [{', '.join(map(str, (*y.shape, 2)))}], the mean and the spread of each "
+                f"value of y {list(y.shape)}, got {list(predictions.shape)}; for plain values set loss='mse'."
+            )
+        spread = spread_of(predictions)
+        nats = ((y - mean_of(predictions)) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2
+        return nats.flatten(2).sum(2).mean(1)
+    if loss == "bits":
+        if predictions.shape != y.shape or not y.is_floating_point():
+            raise UsageError(
+                f"bits needs logits shaped as y {list(y.shape)} and y in floating point (0.0 or 1.0), got predictions "
+                f"{list(predictions.shape)} and y {y.dtype}."
+            )
+        return F.binary_cross_entropy_with_logits(predictions, y, reduction="none").flatten(1).mean(1)
+    assert callable(loss), "check_loss lets no other loss pass"
+    losses = [loss(p, t) for p, t in zip(predictions, y, strict=True)]
+    if losses[0].ndim:
+        raise UsageError(f"a loss must give a scalar for each task, got {[*losses[0].shape]}; take its mean.")
+    return torch.stack(losses)
+
+
+def task_scores(
+    loss: str | TaskLoss, predictions: Shaped[Tensor, "tasks n ..."], y: Shaped[Tensor, "tasks n ..."]
+) -> Float[Tensor, " tasks"]:
+    """What is reported beside the loss, ``[tasks]``: accuracy for labels, wrong bits, else the loss itself."""
+    if score_name(loss, y) == "accuracy":
+        return (predictions.argmax(-1) == y).float().mean(1)
+    if loss == "bits":
+        return ((predictions > 0) != (y > 0.5)).float().flatten(1).mean(1)
+    return task_losses(loss, predictions, y)
+
+
+def mean_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
+    """The means of ``gaussian`` predictions."""
+    return predictions[..., 0]
+
+
+def spread_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
+    """The standard deviations of ``gaussian`` predictions."""
+    return predictions[..., 1]
+
+
+def larger_is_better(metric: str) -> bool:
+    """Whether more of a score is better: of an accuracy and a return it is, of losses and errors not."""
+    return metric in ("accuracy", "return")
+
+
+def score_name(loss: str | TaskLoss, y: Tensor) -> str:
+    """``accuracy`` for integer labels ``[tasks, n]``, ``bit_error`` for bits, else the loss's own name."""
+    if y.ndim == 2 and not y.is_floating_point():
+        return "accuracy"
+    if loss == "bits":
+        return "bit_error"
+    return loss if isinstance(loss, str) else "loss"
+
+
+def judge(loss: str | TaskLoss, predictions: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The mean over tasks of the query loss, and the diagnostics that every learner reports."""
+    mean = task_losses(loss, predictions, y).mean()
+    score = task_scores(loss, predictions.detach(), y).mean()
+    return mean, {"loss": mean.detach(), score_name(loss, y): score.detach()}
+
+
+def _check_logits(predictions: Tensor, y: Tensor) -> None:
+    if predictions.ndim != 3 or predictions.shape[:2] != y.shape:
+        raise UsageError(
+            f"cross_entropy needs predictions [tasks, n, classes] for labels {list(y.shape)}, got "
+            f"{list(predictions.shape)}; the model must map [n, ...] to [n, classes]."
+        )
+    if y.is_floating_point():
+        raise UsageError(f"cross_entropy needs integer labels, got {y.dtype}; for regression set loss='mse'.")

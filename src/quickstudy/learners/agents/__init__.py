@@ -1,0 +1,1 @@
+"""Learners that act: reinforcement learning and games."""

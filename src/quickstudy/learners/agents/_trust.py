@@ -1,0 +1,96 @@
+"""A trust-region step (TRPO, Schulman et al. 2015): the natural gradient, as far as the divergence allows."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from quickstudy.core.functional import Params
+from quickstudy.nets.policies import Choices, divergence_of
+
+Vector = list[Tensor]
+DAMPING = 1e-2
+HALVINGS = 10
+
+
+def trust_region_step(
+    gradient: Vector,
+    curvature: Callable[[Vector], Vector],
+    judge: Callable[[Vector], tuple[float, float]],
+    *,
+    radius: float,
+    iterations: int = 10,
+) -> tuple[Vector, float]:
+    """The step to subtract, and the share of the full step that it is (0: no step made it better).
+
+    Args:
+        gradient: of the loss.
+        curvature: the product of a vector with the metric (the divergence's second derivative).
+        judge: loss and divergence after subtracting a step; the loss without one is that of a step of zeros.
+        radius: largest divergence.
+        iterations: of conjugate gradients.
+    """
+    direction = conjugate_gradients(lambda v: _plus(curvature(v), v, DAMPING), gradient, iterations)
+    length = _dot(direction, curvature(direction)).clamp(min=1e-12)
+    full = [(2 * radius / length).sqrt() * d for d in direction]
+    before, _ = judge([torch.zeros_like(s) for s in full])
+    for k in range(HALVINGS):
+        share = 0.5**k
+        step = [share * s for s in full]
+        loss, divergence = judge(step)
+        if loss < before and divergence <= radius:
+            return step, share
+    return [torch.zeros_like(s) for s in full], 0.0
+
+
+def conjugate_gradients(product: Callable[[Vector], Vector], b: Vector, iterations: int) -> Vector:
+    """An approximate solution x of ``product(x) = b``, for a symmetric positive definite product."""
+    x = [torch.zeros_like(t) for t in b]
+    r, p = b, b
+    size = _dot(r, r)
+    for _ in range(iterations):
+        if float(size) < 1e-20:
+            break
+        q = product(p)
+        alpha = size / _dot(p, q)
+        x, r = _plus(x, p, alpha), _plus(r, q, -alpha)
+        new = _dot(r, r)
+        p = _plus(r, p, new / size)
+        size = new
+    return x
+
+
+def _dot(a: Vector, b: Vector) -> Tensor:
+    return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
+
+
+def _plus(a: Vector, b: Vector, times: float | Tensor) -> Vector:
+    return [x + times * y for x, y in zip(a, b, strict=True)]
+
+
+def fisher_product(choices: Callable[[Params], Choices], params: Params, weight: Tensor) -> Callable[[Vector], Vector]:
+    """The product with the mean over tasks of the Fisher matrices of each task's policy.
+
+    Args:
+        choices: what the policies of parameters ``{name: [tasks, ...]}`` would do, ``[tasks, ...]``.
+        params: where.
+        weight: of each decision, of the shape that ``choices`` gives.
+    """
+    inside = tuple(range(1, weight.ndim))
+    with torch.enable_grad():
+        leaves = {name: p.clone().requires_grad_() for name, p in params.items()}
+        new = choices(leaves)
+        old = type(new)(*(part.detach() for part in new))
+        divergence = (divergence_of(old, new) * weight).sum(inside) / weight.sum(inside)
+        slopes = torch.autograd.grad(
+            divergence.sum(), list(leaves.values()), create_graph=True, allow_unused=True, materialize_grads=True
+        )
+
+    def product(vector: Vector) -> Vector:
+        slope = torch.stack([(g * v).sum() for g, v in zip(slopes, vector, strict=True)]).sum()
+        found = torch.autograd.grad(
+            slope, list(leaves.values()), retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return [f.mean(0) for f in found]
+
+    return product

@@ -1,0 +1,250 @@
+"""RL^2: a recurrent policy that plays a task several times in a row and keeps its memory from one episode to the next.
+What it learns within such a trial is in its activations; how to learn it is in its weights.
+
+Equations (Duan et al. 2016; Wang et al. 2016): with what was seen, done and got at step t,
+
+    h_t = GRU(h_t-1, [o_t, a_t-1, r_t-1 a_t-1, r_t-1, d_t-1])      d: whether an episode has just ended; h_0 = 0
+    a_t ~ pi(. | h_t),  v_t = most * V(h_t),  most = sum_k discount^k over the trial
+    A_t = sum_k (discount * smoothing)^k delta_t+k,      delta_t = r_t + discount * v_t+1 - v_t,  over the whole trial
+    loss = - mean_t log pi(a_t | h_t) A_t - entropy * mean_t H(pi(. | h_t))
+           + value * mean_t (V(h_t) - stop(A_t + v_t) / most)^2
+
+Advantages go over the ends of episodes: what is found out in one is worth what it brings in those to come.
+
+Where it differs from the papers: advantage actor-critic, one outer step for each batch of trials, in place of TRPO;
+advantages are brought to mean 0 and standard deviation 1 over the batch. V is a share of what a reward of 1 at every
+step would be worth (``most``): large values are learned as soon as small ones, and their error does not drown the
+policy's gradient. The product of reward and action is read too, which says at once what is worth doing again. The
+trial is played without a graph, then read again at once, so that the derivative runs through the GRU as over any
+sequence. With ``curriculum`` training begins with trials of some ten steps, several side by side (as many steps in
+all), which grow to their length: what serves in a short trial is found soon, and is most of what serves in a long one.
+
+Reference: Duan, Schulman, Chen, Bartlett, Sutskever, Abbeel: RL^2: Fast Reinforcement Learning via Slow Reinforcement
+Learning. arXiv:1611.02779, 2016. Wang et al.: Learning to reinforcement learn. arXiv:1611.05763, 2016.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
+from quickstudy.core.picture import Picture
+from quickstudy.learners.agents.episodes import gae
+from quickstudy.nets.policies import RecurrentPolicy
+from quickstudy.report.pictures.agents import draw_learning
+from quickstudy.tasks.environments.base import Environments, lots
+
+DRAWN_TRIALS = 200  # per task: a picture of what the learner does, not of luck
+FIRST_STEPS = 10  # of a trial, at the start of a curriculum
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What happened in a trial of each task.
+
+    Args:
+        inputs: what the policy read at each step.
+        actions: what was done.
+        rewards: what it brought.
+    """
+
+    inputs: Float[Tensor, "n steps f"]
+    actions: Shaped[Tensor, "n steps ..."]
+    rewards: Float[Tensor, "n steps"]
+
+
+class RL2(MetaLearner):
+    """RL^2: a recurrent policy whose memory, kept across a task's episodes, does the learning.
+
+    Args:
+        in_features: numbers in an observation.
+        out_features: actions to choose from, or numbers in an action.
+        trial: episodes that a task is played for, of full length (steps: trial * horizon), >= 1.
+        hidden: units of the GRU.
+        discount: of the next step's reward, in [0, 1].
+        smoothing: of generalised advantages (lambda), in [0, 1].
+        value: weight of the squared error of V, >= 0.
+        entropy: weight of the policy's entropy, >= 0.
+        log_std: where the log of the spread of continuous actions starts.
+        trials: trials per task, side by side.
+        curriculum: outer steps over which trials grow to their length, by the same factor at each (0: none).
+        chunk: tasks at once in ``meta_backward``; bounds the memory. None: all.
+
+    Raises:
+        UsageError: an option out of its range.
+    """
+
+    learns: ClassVar[tuple[str, ...]] = ("environments",)
+    default_tasks: ClassVar[str] = "bandits"
+
+    def __init__(
+        self,
+        *,
+        in_features: int = 1,
+        out_features: int = 5,
+        trial: int = 10,
+        hidden: int = 64,
+        discount: float = 0.99,
+        smoothing: float = 0.3,
+        value: float = 0.5,
+        entropy: float = 0.0,
+        log_std: float = 0.0,
+        trials: int = 1,
+        curriculum: int = 0,
+        chunk: int | None = None,
+    ) -> None:
+        super().__init__()
+        if min(trial, hidden, trials) < 1 or min(value, entropy, curriculum) < 0:
+            raise UsageError(
+                "RL2 needs trial, hidden and trials >= 1, value, entropy and curriculum >= 0, got "
+                f"{trial}, {hidden}, {trials}, {value}, {entropy} and {curriculum}."
+            )
+        if not (0 <= discount <= 1 and 0 <= smoothing <= 1):
+            raise UsageError(f"discount and smoothing must be in [0, 1], got {discount} and {smoothing}.")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.trial = trial
+        self.hidden = hidden
+        self.discount = discount
+        self.smoothing = smoothing
+        self.value = value
+        self.entropy = entropy
+        self.log_std = log_std
+        self.trials = trials
+        self.curriculum = curriculum
+        self.chunk = chunk
+        self.outer_step: Tensor
+        self.register_buffer("outer_step", torch.zeros(()))
+        read = in_features + 2 * out_features + 2
+        self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden=hidden, log_std=log_std)
+
+    @staticmethod
+    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
+        """Options by name: ours (the paper's numbers of trials are for TRPO)."""
+        bandits = {"demo": 500, "quick": 6000, "paper": 20000}  # ten steps to a trial
+        steps = (bandits if tasks == "bandits" else {"demo": 100, "quick": 1500, "paper": 10000})[preset]
+        outer = {"steps": steps, "meta_lr": 3e-3, "schedule": "linear", "clip": 1.0, "log_every": 20}
+        tests = {"validation_tasks": 500, "validate_every": max(100, steps // 10), "test_tasks": 1000}
+        own = {"hidden": 256 if preset == "paper" else 64, "smoothing": 0.9}
+        if tasks in ("bandits", "mdps"):
+            own |= {"meta_batch": 512 if tasks == "bandits" else 64}
+            own |= {"entropy": 0.03, "discount": 0.95, "curriculum": steps // 2}
+        else:
+            own |= {"trial": 2, "meta_batch": 128}
+        return {**outer, **tests, **own}
+
+    def adapt(self, support: Environments) -> Solver:
+        """Play a trial; the solver gives what would be done, logits or means, on seeing observations right after it."""
+        played = self.play(support)
+        state = self.policy.read(played.inputs, self.policy.start(len(played.inputs)), support.discrete)[2]
+        state = state.unflatten(0, (len(support), -1))[:, 0]
+
+        def solver(x: Tensor) -> Tensor:
+            news = x.new_zeros(*x.shape[:2], 2 * self.out_features + 2)
+            flat = torch.cat([x, news], -1).flatten(0, 1).unsqueeze(1)
+            choices = self.policy.read(flat, state.repeat_interleave(x.shape[1], 0), support.discrete)[0]
+            return choices[0].unflatten(0, x.shape[:2]).squeeze(2)
+
+        return solver
+
+    @torch.no_grad()
+    def play(self, batch: Environments, trials: int | None = None, steps: int | None = None) -> Trial:
+        """The trials of every task, all side by side (n = tasks * trials), each from an empty memory.
+
+        Args:
+            batch: what is played.
+            trials: per task (None: the learner's own number).
+            steps: of a trial (None: all of them).
+        """
+        self._check(batch)
+        trials = self.trials if trials is None else trials
+        steps = self.trial * batch.horizon if steps is None else steps
+        state, seen = batch.reset(trials, 0, repeat=True)
+        width = 1 if batch.discrete else batch.actions
+        draws = lots(batch.seeds, (steps, trials, width), 0, "act")
+        news = seen.new_zeros(*seen.shape[:2], 2 * self.out_features + 2)
+        memory = self.policy.start(len(batch) * trials)
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for u in draws.unbind(1):
+            x = torch.cat([seen, news], -1).flatten(0, 1).to(memory.dtype)
+            choices, _, memory = self.policy.read(x.unsqueeze(1), memory, batch.discrete)
+            action = choices.act(u.flatten(0, 1).unsqueeze(1)).squeeze(1).unflatten(0, seen.shape[:2])
+            state, seen, reward, done = batch.step(state, action)
+            parts.append((x, action.flatten(0, 1), reward.flatten()))
+            did = (F.one_hot(action, self.out_features) if batch.discrete else action).to(reward.dtype)
+            got = reward.unsqueeze(-1)
+            news = torch.cat([did, got * did, got, done.unsqueeze(-1).to(reward.dtype)], -1)
+        inputs, actions, rewards = (torch.stack(part, 1) for part in zip(*parts, strict=True))
+        return Trial(inputs, actions, rewards)
+
+    def meta_loss(self, batch: Environments) -> tuple[Tensor, Scalars]:
+        """The actor-critic loss; its derivative is the policy gradient of the trial's return."""
+        full = self.trial * batch.horizon
+        steps = self._steps(full)
+        played = self.play(batch, self.trials * (full // steps), steps)
+        choices, values, _ = self.policy.read(played.inputs, self.policy.start(len(played.inputs)), batch.discrete)
+        rewards = played.rewards.to(values.dtype)
+        most = sum(self.discount**k for k in range(rewards.shape[1]))
+        with torch.no_grad():
+            advantage = gae(rewards, most * values, self.discount, self.smoothing)
+            goal = advantage / most + values
+            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        entropy = choices.entropy().mean()
+        error = (values - goal).square().mean()
+        loss = -(choices.log_prob(played.actions) * advantage).mean() + self.value * error - self.entropy * entropy
+        found = {"loss": loss, "return": rewards.sum(1).mean(), "entropy": entropy, "value_error": error}
+        return loss, {name: t.detach() for name, t in found.items()}
+
+    def meta_gradient(self, batch: Environments) -> MetaGradient:
+        with torch.enable_grad():
+            loss, metrics = self.meta_loss(batch)
+            return MetaGradient(derivative(self, loss), metrics, {"outer_step": self.outer_step.round() + 1})
+
+    def _steps(self, full: int) -> int:
+        """The length of a trial at this outer step."""
+        grown = min(1.0, round(float(self.outer_step)) / self.curriculum) if self.curriculum else 1.0
+        first = min(FIRST_STEPS, full)
+        return round(first * (full / first) ** grown)
+
+    def score_tasks(self, batch: Environments, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
+        """The rewards of each task's trial, summed, and minus it."""
+        found = self.play(batch).rewards.sum(1).view(len(batch), self.trials).mean(1)
+        return torch.stack([found, -found])[:, None].expand(2, len(at), len(batch))
+
+    def draw(self, batch: Environments) -> Sequence[Picture]:
+        """The reward of the trial's episodes, one after the other: whether they get better."""
+        rewards = self.play(batch, DRAWN_TRIALS).rewards.view(len(batch), DRAWN_TRIALS, self.trial, batch.horizon)
+        return [draw_learning(rewards.sum(-1))]
+
+    def _check(self, batch: Environments) -> None:
+        if (batch.observations, batch.actions) != (self.in_features, self.out_features):
+            raise UsageError(
+                f"this policy takes {self.in_features} numbers and has {self.out_features} actions, these environments "
+                f"{batch.observations} and {batch.actions}; build it with those as in_features and out_features."
+            )
+
+    @property
+    def score_name(self) -> str:
+        return "return"
+
+    @property
+    def adapt_steps(self) -> int:
+        return 0
+
+    @property
+    def tasks_at_once(self) -> int | None:
+        return self.chunk
+
+    @property
+    def bn_mode(self) -> str:
+        return "none"
+
+    @property
+    def judged_by(self) -> str:
+        return "return"

@@ -1,0 +1,1 @@
+"""Learners that sample solvers, or tasks, from a generator."""

@@ -1,0 +1,64 @@
+"""What learners that make a task's head share: which layer it is, the features that it sees, and the classes' means.
+
+Axes: t tasks, n examples, k classes, f features.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from quickstudy.core.batchnorm import Statistics
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params, TaskModel, head_names, trainable
+
+ABSENT = -1e9  # the bias of a class without examples: no probability, and no gradient either
+
+
+def linear_head(model: nn.Module, needs: str) -> tuple[str, str]:
+    """The names of the head's weight and bias.
+
+    Args:
+        needs: who needs them and why, the beginning of the message.
+
+    Raises:
+        UsageError: the head is no trainable linear layer with a bias.
+    """
+    names = head_names(model)
+    prefix = next(iter(names)).rpartition(".")[0]
+    head = model.get_submodule(prefix)
+    weight, bias = (f"{prefix}.{part}" if prefix else part for part in ("weight", "bias"))
+    if not isinstance(head, nn.Linear) or not {weight, bias} <= trainable(model).keys():
+        raise UsageError(f"{needs}: the model's head must be a trainable nn.Linear with a bias, got {head}.")
+    return weight, bias
+
+
+def body_features(
+    net: TaskModel, params: Params, head: tuple[str, str], x: Tensor, statistics: Statistics | None = None
+) -> Float[Tensor, "t n f"]:
+    """What the head sees of x: with the identity as its head, the network gives its features."""
+    weight, bias = head
+    w_tkf = params[weight]
+    eye = torch.eye(w_tkf.shape[2], dtype=w_tkf.dtype, device=x.device).expand(len(w_tkf), -1, -1)
+    return net.forward({**params, weight: eye, bias: torch.zeros_like(eye[:, 0])}, x, statistics)
+
+
+def means_by_class(
+    f_tnf: Float[Tensor, "t n f"], y_tn: Tensor, classes: int, who: str
+) -> tuple[Float[Tensor, "t k f"], Float[Tensor, "t k"]]:
+    """The mean features of each class (zeros where it has no examples), and how many examples it has.
+
+    Raises:
+        UsageError: labels that are no classes.
+    """
+    if y_tn.ndim != 2 or y_tn.is_floating_point():
+        raise UsageError(f"{who} needs classes [tasks, n], as integers, got {y_tn.dtype} {[*y_tn.shape]}.")
+    belongs_tnk = (y_tn[..., None] == torch.arange(classes, device=y_tn.device)).to(f_tnf.dtype)
+    count_tk = belongs_tnk.sum(1)
+    return belongs_tnk.mT @ f_tnf / count_tk.clamp(min=1)[..., None], count_tk
+
+
+def prototype_head(
+    c_tkf: Float[Tensor, "t k f"], count_tk: Float[Tensor, "t k"]
+) -> tuple[Float[Tensor, "t k f"], Float[Tensor, "t k"]]:
+    """The weight and bias whose logits are minus the squared distances to the classes' means, up to a constant."""
+    return 2 * c_tkf, torch.where(count_tk > 0, -c_tkf.square().sum(-1), ABSENT)

@@ -1,0 +1,1 @@
+"""Learners that read the support set as a set or a sequence."""

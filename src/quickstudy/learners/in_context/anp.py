@@ -1,0 +1,125 @@
+"""Attentive neural processes: every query reads the support set itself, and attends to the examples that matter to it.
+
+A conditional neural process (``cnp.py``) whose mean over the support set is an attention; so it fits the support
+examples, where the mean underfits.
+
+Equations (Kim et al. 2019, sections 2 and 3, deterministic path), with an embedding f, an encoder h, a decoder g:
+
+    regression          r_i = h(f(x_i), y_i),   r_i <- r_i + attend(r_i; r_j, r_j)        j over the support set
+                        r(x) = attend(f(x); f(x_i), r_i)                                  i over the support set
+                        mean, raw = g(f(x), r(x))
+                        y ~ N(mean, spread^2),   spread = s + (1 - s) softplus(raw)       s: least spread
+    classification      r_i = h(f(x_i)), with i and j over the examples of one class k at a time: r_k(x)
+                        p(k | x) = softmax_k( g(f(x), r_k(x), mean_j r_j(x)) )
+
+    attend(q; k_i, r_i) = W_o [ sum_i softmax_i( (W_q q) . (W_k k_i) / sqrt(d) ) W_v r_i ]   joined over heads of size d
+
+and the meta-loss is the mean over the queries of -log p(y | x, support).
+
+Where it differs from the paper: there is no latent path, so functions cannot be sampled, but mean and spread are
+given in one go; self-attention is one layer, added to what goes in; classification is not in the paper and follows
+``cnp.py``. The loss is that of the queries alone (the paper: of the support set, too).
+
+Reference: Kim, Mnih, Schwarz, Garnelo, Eslami, Rosenbaum, Vinyals, Teh: Attentive Neural Processes. ICLR 2019.
+"""
+
+import math
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from quickstudy.core.batchnorm import Mode
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.learners.in_context.set_encoder import Attention, Decoder, Encoder, check_options, groups
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, ways
+from quickstudy.registry import is_regression
+
+
+class ANP(MetricLearner):
+    """Attentive neural process: each query attends to the support examples that tell it what to predict.
+
+    Args:
+        model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
+        kind: of the tasks: ``classification`` (logits) or ``regression`` (mean and spread).
+        out_features: numbers in y of a regression; classes are counted in the support set.
+        width: of the codes and of the hidden layers of encoder and decoder; a multiple of heads.
+        depth: linear layers of encoder and decoder each.
+        heads: of the attention.
+        self_attention: whether the support examples attend to one another before they are read.
+        min_spread: least spread of a regression's predictions, in units of y, between 0 and 1.
+        bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
+        execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
+            (see ``quickstudy.core.functional``).
+        chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
+
+    Raises:
+        UsageError: an option out of its range.
+    """
+
+    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        kind: str = "classification",
+        out_features: int = 1,
+        width: int = 128,
+        depth: int = 3,
+        heads: int = 8,
+        self_attention: bool = True,
+        min_spread: float = 0.1,
+        bn: Mode = "transductive",
+        execution: Execution = "auto",
+        chunk: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_options("ANP", kind, width=width, depth=depth, min_spread=min_spread, heads=heads)
+        self.model = model
+        self.kind = kind
+        self.out_features = out_features
+        self.width = width
+        self.depth = depth
+        self.heads = heads
+        self.self_attention = self_attention
+        self.min_spread = min_spread
+        self.bn: Mode = bn
+        self.execution: Execution = execution
+        self.chunk = chunk
+        self.net = TaskModel(model, bn, execution)
+        self.encoder = Encoder(kind, model, out_features, width, depth)
+        self.among = Attention(width, width, heads) if self_attention else None
+        self.across = Attention(math.prod(feature_shape(model)), width, heads)
+        self.decoder = Decoder(kind, model, out_features, width, depth, min_spread)
+
+    def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
+        """The codes of the support set; every query reads them, each class's apart, and is decoded with that."""
+        z_tnf = features.flatten(2)
+        members_tng = groups(y, self.kind, self.bn_mode)
+        r_tnw = self.encoder(z_tnf, y)
+        if self.among is not None:
+            together_t1nn = (members_tng.unsqueeze(2) & members_tng.unsqueeze(1)).any(3).unsqueeze(1)
+            r_tnw = r_tnw + self.among(r_tnw, r_tnw, r_tnw, together_t1nn).squeeze(2)
+        seen_tg1n = members_tng.mT.unsqueeze(2)
+
+        def predict(asked: Tensor) -> Tensor:
+            z_tmf = asked.flatten(2)
+            return self.decoder(z_tmf, self.across(z_tmf, z_tnf, r_tnw, seen_tg1n))
+
+        return predict
+
+    @property
+    def judged_by(self) -> str:
+        return "gaussian" if self.kind == "regression" else "cross_entropy"
+
+    @staticmethod
+    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
+        """Options by name; all are ours."""
+        if is_regression(tasks):
+            steps = {"demo": 2000, "quick": 10000, "paper": 100000}[preset]
+            outer = {"steps": steps, "meta_batch": 16, "meta_lr": 2e-3, "schedule": "cosine", "clip": 10.0}
+            return {**outer, "hidden": (64, 64), "width": 128 if preset == "paper" else 64}
+        steps = {"demo": 600, "quick": 3000, "paper": 20000}[preset]
+        outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
+        filters = 64 if preset == "paper" else 32
+        return {**ways(tasks, way, 20), **outer, "filters": filters, "query": 5, "test_query": 15}

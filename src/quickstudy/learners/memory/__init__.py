@@ -1,0 +1,1 @@
+"""Learners with a memory that reads a stream."""

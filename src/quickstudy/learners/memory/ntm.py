@@ -1,0 +1,181 @@
+"""Sequences read into a memory, and the answer given from it: neural Turing machines and, to compare, LSTMs.
+
+The support of a task is a sequence that is read step by step; the query steps go on from the state that it left, with
+nothing but zeros to read, and each gives a vector of logits, one per bit of the answer.
+
+Equations, with the cell (see ``quickstudy.nets.NTM``), its state s, the sequence x_1 .. x_L and the query steps q_1 ..:
+
+    h_t, s_t = cell(x_t, s_t-1)        t = 1 .. L                    adapt: s_L is kept
+    h'_t, s'_t = cell(q_t, s'_t-1)     s'_0 = s_L                    the solver
+    logit_t = W h'_t + b               P(bit = 1) = sigmoid(logit)
+
+The meta-loss is the mean of -log P(bit) over the bits of the answer, in nats.
+
+Where it differs from the paper: Adam with clipped gradients in place of RMSprop with momentum, and the controller's
+cell has no bypass to the output; what the paper leaves open about the memory is said in ``quickstudy.nets.memory.ntm``.
+
+Reference: Graves, Wayne, Danihelka: Neural Turing Machines. arXiv:1410.5401, 2014.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.errors import UsageError
+from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.losses import judge
+from quickstudy.core.picture import Picture, from_figure
+from quickstudy.nets.memory.cells import Cell, LSTMCell, read
+from quickstudy.nets.memory.ntm import NTM, NTMState
+
+
+class SequenceLearner(LossLearner):
+    """Neural Turing machine (or an LSTM): a sequence is read into a memory, then answered from it.
+
+    Args:
+        in_features: channels of a step.
+        out_features: bits of a step's answer.
+        cell: ``ntm``, or ``lstm`` to compare; the LSTM takes ``hidden`` alone of what follows.
+        hidden: size of the controller's hidden state.
+        slots: rows of the memory.
+        width: numbers per row.
+        reads: read heads.
+        writes: write heads.
+        shift: how many slots a head can move in one step, either way.
+        controller: ``lstm`` or ``feedforward``.
+
+    Raises:
+        UsageError: an option out of its range.
+    """
+
+    learns: ClassVar[tuple[str, ...]] = ("sequence",)
+    default_tasks: ClassVar[str] = "copy"
+
+    def __init__(
+        self,
+        *,
+        in_features: int,
+        out_features: int,
+        cell: Literal["ntm", "lstm"] = "ntm",
+        hidden: int = 100,
+        slots: int = 128,
+        width: int = 20,
+        reads: int = 1,
+        writes: int = 1,
+        shift: int = 1,
+        controller: Literal["lstm", "feedforward"] = "lstm",
+    ) -> None:
+        super().__init__()
+        if cell not in ("ntm", "lstm"):
+            raise UsageError(f"cell must be ntm or lstm, got {cell!r}.")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.cell: Literal["ntm", "lstm"] = cell
+        self.hidden = hidden
+        self.slots = slots
+        self.width = width
+        self.reads = reads
+        self.writes = writes
+        self.shift = shift
+        self.controller: Literal["lstm", "feedforward"] = controller
+        self.net: Cell = (
+            LSTMCell(in_features, hidden)
+            if cell == "lstm"
+            else NTM(
+                in_features,
+                hidden=hidden,
+                slots=slots,
+                width=width,
+                reads=reads,
+                writes=writes,
+                shift=shift,
+                controller=controller,
+            )
+        )
+        self.answer = nn.Linear(self.net.output_size, out_features)
+
+    def adapt(self, support: Examples) -> Solver:
+        """Read the sequences; the solver answers from what is then in memory, from the first step at every call."""
+        _, memory = read(self.net, support.x)
+
+        def solve(x: Tensor) -> Tensor:
+            if x.ndim != 3 or len(x) != len(support):
+                raise UsageError(
+                    f"this solver has read {len(support)} sequences: x must be [{len(support)}, steps, channels], got "
+                    f"{[*x.shape]}."
+                )
+            return self.answer(read(self.net, x, memory)[0])
+
+        return solve
+
+    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
+        return judge(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
+
+    @property
+    def judged_by(self) -> str:
+        return "bits"
+
+    @property
+    def tasks_at_once(self) -> int | None:
+        return None
+
+    @property
+    def bn_mode(self) -> str:
+        return "none"
+
+    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
+        """The first sequence, what was answered, and where the heads read and wrote meanwhile."""
+        return [_draw_heads(self, batch[:1])] if isinstance(self.net, NTM) else []
+
+    @staticmethod
+    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
+        """Options by name; the net's sizes are the paper's in every preset, steps and step size ours."""
+        quick, meta_lr = {"copy": (5000, 1e-3), "repeat-copy": (12000, 3e-3)}.get(tasks, (20000, 1e-3))
+        steps = {"demo": 3000, "quick": quick, "paper": 50000}[preset]
+        outer = {"steps": steps, "meta_batch": 16, "meta_lr": meta_lr, "schedule": "cosine", "clip": 10.0}
+        return {**outer, "validate_every": 1000, "validation_tasks": 100}
+
+
+def _draw_heads(learner: SequenceLearner, batch: TaskBatch) -> Picture:
+    from matplotlib.figure import Figure
+
+    assert isinstance(learner.net, NTM)
+    shown = torch.cat([batch.support.x, batch.query.x], 1)
+    weights: list[Tensor] = []
+    with torch.no_grad():
+        state: NTMState = learner.net.start(1)
+        for x in shown.unbind(1):
+            _, state = learner.net(x, state)
+            weights.append(state.weights[0])
+        answer = learner.adapt(batch.support)(batch.query.x).sigmoid()
+    heads_hti = torch.stack(weights, 1).cpu()
+    steps, read_steps = shown.shape[1], batch.support.x.shape[1]
+    truth, said = (torch.cat([y.new_zeros(read_steps, y.shape[-1]), y[0]]).T.cpu() for y in (batch.query.y, answer))
+    names = [f"read head {i + 1}" for i in range(learner.reads)] + [
+        f"write head {i + 1}" for i in range(learner.writes)
+    ]
+    rows = [("input", shown[0].T.cpu()), ("target", truth), ("answer", said)]
+    half = learner.slots // 2  # the memory is a ring: slot 0, where the heads start, comes to the middle
+    used = torch.roll(heads_hti, half, -1).amax((0, 1)).gt(0.01).nonzero().flatten()
+    first, last = max(int(used[0]) - 2, 0), min(int(used[-1]) + 3, learner.slots)
+    rows += [(n, torch.roll(head, half, -1)[:, first:last].T) for n, head in zip(names, heads_hti, strict=True)]
+    figure = Figure(figsize=(min(16.0, 3 + 0.16 * steps), 1.1 * 3 + 2.4 * len(names)), layout="constrained")
+    axes = figure.subplots(len(rows), 1, sharex=True, height_ratios=[1] * 3 + [2.4] * len(names), squeeze=False)
+    for ax, (name, values) in zip(axes[:, 0], rows, strict=True):
+        low, high = (first - half, last - half) if "head" in name else (0, len(values))
+        ends = (-0.5, steps - 0.5, high - 0.5, low - 0.5)
+        ax.imshow(values.numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=ends)
+        ax.axvline(read_steps - 0.5, color="0.4", linewidth=0.8)
+        ax.set_ylabel(name if "head" not in name else f"{name}\nslot")
+        if "head" not in name:
+            ax.set_yticks([])
+    axes[-1, 0].set_xlabel("step (reading left of the line, answering right of it)")
+    caption = (
+        f"A test sequence of {read_steps} steps that are read and {steps - read_steps} that are answered, and where "
+        f"the heads pointed at each step: dark is a weight of 1, each column sums to 1. Heads start at slot 0; the "
+        f"memory is a ring of {learner.slots} slots, of which those in use are shown."
+    )
+    return from_figure(figure, name="heads", caption=caption)

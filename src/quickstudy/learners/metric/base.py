@@ -1,0 +1,141 @@
+"""What learners that compare embeddings share: one network for all tasks, embedding the support set and the queries.
+
+BatchNorm, where the network has it (see ``quickstudy.core.batchnorm``):
+
+- ``transductive``: the support set and the queries of a task are one batch, normalised together (as the authors of
+  these methods train: one forward over both), so the support set is embedded anew with every set of queries;
+- ``support``: the support set by its own statistics, every query by these; no query sees another;
+- ``running``: everything by the network's running statistics.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias, final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import describe
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import TaskModel
+from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.losses import judge
+
+FromFeatures: TypeAlias = Callable[[Tensor], Tensor]
+"""From query features ``[tasks, n, ...]`` to predictions ``[tasks, n, way]``."""
+
+
+class MetricLearner(LossLearner):
+    """A learner whose adapting is to embed the support set; what it does with the features makes it one or another.
+
+    It sets:
+
+    Args:
+        net: the embedding, the same for all tasks.
+        chunk: tasks at once in ``meta_backward`` (None: what suits the model).
+    """
+
+    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    embeds: ClassVar[bool] = True
+    any_way: ClassVar[bool] = True
+    net: TaskModel
+    chunk: int | None
+
+    @abstractmethod
+    def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
+        """From the support set, features ``[tasks, n, ...]`` and labels ``[tasks, n]``, to what predicts."""
+
+    @final
+    def adapt(self, support: Examples) -> Solver:
+        shared = self.net.start(len(support))
+        if self.bn_mode == "transductive":
+
+            def solve_together(x: Tensor) -> Tensor:
+                check_tasks(x, support)
+                features = self.net.forward(shared, torch.cat([support.x, x], 1))
+                own, asked = features.tensor_split([support.x.shape[1]], dim=1)
+                return self.fit(own, support.y)(asked)
+
+            return solve_together
+        statistics = self.net.statistics(shared, support.x)
+        predict = self.fit(self.net.forward(shared, support.x, statistics), support.y)
+
+        def solve(x: Tensor) -> Tensor:
+            check_tasks(x, support)
+            return predict(self.net.forward(shared, x, statistics))
+
+        return solve
+
+    @final
+    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
+        return judge(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
+
+    @property
+    @final
+    def tasks_at_once(self) -> int | None:
+        return self.chunk or self.net.tasks_at_once
+
+    @property
+    @final
+    def bn_mode(self) -> str:
+        return describe(self.net.bn, self)
+
+
+def one_hot(y: Tensor, like: Tensor) -> Float[Tensor, "tasks n way"]:
+    """Which class each support example (``y [tasks, n]``) belongs to; the way is what the labels say.
+
+    Raises:
+        UsageError: labels that are no classes, or a class without a support example.
+    """
+    if y.ndim != 2 or y.is_floating_point():
+        raise UsageError(
+            f"embeddings are compared class by class: labels must be integers [tasks, n], got {y.dtype} "
+            f"{[*y.shape]}; for regression use a learner that takes loss='mse'."
+        )
+    low, high = y.aminmax()
+    members = F.one_hot(y.clamp(min=0), int(high) + 1)
+    if int(low) < 0 or not bool((members.sum(1) > 0).all()):
+        raise UsageError(
+            f"each task needs a support example of every class from 0 to its highest label, the same for all tasks of "
+            f"a batch; the labels here run from {int(low)} to {int(high)}, and a class is missing."
+        )
+    return members.to(like.dtype)
+
+
+def class_means(
+    features: Float[Tensor, "tasks n ..."], members: Float[Tensor, "tasks n way"]
+) -> Float[Tensor, "tasks way ..."]:
+    """The mean over each class's support examples, however many there are."""
+    sums = torch.einsum("tnk,tn...->tk...", members, features)
+    return sums / members.sum(1).view(*sums.shape[:2], *[1] * (features.ndim - 2))
+
+
+def ways(tasks: str, way: int, many: int) -> dict[str, int]:
+    """For recipes: train on ``many`` classes a task, where the tasks are sure to have them (a folder may not)."""
+    return {"train_way": max(many, way)} if tasks in ("omniglot", "glyphs") else {}
+
+
+def feature_shape(model: torch.nn.Module) -> tuple[int, ...]:
+    """What a network says of the shape of its features.
+
+    Raises:
+        UsageError: it says nothing, but layers must be built to fit.
+    """
+    shape = getattr(model, "feature_shape", None)
+    if not isinstance(shape, tuple):
+        raise UsageError(
+            f"{type(model).__name__} does not say what its features look like: give it an attribute feature_shape, a "
+            f"tuple without the example axis, such as (64,) or (64, 5, 5)."
+        )
+    return shape
+
+
+def check_tasks(x: Tensor, support: Examples) -> None:
+    """Raise ``UsageError`` where the queries are not of as many tasks as the support set."""
+    if x.ndim < 2 or len(x) != len(support):
+        raise UsageError(
+            f"this solver was adapted to {len(support)} tasks: x must be [{len(support)}, n, ...], got {[*x.shape]}."
+        )

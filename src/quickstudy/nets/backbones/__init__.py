@@ -1,0 +1,1 @@
+"""Networks that embed or predict: what most learners start from."""

@@ -1,0 +1,1 @@
+"""Networks that generate parameters, images or features, and their critics."""

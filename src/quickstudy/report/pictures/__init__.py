@@ -1,0 +1,1 @@
+"""What learners draw of themselves: one file per subject."""

@@ -1,0 +1,1 @@
+"""Tasks drawn on the fly: functions, tables, sequences."""

@@ -1,0 +1,112 @@
+"""Sinusoids: few-shot regression of ``y = amplitude * sin(x - phase)``.
+
+Every task is one curve with its own amplitude and phase, drawn uniformly; support and query are points of it at
+uniformly drawn ``x``, without noise.
+
+Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017
+(section 5.1).
+"""
+
+import math
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.checks import SPLITS, at_least, interval, one_of
+from quickstudy.core.seeding import generator, uniform
+
+
+class Sinusoids:
+    """Regression of sine curves, each of its own amplitude and phase.
+
+    ``y = amplitude * sin(x - phase)``.
+
+    Args:
+        split: names the stream of tasks; the distribution is the same in each.
+        shot: support points per task, or (fewest, most): then each batch draws one number for all its tasks.
+        query: query points per task.
+        amplitude: (low, high) of the uniform distribution of amplitudes.
+        phase: (low, high) of the phases, in radians.
+        x_range: (low, high) of the inputs.
+
+    Raises:
+        UsageError: shot or query below 1, a range whose ends are swapped or not finite.
+
+    >>> batch = Sinusoids(shot=5).sample(8, seed=0)
+    >>> batch.support.x.shape, batch.query.y.shape
+    (torch.Size([8, 5, 1]), torch.Size([8, 10, 1]))
+    """
+
+    kind: ClassVar[str] = "regression"
+    default_net: ClassVar[str] = "mlp"
+
+    def __init__(
+        self,
+        *,
+        split: str = "train",
+        shot: int | tuple[int, int] = 10,
+        query: int = 10,
+        amplitude: tuple[float, float] = (0.1, 5.0),
+        phase: tuple[float, float] = (0.0, math.pi),
+        x_range: tuple[float, float] = (-5.0, 5.0),
+    ) -> None:
+        one_of(SPLITS, split=split)
+        fewest, most = (shot, shot) if isinstance(shot, int) else shot
+        at_least(1, shot=fewest, query=query)
+        interval(shot=(float(fewest), float(most)))
+        interval(amplitude=amplitude, phase=phase, x_range=x_range)
+        self.split = split
+        self.shot = shot
+        self.query = query
+        self.amplitude = amplitude
+        self.phase = phase
+        self.x_range = x_range
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of one example: ``(1,)``."""
+        return (1,)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs a model needs: 1."""
+        return 1
+
+    def describe(self) -> str:
+        """One line for people."""
+        low, high = self.amplitude
+        shot = f"{self.shot}-shot" if isinstance(self.shot, int) else "{}- to {}-shot".format(*self.shot)
+        return f"Sinusoids {self.split} (amplitude {low:g} to {high:g}), {shot}, {self.query} query points"
+
+    def parameters(self, tasks: int, seed: int) -> tuple[Float[Tensor, " tasks"], Float[Tensor, " tasks"]]:
+        """The true (amplitude, phase in radians) of the tasks that ``sample(tasks, seed)`` draws."""
+        amplitude, phase, _ = self._draw(tasks, seed)
+        return amplitude, phase
+
+    def sample(self, tasks: int, seed: int) -> TaskBatch:
+        """Draw ``tasks`` tasks; a pure function of its arguments.
+
+        Returns:
+            ``x`` and ``y`` float32, support ``[tasks, shot, 1]`` and query ``[tasks, query, 1]``.
+        """
+        amplitude, phase, x = self._draw(tasks, seed)
+        shot = x.shape[1] - self.query
+        y = amplitude[:, None, None] * torch.sin(x - phase[:, None, None])
+        return TaskBatch(
+            Examples(x[:, :shot].contiguous(), y[:, :shot].contiguous()),
+            Examples(x[:, shot:].contiguous(), y[:, shot:].contiguous()),
+        )
+
+    def _draw(self, tasks: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        at_least(1, tasks=tasks)
+        rng = generator(seed, "tasks", "sinusoids", self.split)
+        amplitude = uniform(rng, (tasks,), *self.amplitude)
+        phase = uniform(rng, (tasks,), *self.phase)
+        shot = self.shot
+        if not isinstance(shot, int):  # from a stream of its own: the curves are those of a fixed number
+            own = generator(seed, "tasks", "sinusoids", "shot", self.split)
+            shot = int(torch.randint(shot[0], shot[1] + 1, (), generator=own))
+        return amplitude, phase, uniform(rng, (tasks, shot + self.query, 1), *self.x_range)

@@ -1,0 +1,1 @@
+"""Tasks of images: data sets, folders, and drawn glyphs."""

@@ -1,0 +1,107 @@
+"""The cache folder: arrays prepared once, files downloaded once; safe against concurrent processes and kills."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pooch
+from filelock import FileLock
+from jaxtyping import UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from quickstudy.core.errors import DataError
+
+Prepared = tuple[UInt8[Tensor, "n c h w"], list[str]]
+
+
+def cache_folder() -> Path:
+    """Where prepared and downloaded files live: ``QUICKSTUDY_CACHE``, else the system's cache folder."""
+    given = os.environ.get("QUICKSTUDY_CACHE")
+    return Path(given).expanduser() if given else Path(pooch.os_cache("quickstudy"))
+
+
+def prepared(path: Path, build: Callable[[], Prepared]) -> Prepared:
+    """The images and names kept in ``path``; built and written by exactly one process if they are not there.
+
+    The file appears whole or not at all: it is written beside its place, flushed to the disk and then renamed. A lock
+    that ends with its process keeps others waiting meanwhile. A damaged file is built anew.
+
+    Raises:
+        DataError: the cache cannot be written (and whatever ``build`` raises).
+    """
+    found = _load(path)
+    if found is not None:
+        return found
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            found = _load(path)
+            if found is None:
+                images, names = build()
+                _write(path, save({"images": images}, {"names": json.dumps(names)}))
+                found = images, names
+            return found
+    except OSError as error:
+        raise DataError(
+            f"the prepared images cannot be written to {path} ({error}); free some space (about 30 MB are needed) or "
+            f"set QUICKSTUDY_CACHE to a folder that can be written."
+        ) from error
+
+
+def download(url: str, path: Path, known_hash: str | None, advice: str) -> Path:
+    """Fetch ``url`` into ``path`` unless it is there, checking its hash; with a progress bar on a terminal only.
+
+    Args:
+        url: of the file.
+        path: where it is kept.
+        known_hash: ``"md5:..."`` or ``"sha256:..."``; None: whoever calls checks the content.
+        advice: what to do when this fails, for the error's end.
+
+    Raises:
+        DataError: no network, a server's error, a file whose hash is not the expected one, a cache not writable.
+    """
+    if path.exists():
+        return path
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("CRITICAL")  # the library is silent
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + ".lock")):
+            if not path.exists():
+                bar = sys.stderr.isatty()
+                pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, progressbar=bar)
+    except ValueError as error:
+        raise DataError(
+            f"the download of {url} did not arrive as published ({error}); nothing was kept, try again or {advice}."
+        ) from error
+    except OSError as error:  # the network's errors are OSErrors too
+        raise DataError(f"{url} could not be downloaded to {path} ({error}); check the network or {advice}.") from error
+    finally:
+        logger.setLevel(level)
+    return path
+
+
+def _load(path: Path) -> Prepared | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor("images"), json.loads(file.metadata()["names"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_suffix(".unfinished")  # one name, under the lock: what a kill leaves is written over
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""Problems for optimizers to be trained on."""

@@ -1,0 +1,1 @@
+"""Training and evaluation, and the folder a run is kept in."""

@@ -1,0 +1,50 @@
+"""What is told of a long run: running means, rate, time left."""
+
+import time
+from dataclasses import dataclass
+
+from quickstudy.core.learner import Metrics
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a person waiting wants to know; passed to ``train(progress=...)`` after every outer step."""
+
+    step: int
+    steps: int
+    metrics: Metrics
+    """Means since the last log."""
+    validation: Metrics
+    """The last validation's metrics, empty before the first."""
+    steps_per_second: float
+    seconds_left: float
+
+
+class Window:
+    """Running means of the metrics since the last log."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sums: Metrics = {}
+
+    def add(self, metrics: Metrics) -> None:
+        self.count += 1
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in metrics.items()}
+
+    def means(self) -> Metrics:
+        return {name: value / self.count for name, value in self.sums.items()}
+
+
+class Clock:
+    """Seconds of training, those before a resume counted in, and the rate of this process."""
+
+    def __init__(self, step: int, before: float) -> None:
+        self.first_step = step
+        self.before = before
+        self.started = time.monotonic()
+
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def rate(self, step: int) -> float:
+        return (step - self.first_step) / max(time.monotonic() - self.started, 1e-9)

@@ -1,0 +1,121 @@
+"""A trained learner and a person's own few image files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import quickstudy as qs
+from quickstudy.apply.few_images import classify_folder
+
+TASKS = qs.tasks.Glyphs(way=3, size=16, rotate=False)
+
+
+@pytest.fixture
+def learner():
+    torch.manual_seed(0)
+    return qs.MAML(qs.nets.Conv4(filters=3, size=16, out_features=3), inner_lr=0.3, inner_steps=2)
+
+
+def write(path: Path, ink: torch.Tensor) -> None:
+    """An image ``[1, size, size]`` with ink = 1 as a drawing: dark on white."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(((1 - ink[0]) * 255).round().byte().numpy()).save(path)
+
+
+def in_8_bits(examples: qs.Examples) -> qs.Examples:
+    """As a file holds them."""
+    return qs.Examples((examples.x * 255).round() / 255, examples.y)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A task of three classes, with two drawings of each as support and as query."""
+    drawn = qs.tasks.Glyphs(way=3, shot=2, query=2, size=16, rotate=False).sample(1, seed=5)
+    batch = qs.TaskBatch(in_8_bits(drawn.support), in_8_bits(drawn.query))
+    names = ["alpha", "beta", "gamma"]
+    for part, examples in (("support", batch.support), ("query", batch.query)):
+        for n, (x, y) in enumerate(zip(examples.x[0], examples.y[0], strict=True)):
+            label = names[int(y)]
+            write(tmp_path / part / (f"{label}/{n}.png" if part == "support" else f"{label}-{n}.PNG"), x)
+    return tmp_path / "support", tmp_path / "query", batch
+
+
+def test_predictions_are_the_solvers(learner, folders):
+    support, query, batch = folders
+    predictions = classify_folder(learner, TASKS, support, query)
+    logits = learner.adapt(batch.support)(batch.query.x)[0].detach()
+    assert [p.path for p in predictions] == sorted(path.name for path in query.iterdir())
+    for prediction, expected in zip(predictions, logits.softmax(-1), strict=True):
+        assert list(prediction.probabilities) == ["alpha", "beta", "gamma"]
+        found = torch.tensor([*prediction.probabilities.values()])
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+        assert found.sum().item() == pytest.approx(1, abs=1e-6)
+        assert prediction.probabilities[prediction.label] == max(prediction.probabilities.values())
+
+
+def test_nothing_is_left_changed(learner, folders):
+    before = {name: t.clone() for name, t in learner.state_dict().items()}
+    first, again = (classify_folder(learner, TASKS, *folders[:2]) for _ in range(2))
+    assert first == again
+    assert all(torch.equal(t, before[name]) for name, t in learner.state_dict().items())
+
+
+@pytest.mark.parametrize("steps", [0, 5])
+def test_steps_can_be_chosen(learner, folders, steps):
+    support, query, batch = folders
+    *_, solver = learner.adapt_path(batch.support, steps)
+    found = classify_folder(learner, TASKS, support, query, steps=steps)[0].probabilities
+    expected = solver(batch.query.x)[0, 0].detach().softmax(-1)
+    torch.testing.assert_close(torch.tensor([*found.values()]), expected, atol=1e-4, rtol=0)
+
+
+def test_fewer_classes_and_uneven_numbers_of_images(learner, folders):
+    support, query, _ = folders
+    for path in (support / "beta").iterdir():
+        path.unlink()
+    next((support / "gamma").iterdir()).unlink()
+    predictions = classify_folder(learner, TASKS, support, query)
+    assert {name for p in predictions for name in p.probabilities} == {"alpha", "gamma"}
+    assert all(sum(p.probabilities.values()) == pytest.approx(1, abs=1e-6) for p in predictions)
+
+
+def test_more_classes_than_the_run_tells_apart(learner, folders):
+    support, query, batch = folders
+    write(support / "delta" / "0.png", batch.support.x[0, 0])
+    for steps in (None, 0):
+        with pytest.raises(qs.UsageError, match=r"4 classes, but this run tells 3 apart.*--way 4"):
+            classify_folder(learner, TASKS, support, query, steps=steps)
+
+
+def test_queries_are_found_in_subfolders_and_other_files_left_aside(learner, folders):
+    support, query, batch = folders
+    write(query / "deeper" / "x.jpg", batch.query.x[0, 0])
+    (query / "notes.txt").write_text("no image")
+    (query / "._alpha-0.png").write_text("what a Mac leaves behind")
+    paths = [p.path for p in classify_folder(learner, TASKS, support, query)]
+    assert str(Path("deeper") / "x.jpg") in paths
+    assert len(paths) == 7
+
+
+def test_what_is_missing_or_broken_is_named(learner, folders, tmp_path):
+    support, query, _ = folders
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(qs.DataError, match="nowhere is no folder"):
+        classify_folder(learner, TASKS, tmp_path / "nowhere", query)
+    with pytest.raises(qs.DataError, match=r"empty holds no images .*png"):
+        classify_folder(learner, TASKS, support, empty)
+    with pytest.raises(qs.UsageError, match="at least two class folders with images in them, found 0"):
+        classify_folder(learner, TASKS, query, query)
+    (query / "zz.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(qs.DataError, match=r"zz\.png"):
+        classify_folder(learner, TASKS, support, query)
+
+
+def test_a_run_that_was_not_trained_on_images(folders):
+    torch.manual_seed(0)
+    learner = qs.MAML(qs.nets.MLP(hidden=(8,)), loss="mse")
+    with pytest.raises(qs.UsageError, match=r"trained on Sinusoids.*cannot classify image files"):
+        classify_folder(learner, qs.tasks.Sinusoids(), *folders[:2])

@@ -1,0 +1,100 @@
+"""Two processes train what one does, and a killed process resumes to the same bits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import quickstudy as qs
+
+SCRIPT = """
+import sys, torch, quickstudy as qs
+torch.manual_seed(0)
+learner = qs.MAML(qs.nets.Conv4(filters=3, size=16, out_features=3), inner_lr=0.1)
+train, val = (qs.tasks.Glyphs(split=s, way=3, query=2, size=16) for s in ("train", "val"))
+qs.train(learner, train, steps=int(sys.argv[2]), meta_batch=5, validation=val, validation_tasks=50, validate_every=3,
+         checkpoint_every=2, log_every=1, out=sys.argv[1], resume=True, optimizer="sgd", meta_lr=0.1, clip=1.0)
+"""
+
+
+def start(tmp_path, *launcher, out, steps):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, *launcher, str(script), str(out), str(steps)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process):
+    try:
+        output, _ = process.communicate(timeout=150)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+
+
+def weights(path: Path):
+    loaded = qs.Run.open(path).load()
+    return loaded.step, torch.cat([t.flatten().double() for name, t in sorted(loaded.learner.items())])
+
+
+def test_two_processes_give_the_parameters_of_one(tmp_path):
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    finish(start(tmp_path, out=tmp_path / "one", steps=6))
+    finish(start(tmp_path, *torchrun, out=tmp_path / "two", steps=6))
+    (step_1, one), (step_2, two) = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert step_1 == step_2 == 6
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+    logs = [
+        [r["validation/accuracy"] for r in qs.Run.open(tmp_path / n).metrics() if "validation/accuracy" in r]
+        for n in ("one", "two")
+    ]
+    assert len(logs[0]) == 2
+    assert logs[1] == pytest.approx(logs[0], abs=0.02)
+
+
+def test_killed_and_resumed_is_bit_identical(tmp_path):
+    """SIGKILL once something is written; ``benchmarks/resume.py`` does it twenty times at random moments."""
+    finish(start(tmp_path, out=tmp_path / "straight", steps=12))
+    process = start(tmp_path, out=tmp_path / "killed", steps=12)
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and '"step": 5' in metrics.read_text()):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run ended before the kill"
+    finish(start(tmp_path, out=tmp_path / "killed", steps=12))
+    (_, one), (_, two) = weights(tmp_path / "straight"), weights(tmp_path / "killed")
+    assert torch.equal(one, two)
+    lines = (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines if "train/loss" in line]
+    assert steps == list(range(1, 13))
+
+
+def test_more_processes_than_tasks_is_an_error(monkeypatch):
+    from quickstudy.training import distributed
+
+    monkeypatch.setattr(distributed, "world", lambda: 4)
+    batch = qs.tasks.Sinusoids().sample(3, 0)
+    with pytest.raises(qs.UsageError, match="3 tasks cannot be shared by 4 processes"):
+        distributed.shard(batch)
+
+
+def test_every_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch):
+    from quickstudy.training import distributed
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)  # there is no GPU to try
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert distributed.pick_device("auto") == torch.device("cuda", 3)
+    assert distributed.pick_device("cuda:1") == torch.device("cuda", 1)
+    assert distributed.pick_device("cpu") == torch.device("cpu")
