@@ -8,7 +8,7 @@ import pytest
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.cli import main
+from quickstudy.cli.main import main
 
 FORMAT_1 = Path(__file__).parent / "fixtures" / "format-1"
 RUNS = sorted(path.name for path in FORMAT_1.iterdir() if path.is_dir())
