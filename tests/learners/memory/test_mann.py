@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.core import pad
 from quickstudy.learners import by_instance
 from quickstudy.learners.memory import streams
+from quickstudy.tasks import pad
 from quickstudy.testing import check_learner, double
 
 MEMORIES = ["lrua", "ntm", "lstm"]
