@@ -8,7 +8,7 @@ quick preset) for ``--budget`` seconds of a core and tested on the same tasks, 5
 cells drawn at random and Conv4, all as wide as makes them have ``--parameters`` parameters (within 5%); ResNet-12 as it
 is, and one so narrow that it has as many. A random cell that has no width of that size up to 128 filters (one without a
 convolution, say) is drawn again. Rows that are in results.jsonl already are not run again: an interrupted benchmark
-goes on. The found cell is drawn in cell.png, the weights of its operations in weights.png.
+goes on. The found cell is drawn in cell.svg, the weights of its operations in weights.svg.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.nets import CellNet, Conv4, Genotype, ResNet12, fit_width
+from quickstudy.report.pictures import draw
 from rows import Row, add, interval, is_done, read, run_all, show, steps_in_time
 
 WIDEST = 128
@@ -116,8 +117,8 @@ def run_row(row: Row, out: Path, n_tasks: int) -> None:
         cells = learner.genotypes(sample.support)
         record |= {"genotype": str(learner.genotype), "cells": len(set(cells)), "of": len(cells)}
         record |= {"like_the_found": sum(cell == learner.genotype for cell in cells) / len(cells)}
-        for picture in learner.draw(sample[:3]):
-            (out / f"{picture.name}.png").write_bytes(picture.png)
+        for picture in draw(learner, sample[:3]):
+            (out / f"{picture.name}.{picture.kind}").write_bytes(picture.image)
         learner.discretise = False
         mixed = qs.evaluate(learner, held_out, n_tasks=n_tasks, at=(), workers=1)
         record |= {"mixed": mixed.mean, "mixed_ci95": mixed.ci95}

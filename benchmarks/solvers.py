@@ -20,6 +20,7 @@ from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.cli.terminal import ProgressLine, table
 from quickstudy.core.errors import DivergedError
 from quickstudy.core.seeding import fold
+from quickstudy.report.pictures import draw
 from quickstudy.training.evaluation import BLOCK
 from rows import add, interval, steps_in_time
 
@@ -126,9 +127,8 @@ def one_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
         for shot in SHOTS:
             test_tasks, validation = (registry.build(described, split=s, shot=shot, query=50) for s in ("test", "val"))
             record["by_shot"][shot] = measured(learner, test_tasks, validation, rate, n_tasks)
-        if hasattr(learner, "draw"):
-            (picture,) = learner.draw(registry.build(described, split="test", shot=5).sample(3, 0))
-            (out / f"family-{row['learner']}-s{row['seed']}.png").write_bytes(picture.png)
+        for picture in draw(learner, registry.build(described, split="test", shot=5).sample(3, 0)):
+            (out / f"{picture.name}-{row['learner']}-s{row['seed']}.{picture.kind}").write_bytes(picture.image)
     else:
         query = test["test_query"] if SETTINGS[row["setting"]][0] == 5 else 5
         validation, test_tasks = (registry.build(described, split=split, query=query) for split in ("val", "test"))

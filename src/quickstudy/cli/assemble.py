@@ -18,10 +18,9 @@ from quickstudy.cli.options import make_options, options_of
 from quickstudy.cli.terminal import ProgressLine
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import Draws, MetaLearner
-from quickstudy.core.picture import save_pictures
+from quickstudy.core.learner import MetaLearner
 from quickstudy.core.seeding import fold
-from quickstudy.report import save_examples
+from quickstudy.report import make_pictures, save_examples
 from quickstudy.training import distributed
 from quickstudy.training.evaluation import Result, adapt_steps, evaluate
 from quickstudy.training.loop import train
@@ -255,6 +254,5 @@ def train_and_test(
     sample = held_out.sample(3, fold(0, "examples"))
     if isinstance(sample, TaskBatch):
         save_examples(run, learner, held_out, steps=test["test_steps"])
-    if isinstance(learner, Draws) and run.path:
-        save_pictures(run.path, learner.draw(sample.to(next(learner.parameters()).device)))
+    make_pictures(run, learner, held_out)
     return run, result

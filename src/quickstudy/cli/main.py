@@ -24,7 +24,7 @@ from quickstudy.cli.assemble import PRESETS, Choice, split_options, train_and_te
 from quickstudy.cli.terminal import result_text, table, tell
 from quickstudy.core.errors import DataError, QuickstudyError, UsageError
 from quickstudy.core.learner import MetaLearner
-from quickstudy.report import write_report
+from quickstudy.report import make_pictures, write_report
 from quickstudy.tasks.problems.problems import HELD_OUT, TRAINED
 from quickstudy.training.distributed import pick_device
 from quickstudy.training.evaluation import evaluate
@@ -206,6 +206,7 @@ def evaluate_command(argv: list[str]) -> None:
         print(json.dumps(result.to_json(), indent=2))
     else:
         print(result_text(result))
+    make_pictures(run, learner, tasks)
 
 
 def _checkpoint_step(run: Run, name: str) -> int | None:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from quickstudy.core.compiled import run_compiled
 from quickstudy.core.losses import TaskLoss
 from quickstudy.core.parallel import pieces, run_pieces
-from quickstudy.core.picture import Picture
 
 Solver: TypeAlias = Callable[[Tensor], Tensor]
 """``solver(x [tasks, n, ...]) -> predictions [tasks, n, ...]``, attached to the graph where grad mode was on."""
@@ -154,15 +153,6 @@ class ScoresTasks(Protocol):
 
     def score_tasks(self, batch: Any, at: Sequence[int]) -> Tensor:
         """The score and the loss of each task after each of the steps ``at``: ``[2, len(at), tasks]``."""
-        ...
-
-
-@runtime_checkable
-class Draws(Protocol):
-    """A learner that draws what it does with a batch of tasks, for the report."""
-
-    def draw(self, batch: Any) -> Sequence[Picture]:
-        """Pictures of a few test tasks; nothing is changed."""
         ...
 
 

@@ -27,6 +27,7 @@ from quickstudy.learners.in_context.anp import ANP
 from quickstudy.learners.in_context.cnp import CNP
 from quickstudy.learners.in_context.incontext import InContext
 from quickstudy.learners.in_context.snail import SNAIL
+from quickstudy.learners.memory.instances import by_instance
 from quickstudy.learners.memory.mann import MANN
 from quickstudy.learners.memory.ntm import SequenceLearner
 from quickstudy.learners.metric.base import MetricLearner
@@ -36,7 +37,6 @@ from quickstudy.learners.metric.r2d2 import R2D2
 from quickstudy.learners.metric.relation import RelationNet
 from quickstudy.learners.optimizers.optimizer import OptimizerLearner
 from quickstudy.learners.optimizers.optimizers import AdamOptimizer, HyperOptimizer, LSTMOptimizer, MLPOptimizer
-from quickstudy.report.pictures.instances import by_instance
 
 __all__ = [
     "ANIL",

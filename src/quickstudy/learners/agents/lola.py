@@ -40,9 +40,7 @@ from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
-from quickstudy.core.picture import Picture
 from quickstudy.learners.agents.shaping import PlayedByTwo, dice, lookahead, taylor
-from quickstudy.report.pictures.games import draw_self_play
 from quickstudy.tasks.games.iterated import GameBatch
 
 Rule = Literal["naive", "lola", "lookahead", "dice"]
@@ -158,11 +156,6 @@ class SelfPlay(MetaLearner):
         """Return per round, mean of both players of the task's pair; nothing adapts any more."""
         found = batch.returns(self._seated(batch)).mean(-1)
         return torch.stack([found, -found])[:, None].expand(2, len(at), len(batch))
-
-    def draw(self, batch: PlayedByTwo) -> Sequence[Picture]:
-        """The pairs' policies, and learning replayed from new starts, where returns are exact."""
-        replay = isinstance(batch, GameBatch) and self.rule != "dice"
-        return draw_self_play(self, batch, replay=replay) if isinstance(batch, GameBatch) else []
 
     def _everywhere(self, batch: PlayedByTwo) -> Float[Tensor, "tasks pairs 2 n"]:
         return self.policies.expand(len(batch), -1, -1, -1)

@@ -39,12 +39,10 @@ from torch import Tensor
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Params
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
-from quickstudy.core.picture import Picture
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.agents._trust import Vector, fisher_product, trust_region_step
 from quickstudy.learners.agents.episodes import Episodes, FirstAndLater, advantages, dice, minus_mean, play
 from quickstudy.nets.policies import Choices, Policy, divergence_of
-from quickstudy.report.pictures.agents import draw_paths
 from quickstudy.tasks.environments.base import Environments
 
 Outer = Literal["trpo", "gradient", "reptile"]
@@ -193,10 +191,6 @@ class MAMLRL(MetaLearner):
         """The mean return of each task's episodes after each number of updates ``at``, and minus it."""
         scores = [played.returns for k, (_, played) in enumerate(self.path(batch, at[-1])) if k in at]
         return torch.stack([torch.stack(scores), -torch.stack(scores)])
-
-    def draw(self, batch: Environments) -> Sequence[Picture]:
-        """Paths before and after the updates, where the tasks are goals in a plane."""
-        return draw_paths([played for _, played in self.path(batch, max(1, self.inner_steps))], batch)
 
     def _play(self, batch: Environments, params: Params, step: int) -> Episodes:
         still = {name: p.detach() for name, p in params.items()}

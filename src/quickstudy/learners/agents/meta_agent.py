@@ -29,9 +29,7 @@ from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import LossLearner, Scalars, Solver
-from quickstudy.core.picture import Picture
 from quickstudy.learners.agents.shaping import taylor
-from quickstudy.report.pictures.games import draw_meta_agent
 from quickstudy.tasks.games.iterated import GameBatch
 
 
@@ -135,10 +133,6 @@ class MetaAgent(LossLearner):
         path = enumerate(self.path(batch, at[-1]))
         found = torch.stack([batch.returns(policies)[:, 0] for step, policies in path if step in at])
         return torch.stack([found, -found])
-
-    def draw(self, batch: GameBatch) -> Sequence[Picture]:
-        """How both players change over the steps, by kind of opponent."""
-        return draw_meta_agent(self, batch)
 
     @property
     def score_name(self) -> str:

@@ -34,13 +34,10 @@ from torch import Tensor
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
-from quickstudy.core.picture import Picture
 from quickstudy.learners.agents.episodes import gae
 from quickstudy.nets.policies import RecurrentPolicy
-from quickstudy.report.pictures.agents import draw_learning
 from quickstudy.tasks.environments.base import Environments, lots
 
-DRAWN_TRIALS = 200  # per task: a picture of what the learner does, not of luck
 FIRST_STEPS = 10  # of a trial, at the start of a curriculum
 
 
@@ -216,11 +213,6 @@ class RL2(MetaLearner):
         """The rewards of each task's trial, summed, and minus it."""
         found = self.play(batch).rewards.sum(1).view(len(batch), self.trials).mean(1)
         return torch.stack([found, -found])[:, None].expand(2, len(at), len(batch))
-
-    def draw(self, batch: Environments) -> Sequence[Picture]:
-        """The reward of the trial's episodes, one after the other: whether they get better."""
-        rewards = self.play(batch, DRAWN_TRIALS).rewards.view(len(batch), DRAWN_TRIALS, self.trial, batch.horizon)
-        return [draw_learning(rewards.sum(-1))]
 
     def _check(self, batch: Environments) -> None:
         if (batch.observations, batch.actions) != (self.in_features, self.out_features):

@@ -25,7 +25,7 @@ Reference: Zhang, Che, Ghahramani, Bengio, Song: MetaGAN: An Adversarial Approac
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -39,7 +39,6 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
 from quickstudy.core.losses import judge
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
 from quickstudy.learners.generative._discriminators import (
     AdaptedDiscriminator,
@@ -231,12 +230,6 @@ class MetaGAN(MetaLearner):
     @property
     def judged_by(self) -> str:
         return "cross_entropy"
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Support sets and the fakes that were made for them; of examples that are no images there is no picture."""
-        from quickstudy.report.pictures.fakes import draw_fakes
-
-        return draw_fakes(self, batch)
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

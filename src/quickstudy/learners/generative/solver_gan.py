@@ -27,7 +27,7 @@ is ours. Tensors: t tasks, d draws, n query examples, k classes, p outputs.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -40,7 +40,6 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
 from quickstudy.core.losses import TaskLoss, judge
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
 from quickstudy.learners.generative._ensembles import Ensemble, Opinion, always, each_task, variety_of
 from quickstudy.learners.generative._gan_health import GanHealth
@@ -250,12 +249,6 @@ class SolverGAN(MetaLearner):
     @property
     def judged_by(self) -> str | TaskLoss:
         return self.loss
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """The families of functions generated for 1, 2 and 5 points; of other tasks than curves there is no picture."""
-        from quickstudy.report.pictures.families import draw_family
-
-        return draw_family(self, batch)
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

@@ -42,7 +42,6 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
 from quickstudy.core.losses import task_losses
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
 from quickstudy.learners.generative._average import MovingAverage
 from quickstudy.learners.generative._drawn_sets import by_class, energy_distance, turned, varieties
@@ -249,12 +248,6 @@ class TaskGAN(MetaLearner):
     @property
     def judged_by(self) -> str:
         return "cross_entropy"
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Drawings of generated classes beside real ones, and the way from one class to another."""
-        from quickstudy.report.pictures.classes import class_sheet, class_walk
-
-        return [class_sheet(self, batch), class_walk(self)]
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ Learning (MetaNAS). CVPR 2020.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -35,11 +35,9 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
 from quickstudy.core.losses import TaskLoss, judge
-from quickstudy.core.picture import Picture
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.nets.backbones.cell_net import RelaxedCellNet
 from quickstudy.nets.backbones.genotype import OPERATIONS, Genotype
-from quickstudy.report.pictures.cells import draw_search
 from quickstudy.rules import SGD, UpdateRule
 
 THETA = "theta"
@@ -175,10 +173,6 @@ class MetaNAS(MetaLearner):
         """The cell of each task."""
         (last,) = deque(self.mixed.params(support, steps=self.inner_steps, order=1), maxlen=1)
         return [self._strongest(logits.detach().softmax(-1)) for logits in last[THETA]]
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """The cell found, and the weights of its operations before adapting and after, for the batch's tasks."""
-        return draw_search(self, batch.support)
 
     def _mixture(self, support: Examples) -> Params:
         start = self.net.start(len(support))

@@ -23,7 +23,6 @@ ICML 2016.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -37,7 +36,6 @@ from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import LossLearner, Scalars, Solver
 from quickstudy.core.losses import judge
 from quickstudy.core.pad import present
-from quickstudy.core.picture import Picture
 from quickstudy.learners.memory import streams
 from quickstudy.learners.metric.base import check_tasks, feature_shape
 from quickstudy.nets.memory.cells import Cell, LSTMCell, State, repeat
@@ -224,12 +222,6 @@ class MANN(LossLearner):
     ) -> Float[Tensor, "tasks n k"]:
         said = self.head(outputs)
         return said.log_softmax(-1) if self.labels == "one_hot" else streams.spell(said, words)
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Accuracy by instance, and what the memory of the first task did while it was read."""
-        from quickstudy.report.pictures.instances import pictures
-
-        return pictures(self, batch)
 
     @property
     def tasks_at_once(self) -> int | None:
