@@ -62,10 +62,10 @@ class Centres:
         return Centres(self.c.to(device))
 
 
-class Descent(qs.learners.LossLearner):
+class Descent(qs.learners.MetaLearner):
     """Learns the rate of two gradient steps."""
 
-    tasks_at_once, bn_mode, judged_by, score_name, adapt_steps = None, "none", "loss", "loss", 2
+    adapt_steps = 2
 
     def __init__(self):
         super().__init__()
@@ -80,6 +80,9 @@ class Descent(qs.learners.LossLearner):
     def meta_loss(self, batch):
         loss = ((self.path(batch, 2)[-1] - batch.c) ** 2).mean()
         return loss, {"loss": loss.detach()}
+
+    def score_name(self, batch):
+        return "loss"
 
     def score_tasks(self, batch, at):
         losses = torch.stack([(x - batch.c) ** 2 for x in self.path(batch, at[-1])])[list(at)]

@@ -17,7 +17,7 @@ POINTS = (1, 2, 5)
 def draw_family(learner: "SolverGAN", batch: TaskBatch) -> Sequence[Picture]:
     """One row of panels for each of up to three tasks: the draws given 1, 2 and 5 points, and the points to come."""
     x, y = batch.support.x, batch.support.y
-    if learner.kind != "regression" or x.shape[2:] != (1,) or y.shape[2:] != (1,):
+    if learner.loss == "cross_entropy" or x.shape[2:] != (1,) or y.shape[2:] != (1,):
         return []
     from matplotlib.figure import Figure
 
