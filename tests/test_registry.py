@@ -45,10 +45,10 @@ EXAMPLES = {
         qs.nets.Flat(in_features=4), table=True, width=8, label_width=4, layers=1, heads=2, groups=1, whitened=1
     ),
     ("learners", "cnp"): lambda images: qs.CNP(
-        qs.nets.MLP(in_features=2, out_features=None), kind="regression", out_features=2, width=8, min_spread=0.2
+        qs.nets.MLP(in_features=2, out_features=None), loss="gaussian", out_features=2, width=8, min_spread=0.2
     ),
     ("learners", "anp"): lambda images: qs.ANP(
-        qs.nets.MLP(out_features=None), kind="regression", width=8, heads=2, self_attention=False
+        qs.nets.MLP(out_features=None), loss="gaussian", width=8, heads=2, self_attention=False
     ),
     ("learners", "snail"): lambda images: qs.SNAIL(
         qs.nets.MLP(out_features=None), out_features=1, length=4, keys=(2, 3, 4), values=(4, 3, 2), loss="mse"
@@ -63,7 +63,7 @@ EXAMPLES = {
         qs.nets.Conv4(filters=3, size=16), generates="head", width=4, prototypes=False, inner_steps=2
     ),
     ("learners", "solver-gan"): lambda images: qs.SolverGAN(
-        qs.nets.MLP(hidden=(8,)), kind="regression", loss="mse", width=4, draws=3, real_from="support", real_lr=0.02
+        qs.nets.MLP(hidden=(8,)), loss="mse", width=4, draws=3, real_from="support", real_lr=0.02
     ),
     ("learners", "metagan"): lambda images: qs.MetaGAN(
         qs.nets.Conv4(filters=3, size=16, out_features=None), out_features=3, x_shape=(1, 16, 16), base="relation"

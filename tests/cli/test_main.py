@@ -504,10 +504,10 @@ CENTROIDS = '''
 import torch
 from torch import nn
 import torch.nn.functional as F
-from quickstudy.learners import LossLearner
+from quickstudy.learners import SupportQueryLearner
 
 
-class Centroids(LossLearner):
+class Centroids(SupportQueryLearner):
     """Nearest class mean in the space of the outputs.
 
     Args:
@@ -527,15 +527,6 @@ class Centroids(LossLearner):
         onto = F.one_hot(support.y).float()
         means = onto.mT @ self.embed(support.x) / onto.sum(1)[..., None]
         return lambda x: -torch.cdist(self.embed(x), means) / self.temperature
-
-    def meta_loss(self, batch):
-        logits = self.adapt(batch.support)(batch.query.x)
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.query.y.flatten())
-        return loss, {"loss": loss.item()}
-
-    bn_mode = "none"
-    judged_by = "cross_entropy"
-    tasks_at_once = None
 '''
 
 

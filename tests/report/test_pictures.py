@@ -167,10 +167,10 @@ class Centres:
         return Centres(self.c.to(device))
 
 
-class Descent(qs.learners.LossLearner):
+class Descent(qs.learners.MetaLearner):
     """Learns the rate of two gradient steps."""
 
-    tasks_at_once, bn_mode, judged_by, score_name, adapt_steps = None, "none", "loss", "loss", 2
+    adapt_steps = 2
 
     def __init__(self):
         super().__init__()
@@ -186,6 +186,9 @@ class Descent(qs.learners.LossLearner):
         loss = ((self.path(batch, 2)[-1] - batch.c) ** 2).mean()
         return loss, {"loss": loss.detach()}
 
+    def score_name(self, batch):
+        return "loss"
+
     def score_tasks(self, batch, at):
         losses = torch.stack([(x - batch.c) ** 2 for x in self.path(batch, at[-1])])[list(at)]
         return torch.stack([losses, losses])
@@ -196,10 +199,7 @@ def test_a_learner_of_other_tasks_scores_them_itself():
     before = qs.evaluate(learner, Quadratics(), n_tasks=30)
     assert (before.metric, [s.step for s in before.by_step]) == ("loss", [0, 1, 2])
     c = torch.cat(
-        [
-            Quadratics().sample(n, s).c
-            for n, s in ((25, fold(0, "evaluate", 0)), (5, fold(0, "evaluate", 25)))
-        ]
+        [Quadratics().sample(n, s).c for n, s in ((25, fold(0, "evaluate", 0)), (5, fold(0, "evaluate", 25)))]
     )
     assert before.by_step[1].mean == pytest.approx(float((0.64 * c**2).mean()))
     assert [s.step for s in qs.evaluate(learner, Quadratics(), n_tasks=4, steps=3).by_step] == [0, 1, 2, 3]

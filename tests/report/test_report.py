@@ -185,7 +185,7 @@ def test_sinusoid_examples_agree_with_the_task(sinusoids):
 def test_predictions_with_a_spread_have_a_band(tmp_path):
     torch.manual_seed(0)
     tasks = qs.tasks.GaussianProcesses(split="test", shot=(4, 6))
-    learner = qs.CNP(qs.nets.MLP(out_features=None, hidden=(8,)), kind="regression", width=8)
+    learner = qs.CNP(qs.nets.MLP(out_features=None, hidden=(8,)), loss="gaussian", width=8)
     run = qs.train(learner, tasks, steps=1, meta_batch=2, log_every=1, out=tmp_path / "gp", device="cpu")
     run.add_result({**qs.evaluate(learner, tasks, n_tasks=3).to_json(), "split": "test"})
     save_examples(run, learner, tasks, n=2)

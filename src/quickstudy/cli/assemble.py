@@ -16,13 +16,13 @@ import torch
 from quickstudy import registry
 from quickstudy.cli.options import make_options, options_of
 from quickstudy.cli.terminal import ProgressLine
-from quickstudy.core.batch import TaskBatch
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.seeding import fold
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.report import make_pictures, save_examples
 from quickstudy.training import distributed
-from quickstudy.training.evaluation import Result, adapt_steps, evaluate
+from quickstudy.training.evaluation import Result, evaluate
 from quickstudy.training.loop import train
 from quickstudy.training.runs import Run
 
@@ -31,7 +31,7 @@ PRESETS = ("demo", "quick", "paper")
 # What follows from the tasks, and is therefore no option.
 _TASKS_LEAVE_OUT = ("split",)
 _NET_LEAVE_OUT = ("in_channels", "in_features", "out_features", "size")
-_LEARNER_LEAVE_OUT = ("loss", "kind", "in_features", "out_features", "x_shape")
+_LEARNER_LEAVE_OUT = ("loss", "in_features", "out_features", "x_shape")
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,7 @@ class Choice:
             "size": shape[-1],
         }
         facts = {
-            "loss": "mse" if tasks.kind == "regression" else "cross_entropy",
-            "kind": tasks.kind,
+            "loss": learner_class.learns[tasks.kind],
             "in_features": math.prod(shape),
             "out_features": tasks.outputs,
             "x_shape": shape,
@@ -223,7 +222,7 @@ def train_and_test(
         raise UsageError(
             f"test_tasks must be >= 2 and test_steps >= 0, got {test['test_tasks']} and {test['test_steps']}."
         )
-    if test["test_steps"] is not None and adapt_steps(learner) is None:
+    if test["test_steps"] is not None and learner.adapt_steps is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out test_steps.")
     line = ProgressLine()
     if first:
@@ -251,8 +250,7 @@ def train_and_test(
     if not first:
         return None
     run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
-    sample = held_out.sample(3, fold(0, "examples"))
-    if isinstance(sample, TaskBatch):
+    if isinstance(learner, SupportQueryLearner):
         save_examples(run, learner, held_out, steps=test["test_steps"])
     make_pictures(run, learner, held_out)
     return run, result

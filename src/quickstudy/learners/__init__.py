@@ -1,6 +1,7 @@
 """Meta-learners: one file per algorithm."""
 
-from quickstudy.core.learner import AdaptsInSteps, LossLearner, MetaGradient, MetaLearner, Metrics, Scalars, Solver
+from quickstudy.core.learner import MetaGradient, MetaLearner, Metrics, Scalars, Solver
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.agents.lola import SelfPlay
 from quickstudy.learners.agents.maml_rl import MAMLRL
 from quickstudy.learners.agents.meta_agent import MetaAgent
@@ -53,7 +54,6 @@ __all__ = [
     "RL2",
     "SNAIL",
     "AdamOptimizer",
-    "AdaptsInSteps",
     "GradientLearner",
     "HyperOptimizer",
     "Hypernet",
@@ -61,7 +61,6 @@ __all__ = [
     "InnerLoop",
     "LSTMMetaLearner",
     "LSTMOptimizer",
-    "LossLearner",
     "MAMLPlusPlus",
     "MLPOptimizer",
     "MatchingNet",
@@ -84,6 +83,7 @@ __all__ = [
     "SequenceLearner",
     "Solver",
     "SolverGAN",
+    "SupportQueryLearner",
     "TaskGAN",
     "by_instance",
 ]

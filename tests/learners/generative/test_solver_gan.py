@@ -19,12 +19,12 @@ from quickstudy.testing import double
 WAVES = qs.tasks.Sinusoids(shot=3, query=4)
 
 
-def gan(kind="regression", *, stirred=True, **options):
+def gan(loss="mse", *, stirred=True, **options):
     """In float64; ``stirred``: with generators that no longer begin at zero."""
     torch.manual_seed(0)
     images = qs.nets.Conv4(filters=3, size=16, out_features=3)
-    model, loss = (images, "cross_entropy") if kind == "classification" else (qs.nets.MLP(hidden=(6,)), "mse")
-    learner = SolverGAN(model, kind=kind, width=6, noise=2, draws=3, critic_width=16, loss=loss, **options).double()
+    model = images if loss == "cross_entropy" else qs.nets.MLP(hidden=(6,))
+    learner = SolverGAN(model, width=6, noise=2, draws=3, critic_width=16, loss=loss, **options).double()
     for name, p in learner.named_parameters():
         if stirred and name.startswith("generator.") and p.ndim == 2 and not p.any():
             nn.init.normal_(p)
@@ -78,7 +78,7 @@ def test_renaming_classes_renames_predictions():
 
 def test_without_noise_and_steps_it_is_a_hypernet_at_its_start():
     learner, batch = gan(stirred=False), waves()
-    hypernet = Hypernet(learner.model, kind="regression", loss="mse").double()
+    hypernet = Hypernet(learner.model, loss="mse").double()
     torch.testing.assert_close(
         learner.adapt(batch.support)(batch.query.x), hypernet.adapt(batch.support)(batch.query.x)
     )
@@ -164,7 +164,7 @@ def test_each_part_gets_its_own_gradient():
 
 def test_training_makes_the_draws_differ_and_what_is_found_better():
     torch.manual_seed(0)
-    learner = SolverGAN(qs.nets.MLP(hidden=(20,)), kind="regression", loss="mse", width=32, real_lr=0.02)
+    learner = SolverGAN(qs.nets.MLP(hidden=(20,)), loss="mse", width=32, real_lr=0.02)
     tasks = qs.tasks.Sinusoids(shot=2)
     run = qs.train(learner, tasks, steps=60, meta_batch=8, meta_lr=3e-3, log_every=20)
     first, *_, last = (r for r in run.metrics() if "train/spread" in r)
@@ -175,7 +175,7 @@ def test_training_makes_the_draws_differ_and_what_is_found_better():
 
 def test_it_says_when_it_has_collapsed():
     torch.manual_seed(0)
-    learner = SolverGAN(qs.nets.MLP(hidden=(6,)), kind="regression", loss="mse", width=6, fail_after=3)
+    learner = SolverGAN(qs.nets.MLP(hidden=(6,)), loss="mse", width=6, fail_after=3)
     with torch.no_grad():  # noise that goes nowhere
         learner.generator.body.from_code.weight[:, -learner.noise :] = 0
     learner.generator.body.from_code.weight.register_hook(lambda g: torch.zeros_like(g))

@@ -8,11 +8,8 @@ import torch
 import quickstudy as qs
 from quickstudy.learners import by_instance
 from quickstudy.learners.memory import streams
-<<<<<<< HEAD
-from quickstudy.tasks import pad
-=======
 from quickstudy.report.pictures import draw
->>>>>>> pictures
+from quickstudy.tasks import pad
 from quickstudy.testing import check_learner, double
 
 MEMORIES = ["lrua", "ntm", "lstm"]

@@ -31,7 +31,7 @@ Carlo Estimator. ICML 2018. (c) Farquhar, Whiteson, Foerster: Loaded DiCE: Tradi
 Score Function Gradient Estimators for Reinforcement Learning. NeurIPS 2019.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -47,7 +47,7 @@ Rule = Literal["naive", "lola", "lookahead", "dice"]
 RULES: tuple[Rule, ...] = ("naive", "lola", "lookahead", "dice")
 
 
-class SelfPlay(MetaLearner):
+class SelfPlay(MetaLearner[PlayedByTwo]):
     """LOLA and naive learners: pairs of agents that learn by playing each other.
 
     Args:
@@ -66,7 +66,7 @@ class SelfPlay(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("games",)
+    learns: ClassVar[Mapping[str, str]] = {"games": "return"}
     default_tasks: ClassVar[str] = "games"
 
     def __init__(
@@ -164,22 +164,5 @@ class SelfPlay(MetaLearner):
         """The policies of the pair that plays each task."""
         return self.policies[(batch.seat * self.pairs).long().clamp(max=self.pairs - 1)]
 
-    @property
-    def score_name(self) -> str:
-        return "return"
-
-    @property
-    def adapt_steps(self) -> int:
-        return 0
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
+    def score_name(self, batch: PlayedByTwo) -> str:
         return "return"

@@ -29,7 +29,9 @@ Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptatio
 Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. arXiv:1803.02999, 2018.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -50,7 +52,7 @@ Credit = Literal["past", "own"]
 FISHER_STEPS = 5  # every fifth step of the episodes is enough for the metric
 
 
-class MAMLRL(MetaLearner):
+class MAMLRL(MetaLearner[Environments]):
     """MAML with policy gradients: a policy that a step on a few episodes adapts to a task.
 
     Args:
@@ -75,7 +77,7 @@ class MAMLRL(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("environments",)
+    learns: ClassVar[Mapping[str, str]] = {"environments": "return"}
     default_tasks: ClassVar[str] = "navigation"
 
     def __init__(
@@ -143,8 +145,12 @@ class MAMLRL(MetaLearner):
 
     def adapt(self, support: Environments) -> Solver:
         """Play, and step; the solver gives what the adapted policies would do: means, or logits, of the actions."""
-        *_, (params, _) = self.path(support, self.inner_steps)
-        return lambda x: self.policy.forward_tasks(params, x)
+        (last,) = deque(self.adapt_path(support, self.inner_steps), maxlen=1)
+        return last
+
+    def adapt_path(self, support: Environments, steps: int) -> Iterator[Solver]:
+        """The same after 0, 1, ..., ``steps`` updates."""
+        return (partial(self.policy.forward_tasks, params) for params, _ in self.path(support, steps))
 
     def path(self, batch: Environments, steps: int) -> Iterator[tuple[Params, Episodes]]:
         """Each task's policy after 0, 1, ..., ``steps`` updates, with the episodes that it played."""
@@ -266,22 +272,9 @@ class MAMLRL(MetaLearner):
                 f"{batch.observations} and {batch.actions}; build it with those as in_features and out_features."
             )
 
-    @property
-    def score_name(self) -> str:
+    def score_name(self, batch: Environments) -> str:
         return "return"
 
     @property
     def adapt_steps(self) -> int:
         return self.inner_steps
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
-        return "return"

@@ -20,7 +20,9 @@ References: Kim et al.: A Policy Gradient Algorithm for Learning to Learn in Mul
 (Meta-MAPG). ICML 2021. Lu, Willi, Schroeder de Witt, Foerster: Model-Free Opponent Shaping (M-FOS). ICML 2022.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -28,12 +30,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.learner import MetaLearner, Scalars, Solver
 from quickstudy.learners.agents.shaping import taylor
 from quickstudy.tasks.games.iterated import GameBatch
 
 
-class MetaAgent(LossLearner):
+class MetaAgent(MetaLearner[GameBatch]):
     """An agent whose start and learning are meta-learned against opponents that learn, too.
 
     Args:
@@ -49,7 +51,7 @@ class MetaAgent(LossLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("games",)
+    learns: ClassVar[Mapping[str, str]] = {"games": "return"}
     default_tasks: ClassVar[str] = "games"
 
     def __init__(
@@ -115,8 +117,12 @@ class MetaAgent(LossLearner):
 
     def adapt(self, support: GameBatch) -> Solver:
         """The agent after its steps: from what is seen, ``[tasks, n, 5]`` (one-hot), to the logit of cooperating."""
-        *_, last = self.path(support, self.inner_steps)
-        return lambda x: x @ last[:, 0].unsqueeze(-1)
+        (last,) = deque(self.adapt_path(support, self.inner_steps), maxlen=1)
+        return last
+
+    def adapt_path(self, support: GameBatch, steps: int) -> Iterator[Solver]:
+        """The same after 0, 1, ..., ``steps`` steps."""
+        return (partial(_logits, policies[:, 0]) for policies in self.path(support, steps))
 
     def meta_loss(self, batch: GameBatch) -> tuple[Tensor, Scalars]:
         path = list(self.path(batch, self.inner_steps))
@@ -134,22 +140,13 @@ class MetaAgent(LossLearner):
         found = torch.stack([batch.returns(policies)[:, 0] for step, policies in path if step in at])
         return torch.stack([found, -found])
 
-    @property
-    def score_name(self) -> str:
+    def score_name(self, batch: GameBatch) -> str:
         return "return"
 
     @property
     def adapt_steps(self) -> int:
         return self.inner_steps
 
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
 
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
-        return "return"
+def _logits(own: Float[Tensor, "tasks 5"], x: Float[Tensor, "tasks n 5"]) -> Float[Tensor, "tasks n 1"]:
+    return x @ own.unsqueeze(-1)

@@ -23,7 +23,7 @@ Reference: Duan, Schulman, Chen, Bartlett, Sutskever, Abbeel: RL^2: Fast Reinfor
 Learning. arXiv:1611.02779, 2016. Wang et al.: Learning to reinforcement learn. arXiv:1611.05763, 2016.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -56,7 +56,7 @@ class Trial:
     rewards: Float[Tensor, "n steps"]
 
 
-class RL2(MetaLearner):
+class RL2(MetaLearner[Environments]):
     """RL^2: a recurrent policy whose memory, kept across a task's episodes, does the learning.
 
     Args:
@@ -77,7 +77,7 @@ class RL2(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("environments",)
+    learns: ClassVar[Mapping[str, str]] = {"environments": "return"}
     default_tasks: ClassVar[str] = "bandits"
 
     def __init__(
@@ -221,22 +221,5 @@ class RL2(MetaLearner):
                 f"{batch.observations} and {batch.actions}; build it with those as in_features and out_features."
             )
 
-    @property
-    def score_name(self) -> str:
-        return "return"
-
-    @property
-    def adapt_steps(self) -> int:
-        return 0
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
+    def score_name(self, batch: Environments) -> str:
         return "return"

@@ -42,14 +42,13 @@ class Hypernet(GradientLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, classes]``, at least as many as a task has, or values ``[n, outputs]``;
             its head (``model.head``, or its last layer) is an ``nn.Linear`` with a bias.
-        kind: of the tasks: ``classification`` or ``regression``.
         generates: ``all`` parameters, or those of the ``head`` alone.
         width: of the generator's hidden layers, and of a regression's code.
         prototypes: whether the head of a classification starts at the classes' prototypes; else it starts at zero.
         inner_lr: step size of gradient steps after the generation, > 0.
         inner_steps: gradient steps after the generation that it is trained for, >= 0; more may be taken in the test.
         order: 2 differentiates through these steps' gradients, 1 takes them as constants.
-        loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
+        loss: ``cross_entropy`` for labels; for values ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
             (see ``quickstudy.core.functional``).
@@ -63,7 +62,6 @@ class Hypernet(GradientLearner):
         self,
         model: nn.Module,
         *,
-        kind: str = "classification",
         generates: Generates = "all",
         width: int = 128,
         prototypes: bool = True,
@@ -78,13 +76,17 @@ class Hypernet(GradientLearner):
         super().__init__(
             model, inner_steps=inner_steps, order=order, loss=loss, bn=bn, execution=execution, chunk=chunk
         )
-        self.kind = kind
         self.generates: Generates = generates
         self.width = width
         self.prototypes = prototypes
         self.inner_lr = inner_lr
         self.generator = SolverGenerator(
-            self.net, kind=kind, generates=generates, width=width, prototypes=prototypes, who="Hypernet"
+            self.net,
+            by_class=loss == "cross_entropy",
+            generates=generates,
+            width=width,
+            prototypes=prototypes,
+            who="Hypernet",
         )
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, begin=self.generator.begin)
 

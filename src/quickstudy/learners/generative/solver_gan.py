@@ -38,9 +38,10 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.learner import MetaGradient, derivative
 from quickstudy.core.losses import TaskLoss, judge
 from quickstudy.core.seeding import generator
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._ensembles import Ensemble, Opinion, always, each_task, variety_of
 from quickstudy.learners.generative._gan_health import GanHealth
 from quickstudy.learners.generative._generated import Embedding, Generates, SolverGenerator
@@ -52,13 +53,12 @@ from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
-class SolverGAN(MetaLearner):
+class SolverGAN(SupportQueryLearner):
     """Solver GAN: solvers written from the support set and noise, against those that gradients find.
 
     Args:
         model: maps ``[n, ...]`` to logits ``[n, classes]``, at least as many as a task has, or values ``[n, outputs]``;
             its head (``model.head``, or its last layer) is an ``nn.Linear`` with a bias.
-        kind: of the tasks: ``classification`` or ``regression``.
         generates: ``all`` parameters, or those of the ``head`` alone.
         width: of the generator's hidden layers, and of a regression's code.
         prototypes: whether the head of a classification starts at the classes' prototypes; else it starts at zero.
@@ -74,7 +74,7 @@ class SolverGAN(MetaLearner):
             stops with an error (0: never).
         inner_lr: step size of gradient steps after the generation, > 0.
         inner_steps: gradient steps after the generation, of first order, >= 0; more may be taken in the test.
-        loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
+        loss: ``cross_entropy`` for labels; for values ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
             (see ``quickstudy.core.functional``).
@@ -88,7 +88,6 @@ class SolverGAN(MetaLearner):
         self,
         model: nn.Module,
         *,
-        kind: str = "classification",
         generates: Generates = "all",
         width: int = 128,
         prototypes: bool = True,
@@ -118,7 +117,6 @@ class SolverGAN(MetaLearner):
         if real_from not in ("all", "support"):
             raise UsageError(f"real_from must be all or support, got {real_from!r}.")
         self.model = model
-        self.kind = kind
         self.generates: Generates = generates
         self.width = width
         self.prototypes = prototypes
@@ -140,10 +138,16 @@ class SolverGAN(MetaLearner):
         self.net = TaskModel(model, bn, execution)
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss)
         self.generator = SolverGenerator(
-            self.net, kind=kind, generates=generates, width=width, prototypes=prototypes, noise=noise, who="SolverGAN"
+            self.net,
+            by_class=loss == "cross_entropy",
+            generates=generates,
+            width=width,
+            prototypes=prototypes,
+            noise=noise,
+            who="SolverGAN",
         )
         outputs, features = self.generator.outputs, self.generator.features
-        by_class = kind == "classification"
+        by_class = loss == "cross_entropy"
         self.critic = SolverCritic(features, features if by_class else width, 1 if by_class else outputs, critic_width)
         self.health = GanHealth(fail_after, "SolverGAN")
 
@@ -156,10 +160,6 @@ class SolverGAN(MetaLearner):
         """The ensembles after 0, 1, ..., ``steps`` gradient steps of every one of its solvers."""
         given = self.generator.embed(support)
         return self._from(self.generator(given, self._noise(given.code)), support, steps)
-
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        """The query loss of the ensemble."""
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         """The critic's parameters get the gradient of the critic's loss, all others that of the generator's."""
@@ -215,7 +215,7 @@ class SolverGAN(MetaLearner):
         draws = self.train_draws if self.training else self.draws
         inner = replace(self.inner, begin=always(made))
         path = inner.path(each_task(support, draws), steps=steps, order=1)
-        return (Ensemble(solver, draws, self.kind == "classification", support) for solver in path)
+        return (Ensemble(solver, draws, self.loss == "cross_entropy", support) for solver in path)
 
     def _found(self, start: Params, batch: TaskBatch) -> AdaptedModel:
         """The solver that gradient descent reaches from the learned start."""
@@ -243,12 +243,8 @@ class SolverGAN(MetaLearner):
         return self.chunk or (None if self.training else self.net.tasks_at_once)
 
     @property
-    def bn_mode(self) -> str:
-        return self.inner.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.net
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

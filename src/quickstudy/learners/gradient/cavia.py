@@ -26,12 +26,12 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from quickstudy.core.batch import Examples, TaskBatch
-from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.batch import Examples
+from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
-from quickstudy.core.learner import LossLearner, Scalars
-from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.losses import TaskLoss, check_loss, task_losses
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
 from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
@@ -40,7 +40,7 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 _LAYERS = (*_NORMS, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-class CAVIA(LossLearner):
+class CAVIA(SupportQueryLearner):
     """CAVIA: a shared network and, per task, a few context parameters that adapt by gradient steps.
 
     Args:
@@ -128,9 +128,6 @@ class CAVIA(LossLearner):
     def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
         return (self._solver(phi, support) for phi in self._contexts(support, steps))
 
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
-
     def _contexts(self, support: Examples, steps: int) -> Iterator[Tensor]:
         """The contexts ``[tasks, context]`` after 0, 1, ..., ``steps`` steps."""
         tasks = len(support)
@@ -162,16 +159,8 @@ class CAVIA(LossLearner):
         return self.inner_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return describe(self.bn, self.model)
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.net
 
 
 def place(model: nn.Module, at: str | None) -> tuple[str, bool]:

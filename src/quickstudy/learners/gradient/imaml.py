@@ -26,14 +26,15 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars
+from quickstudy.core.learner import MetaGradient, Scalars
 from quickstudy.core.losses import TaskLoss, judge, task_losses
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.registry import is_regression
 from quickstudy.rules import UpdateRule
 
 
-class IMAML(MetaLearner):
+class IMAML(SupportQueryLearner):
     """Implicit MAML: the meta-gradient at the inner problem's solution; memory flat in the steps.
 
     Args:
@@ -114,9 +115,6 @@ class IMAML(MetaLearner):
     def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
         return self.inner.path(support, steps=steps, order=1)
 
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
-
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         """mean_i (I + H_i / lambda)^-1 grad L'_i(phi_i), exact where phi_i solves the inner problem."""
         support, net = batch.support, self.inner.net
@@ -150,16 +148,8 @@ class IMAML(MetaLearner):
         return self.inner_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.inner.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return self.inner.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.inner.net
 
 
 class ProximalSGD(UpdateRule):

@@ -25,11 +25,12 @@ import torch
 from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
-from quickstudy.core.batchnorm import Mode, Statistics, describe
+from quickstudy.core.batchnorm import Mode, Statistics
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.learner import MetaGradient, Scalars, derivative
 from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
 from quickstudy.registry import is_regression
 from quickstudy.rules import PerStep
@@ -37,7 +38,7 @@ from quickstudy.rules import PerStep
 _MOMENTUM = 0.1
 
 
-class MAMLPlusPlus(MetaLearner):
+class MAMLPlusPlus(SupportQueryLearner):
     """MAML++: MAML with learned rates and BatchNorm per inner step, and a loss after every inner step.
 
     Args:
@@ -229,13 +230,9 @@ class MAMLPlusPlus(MetaLearner):
         return self.inner_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.net.tasks_at_once
+    def task_model(self) -> TaskModel:
+        return self.net
 
     @property
     def bn_mode(self) -> str:
-        return "running per step" if self.layers else describe(self.bn, self.model)
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+        return "running per step" if self.layers else super().bn_mode

@@ -23,7 +23,7 @@ Learning (MetaNAS). CVPR 2020.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -33,8 +33,9 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.learner import MetaGradient, Scalars, derivative
 from quickstudy.core.losses import TaskLoss, judge
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.nets.backbones.cell_net import RelaxedCellNet
 from quickstudy.nets.backbones.genotype import OPERATIONS, Genotype
@@ -43,7 +44,7 @@ from quickstudy.rules import SGD, UpdateRule
 THETA = "theta"
 
 
-class MetaNAS(MetaLearner):
+class MetaNAS(SupportQueryLearner):
     """Meta-NAS: a network's cell and its weights, learned so that both adapt to a task in few steps.
 
     Args:
@@ -70,7 +71,7 @@ class MetaNAS(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
     temperature: Tensor
 
     def __init__(
@@ -205,16 +206,8 @@ class MetaNAS(MetaLearner):
         return self.inner_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return self.mixed.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.net
 
 
 class _TwoRates(UpdateRule):

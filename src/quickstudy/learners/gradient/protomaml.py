@@ -16,8 +16,9 @@ prototypes); the mean over tasks stands for the sum; BatchNorm's mode is an opti
 Reference: Triantafillou et al.: Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples. ICLR 2020.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -50,6 +51,8 @@ class ProtoMAML(GradientLearner):
     Raises:
         UsageError: an option out of its range, or a model whose head cannot be made of prototypes.
     """
+
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
 
     def __init__(
         self,

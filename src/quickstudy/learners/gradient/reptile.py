@@ -25,15 +25,16 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, TaskModel
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars
+from quickstudy.core.learner import MetaGradient
 from quickstudy.core.losses import TaskLoss, judge
 from quickstudy.core.seeding import generator
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.registry import is_regression
 from quickstudy.rules import SGD, Adam
 
 
-class Reptile(MetaLearner):
+class Reptile(SupportQueryLearner):
     """Reptile: a start moved toward where training on each task ends; no second derivatives.
 
     Args:
@@ -119,9 +120,6 @@ class Reptile(MetaLearner):
     def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
         return self.inner.path(support, steps=steps, order=1)
 
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
-
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         """phi - mean_i W_i; the diagnostics are of W_i on the support set, which it was trained on."""
         together = Examples(
@@ -140,16 +138,8 @@ class Reptile(MetaLearner):
         return self.inner_steps if self.eval_steps is None else self.eval_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.inner.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return self.inner.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.inner.net
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ Reference: Mishra, Rohaninejad, Chen, Abbeel: A Simple Neural Attentive Meta-Lea
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -60,7 +61,7 @@ class SNAIL(MetricLearner):
         UsageError: an option out of its range, or a model without a ``feature_shape``.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy", "regression": "mse"}
     any_way: ClassVar[bool] = False
 
     def __init__(
@@ -99,7 +100,7 @@ class SNAIL(MetricLearner):
         self.values = values
         self.tc_filters = tc_filters
         self.arrange: Literal["sorted", "given"] = arrange
-        self.loss: Literal["cross_entropy", "mse"] = loss
+        self.loss = loss
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
@@ -147,10 +148,6 @@ class SNAIL(MetricLearner):
                 f"largest way (on the command line: train_way), or sample tasks of a smaller way."
             )
         return y.unsqueeze(-1) == torch.arange(k, device=y.device)
-
-    @property
-    def judged_by(self) -> str:
-        return self.loss
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ ICML 2016.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -30,12 +31,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
-from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.learner import Scalars, Solver
 from quickstudy.core.losses import judge
 from quickstudy.core.pad import present
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.memory import streams
 from quickstudy.learners.metric.base import check_tasks, feature_shape
 from quickstudy.nets.memory.cells import Cell, LSTMCell, State, repeat
@@ -52,7 +54,7 @@ class Read(NamedTuple):
     words: Float[Tensor, "tasks k w"]
 
 
-class MANN(LossLearner):
+class MANN(SupportQueryLearner):
     """Memory-augmented network: reads examples and labels as a stream, and recalls.
 
     Args:
@@ -76,7 +78,7 @@ class MANN(LossLearner):
         UsageError: an option out of its range, or a model without a ``feature_shape``.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
     embeds: ClassVar[bool] = True
 
     def __init__(
@@ -169,7 +171,7 @@ class MANN(LossLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         if not self.stream:
             shuffled = streams.shuffled(batch.support)  # class by class, the place of an example tells its label
-            return judge(self.judged_by, self.adapt(shuffled)(batch.query.x), batch.query.y)
+            return judge(self.loss, self.adapt(shuffled)(batch.query.x), batch.query.y)
         log_p, y = self.read_stream(batch)
         there = present(y)
         nll_tn = -log_p.gather(2, y.clamp(min=0).unsqueeze(-1)).squeeze(-1).masked_fill(~there, 0.0)
@@ -228,12 +230,8 @@ class MANN(LossLearner):
         return self.chunk
 
     @property
-    def bn_mode(self) -> str:
-        return describe(self.net.bn, self)
-
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"  # of log-probabilities: softmax leaves them as they are (of one-hot labels)
+    def task_model(self) -> TaskModel:
+        return self.net
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

@@ -17,19 +17,20 @@ cell has no bypass to the output; what the paper leaves open about the memory is
 Reference: Graves, Wayne, Danihelka: Neural Turing Machines. arXiv:1410.5401, 2014.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import LossLearner, Scalars, Solver
-from quickstudy.core.losses import judge
+from quickstudy.core.learner import Solver
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.nets.memory.cells import Cell, LSTMCell, read
 from quickstudy.nets.memory.ntm import NTM
 
 
-class SequenceLearner(LossLearner):
+class SequenceLearner(SupportQueryLearner):
     """Neural Turing machine (or an LSTM): a sequence is read into a memory, then answered from it.
 
     Args:
@@ -48,8 +49,9 @@ class SequenceLearner(LossLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("sequence",)
+    learns: ClassVar[Mapping[str, str]] = {"sequence": "bits"}
     default_tasks: ClassVar[str] = "copy"
+    loss = "bits"
 
     def __init__(
         self,
@@ -107,21 +109,6 @@ class SequenceLearner(LossLearner):
             return self.answer(read(self.net, x, memory)[0])
 
         return solve
-
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
-
-    @property
-    def judged_by(self) -> str:
-        return "bits"
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return None
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

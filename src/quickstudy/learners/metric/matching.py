@@ -75,7 +75,7 @@ class MatchingNet(MetricLearner):
         self.context = FullContext(math.prod(feature_shape(model)), processing_steps) if fce else None
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
-        """Attention over the support set."""
+        """Attention over the support set, to log-probabilities (softmax leaves them as they are)."""
         h_tnf = features.flatten(2)
         g_tnf = h_tnf if self.context is None else self.context.support(h_tnf)
         members = one_hot(y, h_tnf)
@@ -86,10 +86,6 @@ class MatchingNet(MetricLearner):
             return log_label_attention(self.scale * cosines(f_tqf, g_tnf), members)
 
         return predict
-
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"  # of log-probabilities: softmax leaves them as they are
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

@@ -69,10 +69,6 @@ class ProtoNet(MetricLearner):
         far = squared_distances if self.distance == "euclidean" else cosine_distances
         return lambda asked: -self.scale * far(asked.flatten(2), prototypes_tkf)
 
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"
-
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
         """Options by name. ``paper``: section 3.1, training 60-way. ``quick``, ``demo``: ours, for two CPU cores."""

@@ -65,7 +65,7 @@ class R2D2(MetricLearner):
         self.model = model
         self.ridge = ridge
         self.scale = scale
-        self.loss: Literal["cross_entropy", "mse"] = loss
+        self.loss = loss
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
@@ -86,10 +86,6 @@ class R2D2(MetricLearner):
         if y.ndim != 3 or not y.is_floating_point():
             raise UsageError(f"loss='mse' needs values y [tasks, n, outputs], got {y.dtype} {[*y.shape]}.")
         return y
-
-    @property
-    def judged_by(self) -> str:
-        return self.loss
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:

@@ -21,8 +21,8 @@ Reference: Sung, Yang, Zhang, Xiang, Torr, Hospedales: Learning to Compare: Rela
 CVPR 2018.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -52,6 +52,8 @@ class RelationNet(MetricLearner):
         UsageError: an option out of its range, or a model without a ``feature_shape``.
     """
 
+    learns: ClassVar[Mapping[str, str]] = {"classification": "mse"}  # of the relation scores
+
     def __init__(
         self,
         model: nn.Module,
@@ -69,6 +71,7 @@ class RelationNet(MetricLearner):
                 f"RelationNet needs relation_filters and relation_hidden >= 1 and pool mean or sum, got "
                 f"{relation_filters}, {relation_hidden} and {pool!r}."
             )
+        self.loss = relation_loss
         self.model = model
         self.relation_filters = relation_filters
         self.relation_hidden = relation_hidden
@@ -124,10 +127,6 @@ class RelationNet(MetricLearner):
         layer = F.linear if weight.ndim == 2 else _convolution
         a, b = weight.chunk(2, dim=1)
         return (lambda x: _each(layer, x, a, bias)), (lambda x: _each(layer, x, b, None))
-
-    @property
-    def judged_by(self) -> Callable[[Tensor, Tensor], Tensor]:
-        return relation_loss
 
     @staticmethod
     def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
