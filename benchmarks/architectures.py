@@ -15,7 +15,6 @@ import argparse
 import json
 import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.nets import CellNet, Conv4, Genotype, ResNet12, fit_width
+from quickstudy.recipes import Choice, split_options
 from quickstudy.report.pictures import draw
 from rows import Row, add, interval, is_done, read, run_all, show, steps_in_time
 
@@ -87,7 +86,7 @@ def search_of(row: Row, out: Path) -> Row:
 def set_up(learner: str, net: str, row: Row, given: dict[str, Any]) -> tuple[qs.MetaLearner, Any, dict[str, Any]]:
     """A learner and its tasks, with as many outer steps as fit into the row's budget, and all options."""
     choice = Choice(learner, row["tasks"], net, "quick")
-    options = {**asdict(choice.options()()), "seed": row["seed"], "workers": 1, **given}
+    options = {**choice.options(), "seed": row["seed"], "workers": 1, **given}
     built, tasks = choice.build(options)
     steps = steps_in_time(built, tasks, options["meta_batch"], row["budget"])
     options |= {"steps": steps, "checkpoint_every": steps}

@@ -45,6 +45,7 @@ from quickstudy.learners import (
     SolverGAN,
     TaskGAN,
 )
+from quickstudy.recipes.presets import preset
 from quickstudy.tasks import Examples, TaskBatch, TaskDistribution
 from quickstudy.training.evaluation import Result, evaluate
 from quickstudy.training.loop import train
@@ -109,6 +110,7 @@ __all__ = [
     "evaluate",
     "learners",
     "nets",
+    "preset",
     "pretrained",
     "rules",
     "tasks",

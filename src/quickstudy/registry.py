@@ -98,11 +98,6 @@ def load(kind: str, name: str) -> type[Any]:
     return getattr(importlib.import_module(module), attribute)
 
 
-def is_regression(tasks: str) -> bool:
-    """Whether the task distribution of this name is of values, not classes (recipes differ by that)."""
-    return load("tasks", tasks).kind == "regression"
-
-
 def name_of(cls: type) -> tuple[str, str] | None:
     """The kind and name under which a class is registered, or None."""
     return next(((k, name) for k, names in KINDS.items() for name, path in names.items() if _loaded(path) is cls), None)

@@ -57,10 +57,6 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
     learns: ClassVar[Mapping[str, str]] = {}
     """The kinds of tasks that it is for (``kind`` of a task distribution), and what it is judged by on each: the loss,
     which is its option ``loss`` where it has one, or the score where tasks are no examples."""
-    default_tasks: ClassVar[str] = "omniglot"
-    """What it is trained on from the command line, if nothing else is said."""
-    suits: ClassVar[Mapping[str, str]] = {}
-    """Nets by tasks, where another than the tasks' usual one suits better."""
     embeds: ClassVar[bool] = False
     """Whether the network gives features to compare (a net without a head) rather than one output per class."""
     any_way: ClassVar[bool] = False

@@ -32,7 +32,7 @@ Score Function Gradient Estimators for Reinforcement Learning. NeurIPS 2019.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -67,7 +67,6 @@ class SelfPlay(MetaLearner[PlayedByTwo]):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"games": "return"}
-    default_tasks: ClassVar[str] = "games"
 
     def __init__(
         self,
@@ -105,13 +104,6 @@ class SelfPlay(MetaLearner[PlayedByTwo]):
         self.length = length
         self.chunk = chunk
         self.policies = nn.Parameter(torch.randn(pairs, 2, out_features) * spread)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. ``paper`` only learns for longer."""
-        steps = {"demo": 100, "quick": 200, "paper": 1000}[preset]
-        outer = {"meta_batch": 1, "optimizer": "sgd", "meta_lr": 1.0, "log_every": 5, "validate_every": 50}
-        return {**outer, "steps": steps, "checkpoint_every": 100, "assumed_lr": 1.0}
 
     def adapt(self, support: PlayedByTwo) -> Solver:
         """The first player of each task's pair: from what is seen, ``[tasks, n, in_features]``, to its logits."""

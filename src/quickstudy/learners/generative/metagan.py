@@ -26,7 +26,7 @@ Reference: Zhang, Che, Ghahramani, Bengio, Song: MetaGAN: An Adversarial Approac
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +50,6 @@ from quickstudy.learners.generative._discriminators import (
 )
 from quickstudy.learners.generative._ensembles import variety_of
 from quickstudy.learners.generative._gan_health import GanHealth
-from quickstudy.learners.gradient.maml import MAML
 from quickstudy.learners.metric.relation import RelationNet
 from quickstudy.nets.generators.fakes import FakeGenerator
 
@@ -223,15 +222,6 @@ class MetaGAN(SupportQueryLearner):
     @property
     def task_model(self) -> TaskModel:
         return self.discriminator.net
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: those of MAML. A relation network asks for others (see the page of this learner).
-
-        ``quick``, ``demo``: ours, with less weight on real or fake, which else keeps short trainings from the classes.
-        """
-        weight = {} if preset == "paper" else {"adversarial": 0.1}
-        return {**MAML.recipe(preset, tasks, way, shot), **weight}
 
 
 def _gradients(loss: Tensor, module: nn.Module) -> dict[nn.Parameter, Tensor | None]:

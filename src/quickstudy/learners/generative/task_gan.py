@@ -32,7 +32,7 @@ is ours. Tensors: t tasks, c classes, k drawings of a set, s sets, n images.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -232,9 +232,3 @@ class TaskGAN(SupportQueryLearner):
         maps = random_maps(len(sets), strength=self.augment, quarters=True)
         each = maps.repeat_interleave(sets[0, ..., 0, 0, 0].numel(), 0)
         return warp(sets.flatten(0, 3), each).unflatten(0, sets.shape[:4])
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. Adam without momentum: with it the classes become few."""
-        steps = {"demo": 600, "quick": 3000, "paper": 30000}[preset]
-        return {"steps": steps, "meta_batch": 8, "meta_lr": 5e-4, "optimizer": "adam0", "query": 3}

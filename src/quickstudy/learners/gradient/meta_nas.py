@@ -24,7 +24,7 @@ Learning (MetaNAS). CVPR 2020.
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -135,13 +135,6 @@ class MetaNAS(SupportQueryLearner):
         rule = _TwoRates(lr=inner_lr, theta_lr=theta_lr)
         self.mixed = InnerLoop(self.net, rule, loss, begin=self._mixture)
         self.pruned = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=weights, begin=self._pruned)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours, for a CPU. ``paper`` only searches for longer, with more channels."""
-        steps = {"demo": 200, "quick": 1000, "paper": 10000}[preset]
-        outer = {"steps": steps, "anneal": steps, "meta_batch": 4, "meta_lr": 1e-2, "schedule": "cosine", "clip": 10.0}
-        return {**outer, "filters": 32 if preset == "paper" else 16, "query": 5, "test_query": 15}
 
     def adapt(self, support: Examples) -> AdaptedModel:
         return self._loop.adapt(support, steps=self.inner_steps, order=1)

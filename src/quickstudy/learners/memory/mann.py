@@ -24,7 +24,7 @@ ICML 2016.
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -232,14 +232,3 @@ class MANN(SupportQueryLearner):
     @property
     def task_model(self) -> TaskModel:
         return self.net
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 4.2, with ``--net flat``; its steps ours. ``quick``, ``demo``: ours."""
-        episode = {"query": max(1, 10 - shot), "test_query": 15}
-        if preset == "paper":
-            size = {"size": 20} if tasks in ("omniglot", "glyphs") else {}
-            return {**size, **episode, "steps": 100000, "meta_batch": 16, "meta_lr": 1e-4, "clip": 10.0}
-        steps = 600 if preset == "demo" else 3000
-        outer = {"steps": steps, "meta_batch": 4, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
-        return {**episode, **outer, "filters": 32, "sharpen": True}

@@ -18,7 +18,7 @@ Reference: Graves, Wayne, Danihelka: Neural Turing Machines. arXiv:1410.5401, 20
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -50,7 +50,6 @@ class SequenceLearner(SupportQueryLearner):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"sequence": "bits"}
-    default_tasks: ClassVar[str] = "copy"
     loss = "bits"
 
     def __init__(
@@ -109,11 +108,3 @@ class SequenceLearner(SupportQueryLearner):
             return self.answer(read(self.net, x, memory)[0])
 
         return solve
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; the net's sizes are the paper's in every preset, steps and step size ours."""
-        quick, meta_lr = {"copy": (5000, 1e-3), "repeat-copy": (12000, 3e-3)}.get(tasks, (20000, 1e-3))
-        steps = {"demo": 3000, "quick": quick, "paper": 50000}[preset]
-        outer = {"steps": steps, "meta_batch": 16, "meta_lr": meta_lr, "schedule": "cosine", "clip": 10.0}
-        return {**outer, "validate_every": 1000, "validation_tasks": 100}

@@ -60,7 +60,6 @@ class OptimizerLearner(MetaLearner[ProblemBatch]):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"problems": "final_loss"}
-    default_tasks: ClassVar[str] = "problems"
 
     def __init__(
         self,
