@@ -3,7 +3,9 @@
 ``write_report`` is a pure function of the run folders: what it draws of single tasks, ``save_examples`` has put there.
 """
 
-from quickstudy.report.examples import save_examples
-from quickstudy.report.page import write_report
+from quickstudy.exports import lazily
 
-__all__ = ["save_examples", "write_report"]
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    more={"quickstudy.report.examples": ["save_examples"], "quickstudy.report.page": ["write_report"]},
+)
