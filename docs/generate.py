@@ -1,8 +1,7 @@
 """What follows from the registry: the tables, the navigation of the learners, the interface's list, and the stubs.
 
-MkDocs calls this as a hook, so that the site needs nothing more. What is committed, because people and editors read it
-where it lies (README.md and the packages' ``__init__.pyi``), is written by ``python docs/generate.py``, and a test holds
-it to what this says.
+MkDocs calls this as a hook, so that the site needs nothing more. What is committed, because it is read where it lies
+(README.md, and the packages' ``__init__.pyi``), is written by ``python docs/generate.py``; a test holds it to this.
 """
 
 import importlib

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from quickstudy.core.entry import Entry
-from quickstudy.registry import KINDS
+from quickstudy.registry import KINDS, make
 
 EXPORTS: dict[str, dict[str, Entry]] = {}
 """By package: each exported name, and what it leads to (a path without ``:`` is a module's)."""
@@ -54,7 +54,8 @@ def lazily(
                 f"{name} needs scikit-learn ({error}); install it with: pip install 'quickstudy[sklearn]'"
             ) from error
         found = getattr(found, attribute) if attribute else found
-        found = partial(found, **entry.options) if entry.options else found
+        if kind and entry.options:  # one of several names of a class
+            found = partial(make, kind, next(n for n, own in KINDS[kind].own.items() if own is entry))
         setattr(sys.modules[package], name, found)
         return found
 

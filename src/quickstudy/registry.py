@@ -187,12 +187,39 @@ def _has(thing: Any, options: Mapping[str, Any]) -> bool:
     return True
 
 
+def make(kind: str, name: str, /, **options: Any) -> Any:
+    """An object of a registered class, with what the name fixes.
+
+    Of a name that fixes a part (``rule="adam"`` is one of the rules) the part's own options may be among the options.
+
+    Raises:
+        UsageError: an unknown name, or an option that it has not.
+    """
+    cls, fixed = load(kind, name), dict(entry(kind, name).options)
+    taken = inspect.signature(cls).parameters
+    for part, of in _parts(fixed).items():
+        if part in options:
+            fixed[part] = options.pop(part)
+        else:
+            its = [o for o in inspect.signature(load(of, fixed[part])).parameters if o in options and o not in taken]
+            fixed[part] = make(of, fixed[part], **{option: options.pop(option) for option in its})
+    unknown = [option for option in options if option not in taken or option in fixed]
+    if unknown:
+        raise UsageError(f"{name} has no option {' or '.join(unknown)}; leave it out.")
+    return cls(**{**fixed, **options})
+
+
+def _parts(fixed: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the options that name something registered: ``{"rule": "rules"}``."""
+    return {option: f"{option}s" for option, value in fixed.items() if value in KINDS.get(f"{option}s", ())}
+
+
 def describe(thing: Any) -> Any:
     """What a run writes down of an object, as JSON: its registered name and its constructor's arguments.
 
     Every registered class keeps each constructor argument in an attribute of the same name (scikit-learn's
-    convention). What the name says already is left out. What cannot be rebuilt from JSON (a user's own module, an
-    array) becomes ``{"opaque": type}``.
+    convention). What the name fixes is left out, but for parts, which have options. What cannot be rebuilt from JSON
+    (a user's own module, an array) becomes ``{"opaque": type}``.
 
     >>> from quickstudy.rules import SGD
     >>> describe(SGD(lr=0.4))
@@ -208,7 +235,9 @@ def describe(thing: Any) -> Any:
     if known is None or isinstance(thing, type):
         return {"opaque": f"{type(thing).__module__}.{type(thing).__qualname__}"}
     kind, name = known
-    arguments = [a for a in inspect.signature(type(thing)).parameters if a not in KINDS[kind][name].options]
+    fixed = KINDS[kind][name].options
+    said = fixed.keys() - _parts(fixed)
+    arguments = [argument for argument in inspect.signature(type(thing)).parameters if argument not in said]
     return {kind: name, "options": {a: describe(getattr(thing, a)) for a in arguments}}
 
 
@@ -237,12 +266,7 @@ def build(description: Any, **changes: Any) -> Any:
         raise UsageError(f"this describes nothing that can be built: {description}.")
     name, options = str(description[kind]), dict(description.get("options") or {})
     _refuse_strangers(kind, name)
-    cls, fixed = load(kind, name), entry(kind, name).options
-    taken = [argument for argument in inspect.signature(cls).parameters if argument not in fixed]
-    unknown = [option for option in {**options, **changes} if option not in taken]
-    if unknown:
-        raise UsageError(f"{name} has no option {' or '.join(unknown)}; leave it out.")
-    return cls(**{**fixed, **{option: build(value) for option, value in options.items()}, **changes})
+    return make(kind, name, **{option: build(value) for option, value in options.items()} | changes)
 
 
 def _refuse_strangers(kind: str, name: str) -> None:
