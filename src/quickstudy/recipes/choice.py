@@ -192,8 +192,7 @@ class Choice:
 
 def fixed_options(learner: str) -> Mapping[str, Any]:
     """What the name of a learner fixes of its class's options: several names may be of one class."""
-    entry = getattr(registry, "entry", None)
-    return {} if entry is None else entry("learners", learner).options
+    return registry.entry("learners", learner).options
 
 
 def _arguments(target: Callable[..., Any], leave_out: Collection[str]) -> dict[str, Any]:

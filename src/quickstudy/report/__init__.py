@@ -4,8 +4,13 @@
 and pictures of what a learner does ``make_pictures``, or it makes them itself where a folder has none yet.
 """
 
-from quickstudy.report.examples import save_examples
-from quickstudy.report.page import write_report
-from quickstudy.report.pictured import make_pictures
+from quickstudy.exports import lazily
 
-__all__ = ["make_pictures", "save_examples", "write_report"]
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    more={
+        "quickstudy.report.examples": ["save_examples"],
+        "quickstudy.report.page": ["write_report"],
+        "quickstudy.report.pictured": ["make_pictures"],
+    },
+)
