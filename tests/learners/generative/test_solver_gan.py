@@ -60,7 +60,7 @@ def test_an_ensemble_of_values_is_their_mean():
 
 
 def test_an_ensemble_of_classes_is_the_mean_of_probabilities():
-    learner, batch = gan("classification", bn="support"), glyphs()
+    learner, batch = gan("cross_entropy", bn="support"), glyphs()
     each = each_draw(learner, batch)
     torch.testing.assert_close(learner.adapt(batch.support).each(batch.query.x), each)
     mean = learner.adapt(batch.support)(batch.query.x)
@@ -69,7 +69,7 @@ def test_an_ensemble_of_classes_is_the_mean_of_probabilities():
 
 
 def test_renaming_classes_renames_predictions():
-    learner, batch = gan("classification", bn="support"), glyphs()
+    learner, batch = gan("cross_entropy", bn="support"), glyphs()
     new = torch.tensor([2, 0, 1])
     before = learner.adapt(batch.support)(batch.query.x)
     after = learner.adapt(Examples(batch.support.x, new[batch.support.y]))(batch.query.x)
@@ -213,7 +213,7 @@ def test_a_picture_of_curves_only():
     (picture,) = draw(learner, qs.tasks.Sinusoids(shot=5).sample(2, 0))
     assert picture.name == "family"
     assert "3 draws" in picture.caption
-    assert not draw(gan("classification").float(), qs.tasks.Glyphs(way=3, size=16).sample(1, 0))
+    assert not draw(gan("cross_entropy").float(), qs.tasks.Glyphs(way=3, size=16).sample(1, 0))
 
 
 def test_what_cannot_work_is_refused():
