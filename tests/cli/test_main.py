@@ -18,6 +18,7 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.cli import main as cli
 from quickstudy.cli.terminal import ProgressLine
+from quickstudy.recipes import usual_tasks
 
 
 def words_of(**options) -> list[str]:
@@ -126,8 +127,9 @@ def test_help_of_every_command_gives_defaults(command, monkeypatch):
 def helped():
     """Every learner with the tasks that it is for, and all other tasks with one learner each (all pairs: minutes)."""
     learners = {name: registry.load("learners", name) for name in registry.LEARNERS}
-    yield from ((name, cls.default_tasks) for name, cls in learners.items())
-    for tasks in set(registry.TASKS) - {cls.default_tasks for cls in learners.values()}:
+    usual = {name: usual_tasks(name) for name in learners}
+    yield from usual.items()
+    for tasks in set(registry.TASKS) - set(usual.values()):
         kind = registry.load("tasks", tasks).kind
         yield next(name for name, cls in learners.items() if kind in cls.learns), tasks
 
