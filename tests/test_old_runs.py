@@ -57,5 +57,5 @@ def test_every_learner_and_its_tasks_are_built_from_what_was_written(pair):
         registry.build(upgraded(description, 1))
 
 
-def test_every_registered_learner_was_written():
-    assert {pair.split(" ")[0] for pair in CONFIGS} == set(registry.LEARNERS)
+def test_every_learner_that_was_written_is_still_registered():
+    assert {pair.split(" ")[0] for pair in CONFIGS} <= set(registry.LEARNERS)
