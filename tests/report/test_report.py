@@ -102,7 +102,9 @@ def check_page(path: Path) -> Page:
     page = Page(path.read_text())
     assert page.raw.startswith("<!doctype html>")
     assert "script" not in page.tags
-    assert not re.search(r"https?:|//\w", re.sub(r'xmlns(:\w+)?="[^"]+"|data:image/png;base64,[^"]+', "", page.raw))
+    assert not re.search(
+        r"https?:|//\w", re.sub(r'xmlns(:\w+)?="[^"]+"|data:image/(png|svg.xml);base64,[^"]+', "", page.raw)
+    )
     assert "url(#" not in page.raw or set(re.findall(r"url\(#([^)]+)\)", page.raw)) <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     assert all(r.startswith("data:") or r.removeprefix("#") in page.ids for r in page.references)

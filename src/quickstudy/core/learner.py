@@ -8,7 +8,7 @@ query set is a ``SupportQueryLearner`` (``support_query.py``), of which ``adapt`
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, final, runtime_checkable
+from typing import Any, ClassVar, Generic, TypeAlias, final
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,6 @@ from quickstudy.core.batchnorm import describe
 from quickstudy.core.compiled import run_compiled
 from quickstudy.core.functional import TaskModel
 from quickstudy.core.parallel import pieces, run_pieces
-from quickstudy.core.picture import Picture
 
 B = TypeVar("B", bound=Batch, default=Any)
 """The batches of tasks that a learner takes: ``MetaLearner[TaskBatch]``, say (``MetaLearner`` alone: of any)."""
@@ -58,10 +57,6 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
     learns: ClassVar[Mapping[str, str]] = {}
     """The kinds of tasks that it is for (``kind`` of a task distribution), and what it is judged by on each: the loss,
     which is its option ``loss`` where it has one, or the score where tasks are no examples."""
-    default_tasks: ClassVar[str] = "omniglot"
-    """What it is trained on from the command line, if nothing else is said."""
-    suits: ClassVar[Mapping[str, str]] = {}
-    """Nets by tasks, where another than the tasks' usual one suits better."""
     embeds: ClassVar[bool] = False
     """Whether the network gives features to compare (a net without a head) rather than one output per class."""
     any_way: ClassVar[bool] = False
@@ -163,12 +158,3 @@ def derivative(learner: MetaLearner, loss: Tensor) -> Gradients:
     params = [p for p in learner.parameters() if p.requires_grad]
     grads = iter(torch.autograd.grad(loss, params, allow_unused=True))
     return [next(grads) if p.requires_grad else None for p in learner.parameters()]
-
-
-@runtime_checkable
-class Draws(Protocol):
-    """A learner that draws what it does with a batch of tasks, for the report."""
-
-    def draw(self, batch: Any) -> Sequence[Picture]:
-        """Pictures of a few test tasks; nothing is changed."""
-        ...

@@ -32,7 +32,7 @@ Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. arXiv:1803.02
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -41,12 +41,10 @@ from torch import Tensor
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Params
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
-from quickstudy.core.picture import Picture
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.agents._trust import Vector, fisher_product, trust_region_step
 from quickstudy.learners.agents.episodes import Episodes, FirstAndLater, advantages, dice, minus_mean, play
 from quickstudy.nets.policies import Choices, Policy, divergence_of
-from quickstudy.report.pictures.agents import draw_paths
 from quickstudy.tasks.environments.base import Environments
 
 Outer = Literal["trpo", "gradient", "reptile"]
@@ -80,7 +78,6 @@ class MAMLRL(MetaLearner[Environments]):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"environments": "return"}
-    default_tasks: ClassVar[str] = "navigation"
 
     def __init__(
         self,
@@ -133,17 +130,6 @@ class MAMLRL(MetaLearner[Environments]):
         self.chunk = chunk
         self.policy = Policy(in_features=in_features, actions=out_features, hidden=self.hidden, log_std=log_std)
         self._rule = FirstAndLater(inner_lr, inner_lr / 2 if later_lr is None else later_lr)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 5.3 and the authors' code. ``quick``, ``demo``: ours, for two cores."""
-        steps = {"demo": 100, "quick": 200, "paper": 500}[preset]
-        outer = {"optimizer": "sgd", "meta_lr": 1.0, "steps": steps, "log_every": 5, "validate_every": 50}
-        tests = {"validation_tasks": 50, "test_tasks": 200 if preset != "paper" else 1000, "test_steps": 3}
-        if preset == "paper":
-            return {**outer, **tests, "meta_batch": 40}
-        # In the few steps that there are, a gradient of less variance gets further (docs/learners/maml-rl.md).
-        return {**outer, **tests, "meta_batch": 20, "credit": "own", "checkpoint_every": 50}
 
     def adapt(self, support: Environments) -> Solver:
         """Play, and step; the solver gives what the adapted policies would do: means, or logits, of the actions."""
@@ -199,10 +185,6 @@ class MAMLRL(MetaLearner[Environments]):
         """The mean return of each task's episodes after each number of updates ``at``, and minus it."""
         scores = [played.returns for k, (_, played) in enumerate(self.path(batch, at[-1])) if k in at]
         return torch.stack([torch.stack(scores), -torch.stack(scores)])
-
-    def draw(self, batch: Environments) -> Sequence[Picture]:
-        """Paths before and after the updates, where the tasks are goals in a plane."""
-        return draw_paths([played for _, played in self.path(batch, max(1, self.inner_steps))], batch)
 
     def _play(self, batch: Environments, params: Params, step: int) -> Episodes:
         still = {name: p.detach() for name, p in params.items()}

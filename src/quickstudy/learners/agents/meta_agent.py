@@ -23,7 +23,7 @@ References: Kim et al.: A Policy Gradient Algorithm for Learning to Learn in Mul
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -31,9 +31,7 @@ from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner, Scalars, Solver
-from quickstudy.core.picture import Picture
 from quickstudy.learners.agents.shaping import taylor
-from quickstudy.report.pictures.games import draw_meta_agent
 from quickstudy.tasks.games.iterated import GameBatch
 
 
@@ -54,7 +52,6 @@ class MetaAgent(MetaLearner[GameBatch]):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"games": "return"}
-    default_tasks: ClassVar[str] = "games"
 
     def __init__(
         self,
@@ -87,13 +84,6 @@ class MetaAgent(MetaLearner[GameBatch]):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         self.update = None if last is None else nn.Sequential(nn.Linear(15, hidden), nn.Tanh(), last)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours."""
-        steps = {"demo": 200, "quick": 1000, "paper": 5000}[preset]
-        outer = {"meta_batch": 64, "meta_lr": 0.02, "schedule": "cosine", "clip": 1.0, "validate_every": 100}
-        return {**outer, "steps": steps, "log_every": 20}
 
     def path(self, batch: GameBatch, steps: int) -> Iterator[Float[Tensor, "tasks 2 5"]]:
         """Both players' policies after 0, 1, ..., ``steps`` steps; differentiable where grad mode is on."""
@@ -141,10 +131,6 @@ class MetaAgent(MetaLearner[GameBatch]):
         path = enumerate(self.path(batch, at[-1]))
         found = torch.stack([batch.returns(policies)[:, 0] for step, policies in path if step in at])
         return torch.stack([found, -found])
-
-    def draw(self, batch: GameBatch) -> Sequence[Picture]:
-        """How both players change over the steps, by kind of opponent."""
-        return draw_meta_agent(self, batch)
 
     def score_name(self, batch: GameBatch) -> str:
         return "return"

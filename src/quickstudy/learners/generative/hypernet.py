@@ -23,8 +23,6 @@ References: Ha, Dai, Le: HyperNetworks. ICLR 2017. Rusu et al.: Meta-Learning wi
 2019.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
@@ -32,7 +30,6 @@ from quickstudy.core.functional import Execution
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.generative._generated import Generates, SolverGenerator
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -89,16 +86,3 @@ class Hypernet(GradientLearner):
             who="Hypernet",
         )
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, begin=self.generator.begin)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours."""
-        if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 10000, "paper": 70000}[preset]
-            outer = {"steps": steps, "meta_batch": 25, "meta_lr": 1e-3, "schedule": "cosine", "clip": 10.0}
-            return {**outer, "inner_lr": 0.001}  # what is generated lies where curvature is large
-        inner = {"inner_lr": 0.1, "test_query": 15, "meta_lr": 2e-3, "schedule": "cosine", "clip": 10.0}
-        if preset == "paper":
-            return {**inner, "steps": 60000, "meta_batch": 16, "filters": 64, "query": 5}
-        steps = 800 if preset == "demo" else 4000 if shot == 1 else 2500
-        return {**inner, "steps": steps, "meta_batch": 8, "filters": 32, "query": 5}

@@ -25,8 +25,8 @@ Reference: Zhang, Che, Ghahramani, Bengio, Song: MetaGAN: An Adversarial Approac
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,6 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import MetaGradient, Solver
 from quickstudy.core.losses import judge
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._discriminators import (
@@ -51,7 +50,6 @@ from quickstudy.learners.generative._discriminators import (
 )
 from quickstudy.learners.generative._ensembles import variety_of
 from quickstudy.learners.generative._gan_health import GanHealth
-from quickstudy.learners.gradient.maml import MAML
 from quickstudy.learners.metric.relation import RelationNet
 from quickstudy.nets.generators.fakes import FakeGenerator
 
@@ -224,21 +222,6 @@ class MetaGAN(SupportQueryLearner):
     @property
     def task_model(self) -> TaskModel:
         return self.discriminator.net
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Support sets and the fakes that were made for them; of examples that are no images there is no picture."""
-        from quickstudy.report.pictures.fakes import draw_fakes
-
-        return draw_fakes(self, batch)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: those of MAML. A relation network asks for others (see the page of this learner).
-
-        ``quick``, ``demo``: ours, with less weight on real or fake, which else keeps short trainings from the classes.
-        """
-        weight = {} if preset == "paper" else {"adversarial": 0.1}
-        return {**MAML.recipe(preset, tasks, way, shot), **weight}
 
 
 def _gradients(loss: Tensor, module: nn.Module) -> dict[nn.Parameter, Tensor | None]:

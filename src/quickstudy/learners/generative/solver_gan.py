@@ -27,9 +27,9 @@ is ours. Tensors: t tasks, d draws, n query examples, k classes, p outputs.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,17 +40,14 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, derivative
 from quickstudy.core.losses import TaskLoss, judge
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._ensembles import Ensemble, Opinion, always, each_task, variety_of
 from quickstudy.learners.generative._gan_health import GanHealth
 from quickstudy.learners.generative._generated import Embedding, Generates, SolverGenerator
-from quickstudy.learners.generative.hypernet import Hypernet
 from quickstudy.learners.gradient.heads import body_features
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.nets.generators.critic import SolverCritic, hinge
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -246,27 +243,3 @@ class SolverGAN(SupportQueryLearner):
     @property
     def task_model(self) -> TaskModel:
         return self.net
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """The families of functions generated for 1, 2 and 5 points; of other tasks than curves there is no picture."""
-        from quickstudy.report.pictures.families import draw_family
-
-        return draw_family(self, batch)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. Curves are learned from 1 to 10 points."""
-        options = Hypernet.recipe(preset, tasks, way, shot)
-        if is_regression(tasks):
-            shots = {"shot": (1, 10)} if tasks == "sinusoids" else {}
-            return {
-                **options,
-                **shots,
-                "draws": 20,
-                "train_draws": 4,
-                "adversarial": 1.0,
-                "real_steps": 10,
-                "real_lr": 0.02,
-            }
-        options = {**options, "real_lr": 0.1}
-        return {**options, "chunk": 4} if preset == "paper" else options

@@ -32,7 +32,7 @@ is ours. Tensors: t tasks, c classes, k drawings of a set, s sets, n images.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -42,7 +42,6 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaGradient, Scalars, Solver
 from quickstudy.core.losses import task_losses
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._average import MovingAverage
@@ -233,15 +232,3 @@ class TaskGAN(SupportQueryLearner):
         maps = random_maps(len(sets), strength=self.augment, quarters=True)
         each = maps.repeat_interleave(sets[0, ..., 0, 0, 0].numel(), 0)
         return warp(sets.flatten(0, 3), each).unflatten(0, sets.shape[:4])
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Drawings of generated classes beside real ones, and the way from one class to another."""
-        from quickstudy.report.pictures.classes import class_sheet, class_walk
-
-        return [class_sheet(self, batch), class_walk(self)]
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. Adam without momentum: with it the classes become few."""
-        steps = {"demo": 600, "quick": 3000, "paper": 30000}[preset]
-        return {"steps": steps, "meta_batch": 8, "meta_lr": 5e-4, "optimizer": "adam0", "query": 3}

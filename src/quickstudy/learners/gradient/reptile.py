@@ -16,7 +16,7 @@ Reference: Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. ar
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,6 @@ from quickstudy.core.losses import TaskLoss, judge
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD, Adam
 
 
@@ -93,26 +92,6 @@ class Reptile(SupportQueryLearner):
         rule = Adam(lr=inner_lr, betas=(0.0, 0.999)) if inner_optimizer == "adam" else SGD(lr=inner_lr)
         self.inner_train = InnerLoop(net, rule, loss, Minibatches(inner_batch))
         self.inner = InnerLoop(net, rule, loss, Minibatches(eval_batch or inner_batch))
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 6.1 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
-        # 50 steps of adaptation make validating dear: do it seldom.
-        outer = {"optimizer": "sgd", "schedule": "linear", "meta_batch": 5, "validate_every": 1500}
-        if is_regression(tasks):
-            steps = {"demo": 3000, "quick": 10000, "paper": 30000}[preset]
-            inner = {"inner_optimizer": "sgd", "inner_lr": 0.02, "inner_steps": 32, "inner_batch": 10}
-            return {**outer, **inner, "steps": steps, "meta_lr": 0.1, "shot": 10, "query": 40}
-        few = way <= 5
-        # 10 training shots (15 for 5-shot): ``query`` is what the support set lacks of them.
-        outer |= {"meta_lr": 1.0, "query": (10 if shot == 1 else 15) - shot}
-        inner = {"inner_lr": 1e-3 if few else 5e-4, "inner_steps": 5 if few else 10, "inner_batch": 10 if few else 20}
-        test = {"test_query": 15, "eval_steps": 50, "eval_batch": 5 if few and shot == 1 else 10}
-        if preset == "paper":
-            return {**outer, **inner, **test, "steps": 100000 if few else 200000, "filters": 64}
-        # Plain gradient steps get as far as Adam's when there is little time, and adapt in fewer.
-        quick = {"inner_optimizer": "sgd", "inner_lr": 0.1, "eval_steps": 20, "filters": 32, "validation_tasks": 100}
-        return {**outer, **inner, **test, **quick, "steps": 1000 if preset == "demo" else 5000}
 
     def adapt(self, support: Examples) -> AdaptedModel:
         return self.inner.adapt(support, steps=self.adapt_steps, order=1)

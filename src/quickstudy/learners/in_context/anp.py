@@ -25,15 +25,14 @@ Reference: Kim, Mnih, Schwarz, Garnelo, Eslami, Rosenbaum, Vinyals, Teh: Attenti
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.learners.in_context.set_encoder import Attention, Decoder, Encoder, check_options, groups
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, ways
-from quickstudy.registry import is_regression
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 
 
 class ANP(MetricLearner):
@@ -109,15 +108,3 @@ class ANP(MetricLearner):
             return self.decoder(z_tmf, self.across(z_tmf, z_tnf, r_tnw, seen_tg1n))
 
         return predict
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours."""
-        if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 10000, "paper": 100000}[preset]
-            outer = {"steps": steps, "meta_batch": 16, "meta_lr": 2e-3, "schedule": "cosine", "clip": 10.0}
-            return {**outer, "hidden": (64, 64), "width": 128 if preset == "paper" else 64}
-        steps = {"demo": 600, "quick": 3000, "paper": 20000}[preset]
-        outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        filters = 64 if preset == "paper" else 32
-        return {**ways(tasks, way, 20), **outer, "filters": filters, "query": 5, "test_query": 15}

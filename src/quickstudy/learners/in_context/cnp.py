@@ -22,15 +22,14 @@ ICML 2018.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.learners.in_context.set_encoder import Decoder, Encoder, check_options, groups, mean_of_groups
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, ways
-from quickstudy.registry import is_regression
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner
 
 
 class CNP(MetricLearner):
@@ -88,15 +87,3 @@ class CNP(MetricLearner):
         members_tng = groups(y, self.loss, self.bn_mode)
         r_tgw = mean_of_groups(self.encoder(features.flatten(2), y), members_tng)
         return lambda asked: self.decoder(asked.flatten(2), r_tgw.unsqueeze(1))
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours."""
-        if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 10000, "paper": 100000}[preset]
-            outer = {"steps": steps, "meta_batch": 16, "meta_lr": 1e-3, "schedule": "cosine", "clip": 10.0}
-            return {**outer, "hidden": (64, 64)}
-        steps = {"demo": 600, "quick": 3000, "paper": 20000}[preset]
-        outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        filters = 64 if preset == "paper" else 32
-        return {**ways(tasks, way, 20), **outer, "filters": filters, "query": 5, "test_query": 15}

@@ -25,7 +25,7 @@ TabPFN. ICLR 2023.
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -36,9 +36,8 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.pad import present
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, ways
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 from quickstudy.nets.context import ContextTransformer
-from quickstudy.registry import is_regression
 
 ABSENT = -1e4  # the logit of a class that a task of the batch does not have
 
@@ -68,7 +67,6 @@ class InContext(MetricLearner):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy", "regression": "gaussian"}
-    suits: ClassVar[Mapping[str, str]] = {"tabular": "flat"}
 
     def __init__(
         self,
@@ -149,21 +147,6 @@ class InContext(MetricLearner):
                 f"labels must be integers [tasks, n], 0 or more (-1: padding), got {y.dtype} {[*y.shape]}."
             )
         return (y.unsqueeze(-1) == torch.arange(int(y.max()) + 1, device=y.device)).to(dtype)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. ``paper`` on ``tabular`` is how the shipped checkpoint was trained."""
-        outer = {"schedule": "cosine", "clip": 1.0}
-        if tasks == "tabular":
-            steps = {"demo": 200, "quick": 1000, "paper": 5000}[preset]
-            table = {"table": True, "whitened": 2, "way": 10, "shot": 20, "test_tasks": 500, "validation_tasks": 500}
-            return {**table, **outer, "steps": steps, "meta_batch": 16, "meta_lr": 3e-3, "optimizer": "adamw"}
-        if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 8000, "paper": 50000}[preset]
-            return {**outer, "steps": steps, "meta_batch": 16, "layers": 4}
-        steps = {"demo": 600, "quick": 3000, "paper": 20000}[preset]
-        sizes = {"filters": 64 if preset == "paper" else 32, "layers": 2, "query": 5, "test_query": 15}
-        return {**ways(tasks, way, 20), **outer, **sizes, "steps": steps, "meta_batch": 2, "meta_lr": 2e-3}
 
 
 class Standardise:

@@ -23,8 +23,8 @@ ICML 2016.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -37,7 +37,6 @@ from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import Scalars, Solver
 from quickstudy.core.losses import judge
 from quickstudy.core.pad import present
-from quickstudy.core.picture import Picture
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.memory import streams
 from quickstudy.learners.metric.base import check_tasks, feature_shape
@@ -226,12 +225,6 @@ class MANN(SupportQueryLearner):
         said = self.head(outputs)
         return said.log_softmax(-1) if self.labels == "one_hot" else streams.spell(said, words)
 
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Accuracy by instance, and what the memory of the first task did while it was read."""
-        from quickstudy.report.pictures.instances import pictures
-
-        return pictures(self, batch)
-
     @property
     def tasks_at_once(self) -> int | None:
         return self.chunk
@@ -239,14 +232,3 @@ class MANN(SupportQueryLearner):
     @property
     def task_model(self) -> TaskModel:
         return self.net
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 4.2, with ``--net flat``; its steps ours. ``quick``, ``demo``: ours."""
-        episode = {"query": max(1, 10 - shot), "test_query": 15}
-        if preset == "paper":
-            size = {"size": 20} if tasks in ("omniglot", "glyphs") else {}
-            return {**size, **episode, "steps": 100000, "meta_batch": 16, "meta_lr": 1e-4, "clip": 10.0}
-        steps = 600 if preset == "demo" else 3000
-        outer = {"steps": steps, "meta_batch": 4, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
-        return {**episode, **outer, "filters": 32, "sharpen": True}

@@ -101,11 +101,6 @@ def class_means(
     return sums / members.sum(1).view(*sums.shape[:2], *[1] * (features.ndim - 2))
 
 
-def ways(tasks: str, way: int, many: int) -> dict[str, int]:
-    """For recipes: train on ``many`` classes a task, where the tasks are sure to have them (a folder may not)."""
-    return {"train_way": max(many, way)} if tasks in ("omniglot", "glyphs") else {}
-
-
 def feature_shape(model: torch.nn.Module) -> tuple[int, ...]:
     """What a network says of the shape of its features.
 

@@ -32,10 +32,8 @@ from torch import Tensor
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import Gradients, MetaGradient, MetaLearner, Scalars, Solver
-from quickstudy.core.picture import Picture
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.optimizers._unrolled import evolved, level_of, truncated
-from quickstudy.report.pictures.optimizers import curves, update_map
 from quickstudy.rules import UpdateRule
 from quickstudy.tasks.problems.problems import ProblemBatch
 
@@ -62,7 +60,6 @@ class OptimizerLearner(MetaLearner[ProblemBatch]):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"problems": "final_loss"}
-    default_tasks: ClassVar[str] = "problems"
 
     def __init__(
         self,
@@ -165,11 +162,6 @@ class OptimizerLearner(MetaLearner[ProblemBatch]):
                         torch.stack([torch.where(ratio < WORST, ratio, worst), held.nan_to_num(1e3).clamp(max=1e3)])
                     )
         return torch.stack(rows, 1)
-
-    @final
-    def draw(self, batch: ProblemBatch) -> Sequence[Picture]:
-        """Loss curves beside Adam's, and the update as a function of gradient and momentum."""
-        return [curves(self.rule, batch, self.eval_steps), update_map(self.rule)]
 
     @final
     def score_name(self, batch: ProblemBatch) -> str:
