@@ -210,6 +210,17 @@ def test_nothing_changes_and_nothing_is_random(outer):
     assert set(first.metrics) >= {"loss", "return", "return_before"}
 
 
+def test_a_policy_that_takes_no_step_by_itself_can_take_some_in_the_test():
+    learner, tasks = qs.MAMLRL(inner_steps=0, episodes=2, hidden=(4,)), qs.tasks.Navigation(horizon=3)
+    assert learner.adapt_steps == 0
+    result = qs.evaluate(learner, tasks, n_tasks=2, steps=2)
+    assert [by.step for by in result.by_step] == [0, 1, 2]
+    batch, x = tasks.sample(2, 0), torch.rand(2, 5, 2)
+    first, after = learner.adapt_path(batch, 1)
+    torch.testing.assert_close(first(x), learner.policy.forward_tasks(learner.policy.start(2), x))
+    assert (first(x) - after(x)).abs().max() > 1e-6
+
+
 def test_later_steps_are_half_the_first():
     learner, batch = make(), environments()
     (start, _), (one, _), (two, _) = ((p["log_std"], e) for p, e in learner.path(batch, 2))

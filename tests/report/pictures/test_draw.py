@@ -47,7 +47,7 @@ CASES = {
     "task-gan": (lambda: qs.TaskGAN(x_shape=(1, 16, 16)), GLYPHS, ["classes", "between-classes"]),
     "metagan": (metagan, GLYPHS, ["fakes"]),
     "solver-gan": (
-        lambda: qs.SolverGAN(qs.nets.MLP(hidden=(8,)), loss="mse", kind="regression"),
+        lambda: qs.SolverGAN(qs.nets.MLP(hidden=(8,)), loss="mse"),
         T.Sinusoids(shot=5),
         ["family"],
     ),
