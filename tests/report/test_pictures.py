@@ -10,6 +10,7 @@ from PIL import Image, PngImagePlugin
 
 import quickstudy as qs
 from quickstudy.core.picture import LARGEST, Picture, load_pictures, save_pictures
+from quickstudy.core.seeding import fold
 from quickstudy.report import write_report
 from quickstudy.report.svg import SERIES, canvas, picture, tinted
 
@@ -195,10 +196,7 @@ def test_a_learner_of_other_tasks_scores_them_itself():
     before = qs.evaluate(learner, Quadratics(), n_tasks=30)
     assert (before.metric, [s.step for s in before.by_step]) == ("loss", [0, 1, 2])
     c = torch.cat(
-        [
-            Quadratics().sample(n, s).c
-            for n, s in ((25, qs.seeding.fold(0, "evaluate", 0)), (5, qs.seeding.fold(0, "evaluate", 25)))
-        ]
+        [Quadratics().sample(n, s).c for n, s in ((25, fold(0, "evaluate", 0)), (5, fold(0, "evaluate", 25)))]
     )
     assert before.by_step[1].mean == pytest.approx(float((0.64 * c**2).mean()))
     assert [s.step for s in qs.evaluate(learner, Quadratics(), n_tasks=4, steps=3).by_step] == [0, 1, 2, 3]
