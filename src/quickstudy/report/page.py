@@ -140,7 +140,7 @@ def _section(run: Run, key: str) -> Section:
 def _points(picture: Picture) -> float:
     """The width that an SVG says it has, within reason."""
     found = re.search(rb'viewBox="0 0 (\d{1,5})', picture.image) if picture.kind == "svg" else None
-    return min(float(found[1]), 3000) if found else 0
+    return min(float(found[1]), 3000.0) if found else 0.0
 
 
 def _learning(story: Story, key: str) -> list[Chart]:
