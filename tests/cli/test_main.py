@@ -647,6 +647,18 @@ def test_one_line_makes_a_third_partys_learner_trainable(tmp_path, monkeypatch, 
     assert adapted.code == 0, adapted.err
 
 
+def test_a_learner_in_the_current_folder(tmp_path, monkeypatch):
+    """Its module is found there, and the run folder is named after the class."""
+    (tmp_path / "own_learners.py").write_text(CENTROIDS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
+    monkeypatch.setitem(registry.LEARNERS, "own_learners:Centroids", "own_learners:Centroids")
+    words = ["train", "own_learners:Centroids", "--tasks", "glyphs", "--net", "mlp", *SMALL]
+    done = quickstudy(*words, *words_of(size=16, way=3, hidden=8, steps=1))
+    assert done.code == 0, done.err
+    assert (tmp_path / "runs" / "Centroids-glyphs-s0" / "report.html").exists()
+
+
 def test_what_nobody_foresaw_is_one_line_too_unless_debugging(trained, monkeypatch):
     def broken(*args):
         raise ZeroDivisionError("of all things")

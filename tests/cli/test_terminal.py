@@ -1,6 +1,7 @@
 """What a person sees in a terminal."""
 
 import io
+import os
 import re
 import sys
 
@@ -77,6 +78,14 @@ def test_in_a_log_there_is_a_line_now_and_then_and_the_last(monkeypatch, clock):
     assert not set("\r\x1b") & set(after)
     stopped = shown(monkeypatch, clock, terminal=False, steps=[(1, 200.0), (2, 201.0)])[1].splitlines()
     assert [text.split()[1] for text in stopped] == ["1/10,", "2/10,"]
+
+
+def test_a_terminal_without_rows_gets_lines(monkeypatch, clock):
+    """As some have that no person looks at."""
+    monkeypatch.setattr(Stream, "fileno", lambda self: 7)
+    monkeypatch.setattr("os.get_terminal_size", lambda number: os.terminal_size((0, 0)))
+    _, after = shown(monkeypatch, clock, terminal=True, steps=[(1, 100.0)])
+    assert after.startswith("step 1/10, ")
 
 
 def test_in_a_notebook_it_is_tqdms_widget(monkeypatch):

@@ -1,5 +1,6 @@
 """What the command line shows: of a long run a bar that renews itself (into a log: a line now and then), tables."""
 
+import os
 import sys
 from typing import Any
 
@@ -16,7 +17,7 @@ class ProgressLine:
     def __init__(self) -> None:
         bar: type[Any] = tqdm.auto.tqdm
         notebook = issubclass(bar, tqdm.notebook.tqdm_notebook)
-        self._make = bar if notebook or sys.stderr.isatty() else _Lines
+        self._make = bar if notebook or _is_terminal() else _Lines
         self._bar: Any = None
 
     def __call__(self, now: Progress) -> None:
@@ -40,6 +41,14 @@ class ProgressLine:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _is_terminal() -> bool:
+    """Whether stderr can be written over; tqdm shows nothing on a terminal that says it has no rows."""
+    try:
+        return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).lines > 0
+    except OSError:  # it has no size to ask for
+        return True
 
 
 class _Lines(tqdm.std.tqdm):  # pyright: ignore[reportMissingTypeArgument]
