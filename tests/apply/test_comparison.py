@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 
 import pytest
 import torch
@@ -53,6 +54,13 @@ def test_the_command(tmp_path):
         assert cli.main(["optimize", str(tmp_path / "r"), *small]) == 0
     for name in (*USUAL, str(tmp_path / "r")):
         assert name in out.getvalue()
+    tables = []
+    for more in (["--seed", "1"], ["--seed", "1", "--device", "cpu", "--workers", "1", "--checkpoint", "last"], []):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert cli.main(["optimize", str(tmp_path / "r"), *small, "--json", *more]) == 0
+        tables.append(json.loads(out.getvalue()))
+    assert tables[0] == tables[1] != tables[2]
+    assert {row["optimizer"] for row in tables[0]} == {*USUAL, str(tmp_path / "r")}
     with contextlib.redirect_stderr(io.StringIO()) as err:
         assert cli.main(["optimize", str(tmp_path / "r"), "--family", "cubic"]) == 2
     assert "families must be one of" in err.getvalue()

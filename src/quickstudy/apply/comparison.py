@@ -71,9 +71,11 @@ class Row:
     """The share of problems that ended no better than they began, or worse than ten times that on the way."""
 
 
-def curves(rule: UpdateRule, problems: Problems, seed: int, *, count: int, steps: int) -> Float[Tensor, "places tasks"]:
+def curves(
+    rule: UpdateRule, problems: Problems, seed: int, *, count: int, steps: int, device: torch.device | str = "cpu"
+) -> Float[Tensor, "places tasks"]:
     """The relative loss on all training examples, at the start (1) and then at some 40 places up to the last step."""
-    batch = problems.sample(count, seed)
+    rule, batch = rule.to(device), problems.sample(count, seed).to(device)
     every = max(1, steps // PLACES)  # the whole training set is far more work than a step
     rows: list[Tensor] = []
     with torch.no_grad():
@@ -96,6 +98,7 @@ def compare(
     rescale: float = 0.0,
     data: tuple[str, ...] = ("glyphs",),
     usual: Mapping[str, Callable[[float], UpdateRule]] = USUAL,
+    device: torch.device | str = "cpu",
 ) -> list[Row]:
     """Usual optimizers, tuned, and the learned ones, on one family; the best final loss first.
 
@@ -109,17 +112,21 @@ def compare(
         rescale: reparametrisation, as in ``Problems`` (0: networks as people write them).
         data: images, as in ``Problems``.
         usual: the optimizers beside them by name, each a function of the step size.
+        device: where to run; rules are moved there.
     """
     val, test = (Problems(split=split, families=(family,), rescale=rescale, data=data) for split in ("val", "test"))
     rows: list[Row] = []
     for name, make in usual.items():
         areas = [
-            sum(float(curves(make(lr), val, s, count=count, steps=steps).mean()) for s in range(tuning_seeds))
+            sum(
+                float(curves(make(lr), val, s, count=count, steps=steps, device=device).mean())
+                for s in range(tuning_seeds)
+            )
             for lr in GRID
         ]
         lr = GRID[min(range(len(GRID)), key=areas.__getitem__)]
-        rows.append(_row(family, name, lr, make(lr), test, seeds, count, steps))
-    rows += [_row(family, name, None, rule, test, seeds, count, steps) for name, rule in learned.items()]
+        rows.append(_row(family, name, lr, make(lr), test, seeds, count, steps, device))
+    rows += [_row(family, name, None, rule, test, seeds, count, steps, device) for name, rule in learned.items()]
     return sorted(rows, key=lambda row: row.final)
 
 
@@ -132,8 +139,9 @@ def _row(
     seeds: Sequence[int],
     count: int,
     steps: int,
+    device: torch.device | str,
 ) -> Row:
-    by_seed = torch.stack([curves(rule, problems, seed, count=count, steps=steps) for seed in seeds])
+    by_seed = torch.stack([curves(rule, problems, s, count=count, steps=steps, device=device) for s in seeds])
     area, final = by_seed.mean((1, 2)).double(), by_seed[:, -1].mean(1).double()
     width = [1.96 * float(x.std()) / math.sqrt(len(x)) if len(x) > 1 else math.nan for x in (area, final)]
     lost = (by_seed[:, -1] >= 1) | (by_seed >= WORST).any(1)

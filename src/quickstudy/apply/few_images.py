@@ -51,10 +51,11 @@ def classify_folder(
     if not paths:
         raise DataError(f"{query} holds no images ({', '.join(sorted(SUFFIXES))}).")
     labelled = [(path, label) for label, folder in enumerate(classes) for path in _images(folder)]
-    x = torch.stack([tasks.read_image(path) for path, _ in labelled])[None]
-    y = torch.tensor([[label for _, label in labelled]])
+    device = next(learner.parameters()).device
+    x = torch.stack([tasks.read_image(path) for path, _ in labelled])[None].to(device)
+    y = torch.tensor([[label for _, label in labelled]], device=device)
     learner.eval()
-    queries = torch.stack([tasks.read_image(path) for path in paths])[None]
+    queries = torch.stack([tasks.read_image(path) for path in paths])[None].to(device)
     with torch.no_grad():
         path = solvers(learner, Examples(x, y), steps)
         solver = next(path)

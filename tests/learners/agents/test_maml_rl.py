@@ -6,10 +6,9 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.cli.assemble import Choice
 from quickstudy.learners.agents._trust import conjugate_gradients, trust_region_step
 from quickstudy.learners.agents.episodes import Episodes, advantages, baseline, dice, gae
-from quickstudy.nets.policies import Categorical, Gaussian
+from quickstudy.recipes import Choice
 from quickstudy.report.pictures import draw
 from quickstudy.testing import gradient
 
@@ -269,7 +268,7 @@ def test_the_metric_is_the_fisher_matrix():
         seen = after.observations[task, :, ::5].flatten(0, 1)
 
         def mean(p, seen=seen):
-            return learner.policy.on({n: t[None] for n, t in p.items()}, seen[None], False).mean[0]
+            return learner.policy.on({n: t[None] for n, t in p.items()}, seen[None], False).outputs[0]
 
         slopes = torch.func.jacrev(mean)(own)
         moved = sum((slopes[n] * v).flatten(2).sum(-1) for n, v in zip(names, vector, strict=True))
@@ -291,28 +290,6 @@ def test_trpo_stays_in_its_region_and_improves():
     after = qs.evaluate(learner, tasks, n_tasks=50)
     assert (before.metric, [s.step for s in after.by_step]) == ("return", [0, 1])
     assert after.mean > before.mean + before.ci95
-
-
-def test_distributions():
-    torch.manual_seed(0)
-    mean, other = torch.randn(2, 7, 3, dtype=torch.float64)
-    log_std, more = torch.randn(2, 3, dtype=torch.float64)
-    ours, theirs = Gaussian(mean, log_std), Gaussian(other, more)
-    a, b = (torch.distributions.Normal(m, s.exp()) for m, s in ((mean, log_std), (other, more)))
-    action = a.sample()
-    torch.testing.assert_close(ours.log_prob(action), a.log_prob(action).sum(-1))
-    torch.testing.assert_close(ours.entropy(), a.entropy().sum(-1))
-    torch.testing.assert_close(ours.divergence(theirs), torch.distributions.kl_divergence(a, b).sum(-1))
-    torch.testing.assert_close(ours.act(torch.full_like(mean, 0.841344746)), mean + log_std.exp(), rtol=1e-5, atol=1e-5)
-    ours, theirs = Categorical(mean), Categorical(other)
-    a, b = (torch.distributions.Categorical(logits=m) for m in (mean, other))
-    action = a.sample()
-    torch.testing.assert_close(ours.log_prob(action), a.log_prob(action))
-    torch.testing.assert_close(ours.entropy(), a.entropy())
-    torch.testing.assert_close(ours.divergence(theirs), torch.distributions.kl_divergence(a, b))
-    u = (torch.arange(10000) + 0.5) / 10000
-    drawn = Categorical(mean[:1].expand(10000, 3)).act(u[:, None])
-    torch.testing.assert_close(drawn.bincount() / 10000, a.probs[0].float(), atol=2e-4, rtol=0)
 
 
 def test_pictures_and_solver():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from quickstudy.core.functional import Params
-from quickstudy.nets.policies import Choices, divergence_of
+from quickstudy.nets.policies import ActionDistribution
 
 Vector = list[Tensor]
 DAMPING = 1e-2
@@ -68,20 +68,21 @@ def _plus(a: Vector, b: Vector, times: float | Tensor) -> Vector:
     return [x + times * y for x, y in zip(a, b, strict=True)]
 
 
-def fisher_product(choices: Callable[[Params], Choices], params: Params, weight: Tensor) -> Callable[[Vector], Vector]:
+def fisher_product(
+    actions: Callable[[Params], ActionDistribution], params: Params, weight: Tensor
+) -> Callable[[Vector], Vector]:
     """The product with the mean over tasks of the Fisher matrices of each task's policy.
 
     Args:
-        choices: what the policies of parameters ``{name: [tasks, ...]}`` would do, ``[tasks, ...]``.
+        actions: what the policies of parameters ``{name: [tasks, ...]}`` would do, ``[tasks, ...]``.
         params: where.
-        weight: of each decision, of the shape that ``choices`` gives.
+        weight: of each decision, of the shape that ``actions`` gives.
     """
     inside = tuple(range(1, weight.ndim))
     with torch.enable_grad():
         leaves = {name: p.clone().requires_grad_() for name, p in params.items()}
-        new = choices(leaves)
-        old = type(new)(*(part.detach() for part in new))
-        divergence = (divergence_of(old, new) * weight).sum(inside) / weight.sum(inside)
+        new = actions(leaves)
+        divergence = (new.detach().kl(new) * weight).sum(inside) / weight.sum(inside)
         slopes = torch.autograd.grad(
             divergence.sum(), list(leaves.values()), create_graph=True, allow_unused=True, materialize_grads=True
         )

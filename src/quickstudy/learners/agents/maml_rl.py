@@ -44,7 +44,7 @@ from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, 
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.agents._trust import Vector, fisher_product, trust_region_step
 from quickstudy.learners.agents.episodes import Episodes, FirstAndLater, advantages, dice, minus_mean, play
-from quickstudy.nets.policies import Choices, Policy, divergence_of
+from quickstudy.nets.policies import ActionDistribution, Policy
 from quickstudy.tasks.environments.base import Environments
 
 Outer = Literal["trpo", "gradient", "reptile"]
@@ -198,9 +198,9 @@ class MAMLRL(MetaLearner[Environments]):
         return advantages(episodes, discount=self.discount, smoothing=self.smoothing).to(self.policy.log_std.dtype)
 
     def _log_prob(self, batch: Environments, params: Params, episodes: Episodes) -> Tensor:
-        return self._choices(batch, params, episodes).log_prob(episodes.actions) * episodes.alive
+        return self._actions(batch, params, episodes).log_prob(episodes.actions) * episodes.alive
 
-    def _choices(self, batch: Environments, params: Params, episodes: Episodes) -> Choices:
+    def _actions(self, batch: Environments, params: Params, episodes: Episodes) -> ActionDistribution:
         return self.policy.on(params, episodes.observations, batch.discrete)
 
     def _return(self, batch: Environments, params: Params, episodes: Episodes) -> Float[Tensor, " tasks"]:
@@ -221,7 +221,7 @@ class MAMLRL(MetaLearner[Environments]):
         """Loss and mean divergence of the stepped policies after a step of the start."""
         after = played[-1]
         with torch.no_grad():
-            old = self._choices(batch, fixed, after)
+            old = self._actions(batch, fixed, after)
             log_old = old.log_prob(after.actions)
 
         def judge(step: Vector) -> tuple[float, float]:
@@ -236,9 +236,9 @@ class MAMLRL(MetaLearner[Environments]):
                     order=1,
                 )
                 *_, params = again
-                new = self._choices(batch, params, after)
+                new = self._actions(batch, params, after)
                 ratio = (new.log_prob(after.actions) - log_old).exp()
-                divergence = divergence_of(old, new) * after.alive
+                divergence = old.kl(new) * after.alive
                 return float(minus_mean(ratio, worth, after.alive)), float(divergence.sum() / after.alive.sum())
 
         return judge
