@@ -76,6 +76,10 @@ NETS = {
 RULES = {
     "sgd": "quickstudy.rules.sgd:SGD",
     "adam": "quickstudy.rules.adam:Adam",
+    "adamw": "quickstudy.rules.adamw:AdamW",
+    "proximal-sgd": "quickstudy.rules.proximal_sgd:ProximalSGD",
+    "first-and-later": "quickstudy.rules.first_and_later:FirstAndLater",
+    "two-rates": "quickstudy.rules.two_rates:TwoRates",
     "lstm-gates": "quickstudy.rules.lstm_gates:LSTMGates",
     "learned-adam": "quickstudy.rules.learned_adam:LearnedAdam",
     "coordinate-lstm": "quickstudy.rules.coordinate_lstm:CoordinateLSTM",
