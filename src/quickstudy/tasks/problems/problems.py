@@ -26,7 +26,7 @@ from quickstudy.core.batch import Examples
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.functional import Params
 from quickstudy.core.losses import task_losses
-from quickstudy.core.seeding import fold, generator, uniform
+from quickstudy.core.seeding import GOLDEN, fold, generator, mixed, uniform
 from quickstudy.tasks.problems import _data as data_of
 from quickstudy.tasks.problems._nets import ConvNets, MLPs, Net, Transformers
 
@@ -115,12 +115,10 @@ class ProblemBatch:
 
 
 def minibatch(seeds: Int[Tensor, " tasks"], step: int, count: int, below: int) -> Int[Tensor, "tasks count"]:
-    """Numbers in ``0 .. below - 1``, a function of seed, step and place alone (splitmix64's finaliser as a hash)."""
+    """Numbers in ``0 .. below - 1``, a function of seed, step and place alone (a hash)."""
     place = torch.arange(count, device=seeds.device)
-    z = seeds[:, None] + (step * 1_000_003 + place + 1) * -7046029254386353131  # 0x9E3779B97F4A7C15, wraps around
-    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
-        z = (z ^ ((z >> shift) & ((1 << (64 - shift)) - 1))) * factor
-    return ((z >> 31) & 0x7FFFFFFF) % below
+    z = seeds[:, None] + (step * 1_000_003 + place + 1) * GOLDEN
+    return ((mixed(z) >> 31) & 0x7FFFFFFF) % below
 
 
 class Problems:
