@@ -3,9 +3,7 @@
 import io
 import sys
 
-import pytest
-
-from quickstudy.cli.terminal import ProgressLine, duration, progress_text, result_text, table, tell
+from quickstudy.cli.terminal import ProgressLine, progress_text, result_text, table, tell
 from quickstudy.training.evaluation import Result, StepScore
 from quickstudy.training.meters import Progress
 
@@ -32,7 +30,7 @@ def test_one_line_tells_how_far_how_good_how_fast_how_long():
         "accuracy 81.2%",
         "validation accuracy 75.0%",
         "12.3 steps/s",
-        "1:15 min left",
+        "1 min 15 s left",
     ):
         assert part in text
     assert "9.0" not in text
@@ -71,14 +69,6 @@ def test_in_a_log_there_is_a_line_now_and_then_and_the_last(monkeypatch):
     line.close()
     assert [text.split()[1] for text in stream.getvalue().splitlines()] == ["1/10", "3/10", "10/10"]
     assert "\x1b" not in stream.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.0, "0 s"), (59.4, "59 s"), (59.6, "1:00 min"), (60.0, "1:00 min"), (3599.7, "1:00 h"), (90061.0, "25:01 h")],
-)
-def test_duration(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_table():

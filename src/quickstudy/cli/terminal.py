@@ -3,6 +3,7 @@
 import sys
 import time
 
+from quickstudy.core.words import duration
 from quickstudy.training.evaluation import Result
 from quickstudy.training.meters import Progress
 
@@ -39,18 +40,6 @@ def progress_text(now: Progress) -> str:
     parts = [f"step {now.step}/{now.steps}", *(_metric(name, value) for name, value in now.metrics.items())]
     parts += [f"validation {_metric(name, value)}" for name, value in now.validation.items() if name != "loss"]
     return "  ".join([*parts, f"{now.steps_per_second:.1f} steps/s", f"{duration(now.seconds_left)} left"])
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> duration(7.0), duration(75.0), duration(3720.0)
-    ('7 s', '1:15 min', '1:02 h')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60}:{whole % 60:02d} min" if whole < 3600 else f"{whole // 3600}:{whole % 3600 // 60:02d} h"
 
 
 def _metric(name: str, value: float) -> str:
