@@ -7,14 +7,7 @@ from torch import nn
 import quickstudy as qs
 from quickstudy.tasks import Examples, TaskBatch
 
-
-@pytest.fixture(autouse=True)
-def _double():
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double_by_default")
 
 
 def regression_batch(tasks=4, n=6, d=3):
