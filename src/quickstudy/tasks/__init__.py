@@ -17,8 +17,10 @@ from quickstudy.tasks.environments.gym_tasks import GymTasks
 from quickstudy.tasks.environments.half_cheetah import HalfCheetah
 from quickstudy.tasks.environments.mdps import TabularMDPs
 from quickstudy.tasks.environments.navigation import Navigation
-from quickstudy.tasks.functions.algorithmic import AssociativeRecall, Copy, RepeatCopy
+from quickstudy.tasks.functions.associative_recall import AssociativeRecall
+from quickstudy.tasks.functions.copy import Copy
 from quickstudy.tasks.functions.gaussian_processes import GaussianProcesses
+from quickstudy.tasks.functions.repeat_copy import RepeatCopy
 from quickstudy.tasks.functions.sinusoids import Sinusoids
 from quickstudy.tasks.functions.tabular_prior import TabularPrior
 from quickstudy.tasks.games.iterated import GameBatch, IteratedGames
@@ -29,7 +31,8 @@ from quickstudy.tasks.images.glyphs import Glyphs
 from quickstudy.tasks.images.image_folder import ImageFolder
 from quickstudy.tasks.images.omniglot import Omniglot
 from quickstudy.tasks.images.synthesized import Synthesized
-from quickstudy.tasks.problems.problems import ProblemBatch, Problems
+from quickstudy.tasks.problems.batch import ProblemBatch
+from quickstudy.tasks.problems.problems import Problems
 
 __all__ = [
     "AssociativeRecall",
