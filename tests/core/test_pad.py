@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.core import pad
-from quickstudy.tasks import present
+from quickstudy.tasks import pad, present
 
 
 def test_classes_of_images():
