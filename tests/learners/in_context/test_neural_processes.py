@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.core import pad
 from quickstudy.core.losses import mean_of, spread_of
+from quickstudy.core.pad import pad
 
 BOTH = [qs.CNP, qs.ANP]
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import quickstudy as qs
-from quickstudy.core import pad
+from quickstudy.core.pad import pad
 from quickstudy.learners.in_context.snail import SNAIL
 from quickstudy.nets.memory.temporal import Chain, DenseBlock, tc_block
 from quickstudy.testing import check_learner

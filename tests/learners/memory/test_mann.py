@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.core import pad
+from quickstudy.core.pad import pad
 from quickstudy.learners import by_instance
 from quickstudy.learners.memory import streams
 from quickstudy.testing import check_learner, double
