@@ -32,8 +32,8 @@ from torch import Tensor
 import quickstudy as qs
 from mdp_rules import MDP_RULES, play_mdps
 from quickstudy import registry
-from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.core.seeding import fold
+from quickstudy.recipes import Choice, split_options
 from quickstudy.tasks.environments.bandits import BanditBatch
 from rows import add, interval, read, run_all, show, steps_in_time
 
@@ -91,7 +91,7 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     """Measure the rate, train or go on, test, and append the result to ``results.jsonl``."""
     torch.set_num_threads(1)
     choice = Choice.of(row["learner"], row["tasks"], preset="quick")
-    options = {**asdict(choice.options()()), **row["options"], "seed": row["seed"], "workers": 1}
+    options = {**choice.options(), **row["options"], "seed": row["seed"], "workers": 1}
     grows = {"curriculum": 0} if "curriculum" in options else {}  # the rate is that of whole trials
     learner, tasks = choice.build({**options, **grows})
     words = [row["what"], row["learner"], *(f"{k}{v}" for k, v in row["options"].items()), row["seed"], row["budget"]]

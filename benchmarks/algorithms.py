@@ -13,7 +13,6 @@ longer.
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.cli.terminal import ProgressLine, table
+from quickstudy.recipes import Choice, split_options
 from quickstudy.training.evaluation import evaluate
 
 LENGTHS: Mapping[str, Mapping[str, Any]] = {
@@ -41,7 +40,7 @@ def trained(task: str, cell: str, steps: int | None, seed: int, out: Path) -> qs
     """The run, gone on with where it stopped."""
     choice = Choice.of("ntm", task)
     own: dict[str, Any] = {} if steps is None else {"steps": steps}
-    options = asdict(choice.options()(cell=cell, hidden=HIDDEN[cell], seed=seed, **own))
+    options = choice.options({"cell": cell, "hidden": HIDDEN[cell], "seed": seed, **own})
     learner, tasks = choice.build(options)
     training, _ = split_options(options)
     given = {**training, "out": out, "resume": True, "workers": 1}

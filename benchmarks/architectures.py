@@ -8,14 +8,13 @@ quick preset) for ``--budget`` seconds of a core and tested on the same tasks, 5
 cells drawn at random and Conv4, all as wide as makes them have ``--parameters`` parameters (within 5%); ResNet-12 as it
 is, and one so narrow that it has as many. A random cell that has no width of that size up to 128 filters (one without a
 convolution, say) is drawn again. Rows that are in results.jsonl already are not run again: an interrupted benchmark
-goes on. The found cell is drawn in cell.png, the weights of its operations in weights.png.
+goes on. The found cell is drawn in cell.svg, the weights of its operations in weights.svg.
 """
 
 import argparse
 import json
 import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.nets import CellNet, Conv4, Genotype, ResNet12, fit_width
+from quickstudy.recipes import Choice, split_options
+from quickstudy.report.pictures import draw
 from rows import Row, add, interval, is_done, read, run_all, show, steps_in_time
 
 WIDEST = 128
@@ -86,7 +86,7 @@ def search_of(row: Row, out: Path) -> Row:
 def set_up(learner: str, net: str, row: Row, given: dict[str, Any]) -> tuple[qs.MetaLearner, Any, dict[str, Any]]:
     """A learner and its tasks, with as many outer steps as fit into the row's budget, and all options."""
     choice = Choice(learner, row["tasks"], net, "quick")
-    options = {**asdict(choice.options()()), "seed": row["seed"], "workers": 1, **given}
+    options = {**choice.options(), "seed": row["seed"], "workers": 1, **given}
     built, tasks = choice.build(options)
     steps = steps_in_time(built, tasks, options["meta_batch"], row["budget"])
     options |= {"steps": steps, "checkpoint_every": steps}
@@ -116,8 +116,8 @@ def run_row(row: Row, out: Path, n_tasks: int) -> None:
         cells = learner.genotypes(sample.support)
         record |= {"genotype": str(learner.genotype), "cells": len(set(cells)), "of": len(cells)}
         record |= {"like_the_found": sum(cell == learner.genotype for cell in cells) / len(cells)}
-        for picture in learner.draw(sample[:3]):
-            (out / f"{picture.name}.png").write_bytes(picture.png)
+        for picture in draw(learner, sample[:3]):
+            (out / f"{picture.name}.{picture.kind}").write_bytes(picture.image)
         learner.discretise = False
         mixed = qs.evaluate(learner, held_out, n_tasks=n_tasks, at=(), workers=1)
         record |= {"mixed": mixed.mean, "mixed_ci95": mixed.ci95}

@@ -22,7 +22,6 @@ import json
 import shutil
 import time
 from collections import defaultdict
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,8 @@ import quickstudy as qs
 from made_classes import print_quality
 from omniglot import accuracy_cell
 from quickstudy import registry
-from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.core.errors import DivergedError
+from quickstudy.recipes import Choice, split_options
 from rows import Row, add, read, run_all, show, steps_in_time
 
 KINDS = ("real", "affine", "made", "made+affine")
@@ -49,7 +48,7 @@ def built(row: Row) -> tuple[Choice, dict[str, Any]]:
     choice = Choice(row["learner"], "omniglot", "conv4", "quick")
     given = {"way": 5, "shot": 1, "protocol": "maml", "base_classes": row["base"] or None}
     affine = "drawing" if "affine" in row["kind"] else "none"
-    return choice, {**asdict(choice.options(5, 1)()), **given, "affine": affine, "seed": row["seed"], "workers": 1}
+    return choice, {**choice.options(), **given, "affine": affine, "seed": row["seed"], "workers": 1}
 
 
 def run_row(row: Row, out: Path, n_tasks: int) -> None:

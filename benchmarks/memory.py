@@ -17,7 +17,6 @@ import json
 import math
 import textwrap
 from collections import defaultdict
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.core.seeding import fold
 from quickstudy.learners import by_instance
+from quickstudy.recipes import Choice, split_options
 from quickstudy.training.evaluation import BLOCK
 from rows import add, read, run_all, show, steps_in_time
 
@@ -45,7 +44,7 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     given = {"way": 5, "shot": 1, "query": 9, "size": NETS[row["net"]][1], "workers": 1}
     given |= {name: row[name] for name in ("memory", "labels", "seed")}
     given |= {name: row[name] for name in ("meta_lr", "meta_batch", "sharpen") if row[name] is not None}
-    options = {**asdict(choice.options(5, 1)()), **given}
+    options = {**choice.options(), **given}
     learner, tasks = choice.build(options)
     folder = out / "-".join(str(value) for value in row.values())
     plan = folder.with_suffix(".steps")  # so that an interrupted run goes on to the end it was begun with

@@ -13,7 +13,6 @@ results.jsonl already is not trained again, and a run that was interrupted goes 
 
 import argparse
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ import torch
 from matplotlib.figure import Figure
 
 import quickstudy as qs
-from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.cli.terminal import ProgressLine, table
 from quickstudy.core.losses import mean_of, spread_of, task_losses
 from quickstudy.core.seeding import fold
+from quickstudy.recipes import Choice, split_options
 from rows import add, interval, is_done, read, steps_in_time
 
 LEARNERS = ("cnp", "anp")
@@ -72,7 +71,7 @@ def squared_error(learner: qs.MetaLearner, tasks: Any, n_tasks: int) -> tuple[fl
 def trained(name: str, tasks_name: str, budget: float, seed: int, folder: Path) -> tuple[qs.MetaLearner, int, float]:
     """The learner after the budget, its steps and seconds; what an earlier call left goes on."""
     choice = Choice(name, tasks_name, "mlp", "quick")
-    options = {**asdict(choice.options()()), "seed": seed, "workers": 1, "device": "cpu"}
+    options = {**choice.options(), "seed": seed, "workers": 1, "device": "cpu"}
     learner, tasks = choice.build(options)
     resume = (folder / "config.json").exists()
     if resume:

@@ -19,7 +19,6 @@ import json
 import shutil
 import time
 from collections import defaultdict
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.cli.assemble import Choice, split_options
+from quickstudy.recipes import Choice, split_options, usual_tasks
 from rows import add, read, run_all, show, steps_in_time
 
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1), "20w5s": (20, 5)}
@@ -50,7 +49,7 @@ LEARNERS = [
     name
     for name in registry.LEARNERS
     for cls in (registry.load("learners", name),)
-    if cls.default_tasks == "omniglot" and not hasattr(cls, "score_tasks")  # which does not tell classes apart
+    if usual_tasks(name) == "omniglot" and not hasattr(cls, "score_tasks")  # which does not tell classes apart
 ]
 
 
@@ -88,7 +87,7 @@ def run_row(row: dict[str, Any], out: Path) -> None:
     given = {"way": way, "shot": shot, "seed": row["seed"], "protocol": row["protocol"], "workers": 1}
     if row["filters"] is not None:
         given["filters"] = row["filters"]
-    options = {**asdict(choice.options(way, shot)(**own)), **given}
+    options = {**choice.options(own, way=way, shot=shot), **given}
     learner, tasks = choice.build(options)
     steps = steps_in_time(learner, tasks, options["meta_batch"], row["budget"])
     options |= {"steps": steps, "checkpoint_every": steps}

@@ -5,7 +5,6 @@ import shutil
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import quickstudy as qs
 from omniglot import SETTINGS
 from quickstudy import registry
 from quickstudy.apply.calibration import best_noise, calibration_error, class_log_likelihood, value_log_likelihood
-from quickstudy.cli.assemble import Choice, split_options
 from quickstudy.cli.terminal import ProgressLine, table
 from quickstudy.core.errors import DivergedError
 from quickstudy.core.seeding import fold
+from quickstudy.recipes import Choice, split_options
+from quickstudy.report.pictures import draw
 from quickstudy.training.evaluation import BLOCK
 from rows import add, interval, steps_in_time
 
@@ -33,11 +33,11 @@ def chosen(learner: str, setting: str, seed: int) -> tuple[Choice, dict[str, Any
     """What is trained: the learner's quick preset, on tasks that are the same for all."""
     if setting == "sinusoids":
         choice, given = Choice(learner, "sinusoids", "mlp", "quick"), {"shot": (1, 10), "query": 10}
-        options = asdict(choice.options()())
+        options = choice.options()
     else:
         way, shot = SETTINGS[setting]
         choice, given = Choice(learner, "omniglot", "conv4", "quick"), {"way": way, "shot": shot, "protocol": "maml"}
-        options = asdict(choice.options(way, shot)())
+        options = choice.options(way=way, shot=shot)
     return choice, {**options, **given, "seed": seed, "workers": 1, "device": "cpu"}
 
 
@@ -126,9 +126,8 @@ def one_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
         for shot in SHOTS:
             test_tasks, validation = (registry.build(described, split=s, shot=shot, query=50) for s in ("test", "val"))
             record["by_shot"][shot] = measured(learner, test_tasks, validation, rate, n_tasks)
-        if hasattr(learner, "draw"):
-            (picture,) = learner.draw(registry.build(described, split="test", shot=5).sample(3, 0))
-            (out / f"family-{row['learner']}-s{row['seed']}.png").write_bytes(picture.png)
+        for picture in draw(learner, registry.build(described, split="test", shot=5).sample(3, 0)):
+            (out / f"{picture.name}-{row['learner']}-s{row['seed']}.{picture.kind}").write_bytes(picture.image)
     else:
         query = test["test_query"] if SETTINGS[row["setting"]][0] == 5 else 5
         validation, test_tasks = (registry.build(described, split=split, query=query) for split in ("val", "test"))

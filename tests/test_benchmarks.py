@@ -167,7 +167,7 @@ def test_generated_solvers(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [row["learner"] for row in rows] == ["maml", "hypernet", "solver-gan"]
     assert all(list(row["by_shot"]["1"]["by_step"]) == ["0", "1", "5"] for row in rows)
-    assert (tmp_path / "family-solver-gan-s0.png").stat().st_size > 0
+    assert (tmp_path / "family-solver-gan-s0.svg").stat().st_size > 0
     again = run(*arguments, "--solvers", "--speed", "--rounds", 1, *sinusoids)
     assert output in again  # what is there is not trained again
     assert "solvers per second" in again
@@ -190,5 +190,5 @@ def test_architectures(tmp_path):
     assert [row["what"] for row in rows] == ["search", "random 0"]
     assert abs(rows[1]["parameters_had"] - 4000) < 200
     assert rows[1]["genotype"] != rows[0]["genotype"]
-    assert (tmp_path / "cell.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "cell.svg").read_bytes().startswith(b"<svg")
     assert f"| random 0 | {rows[1]['genotype']} |" in output

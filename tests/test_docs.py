@@ -9,7 +9,7 @@ import pytest
 
 import quickstudy as qs
 from quickstudy.cli import main as cli
-from quickstudy.cli.assemble import Choice
+from quickstudy.recipes import Choice
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((PROJECT / "docs").rglob("*.md"))

@@ -9,6 +9,7 @@ import pytest
 import quickstudy as qs
 from quickstudy import registry
 from quickstudy.cli.main import main
+from quickstudy.training.upgrade import upgraded
 
 FORMAT_1 = Path(__file__).parent / "fixtures" / "format-1"
 RUNS = sorted(path.name for path in FORMAT_1.iterdir() if path.is_dir())
@@ -53,7 +54,7 @@ def test_it_has_a_report(old):
 @pytest.mark.parametrize("pair", CONFIGS)
 def test_every_learner_and_its_tasks_are_built_from_what_was_written(pair):
     for description in CONFIGS[pair].values():
-        registry.build(description)
+        registry.build(upgraded(description, 1))
 
 
 def test_every_registered_learner_was_written():

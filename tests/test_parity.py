@@ -64,14 +64,14 @@ def build(name, tasks, options):
     takes = inspect.signature(cls).parameters
     shape = tasks.x_shape
     outputs = None if cls.embeds else tasks.outputs
-    facts = {"in_features": math.prod(shape), "out_features": tasks.outputs, "x_shape": shape, "kind": tasks.kind}
+    facts = {"in_features": math.prod(shape), "out_features": tasks.outputs, "x_shape": shape}
     if "model" in takes and len(shape) == 3:
         facts["model"] = qs.nets.Conv4(filters=3, size=shape[-1], out_features=outputs)
     elif options.get("table"):
         facts["model"] = qs.nets.Flat(in_features=shape[0])
     elif "model" in takes:
         facts["model"] = qs.nets.MLP(in_features=shape[0], out_features=outputs, hidden=(8,))
-    loss = {"loss": "mse"} if tasks.kind == "regression" else {}
+    loss = {"loss": cls.learns[tasks.kind]}
     given = {**facts, **loss, **OPTIONS, **options}
     return cls(**{option: value for option, value in given.items() if option in takes})
 

@@ -1,6 +1,8 @@
 """What is registered can be named, written down as JSON, and built again."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy import registry
+from quickstudy.core.entry import Entry
 
 EXAMPLES = {
     ("learners", "maml"): lambda images: qs.MAML(
@@ -45,10 +48,10 @@ EXAMPLES = {
         qs.nets.Flat(in_features=4), table=True, width=8, label_width=4, layers=1, heads=2, groups=1, whitened=1
     ),
     ("learners", "cnp"): lambda images: qs.CNP(
-        qs.nets.MLP(in_features=2, out_features=None), kind="regression", out_features=2, width=8, min_spread=0.2
+        qs.nets.MLP(in_features=2, out_features=None), loss="gaussian", out_features=2, width=8, min_spread=0.2
     ),
     ("learners", "anp"): lambda images: qs.ANP(
-        qs.nets.MLP(out_features=None), kind="regression", width=8, heads=2, self_attention=False
+        qs.nets.MLP(out_features=None), loss="gaussian", width=8, heads=2, self_attention=False
     ),
     ("learners", "snail"): lambda images: qs.SNAIL(
         qs.nets.MLP(out_features=None), out_features=1, length=4, keys=(2, 3, 4), values=(4, 3, 2), loss="mse"
@@ -63,7 +66,7 @@ EXAMPLES = {
         qs.nets.Conv4(filters=3, size=16), generates="head", width=4, prototypes=False, inner_steps=2
     ),
     ("learners", "solver-gan"): lambda images: qs.SolverGAN(
-        qs.nets.MLP(hidden=(8,)), kind="regression", loss="mse", width=4, draws=3, real_from="support", real_lr=0.02
+        qs.nets.MLP(hidden=(8,)), loss="mse", width=4, draws=3, real_from="support", real_lr=0.02
     ),
     ("learners", "metagan"): lambda images: qs.MetaGAN(
         qs.nets.Conv4(filters=3, size=16, out_features=None), out_features=3, x_shape=(1, 16, 16), base="relation"
@@ -133,8 +136,9 @@ def test_every_registered_class_has_an_example_here():
 @pytest.mark.parametrize(("kind", "name"), REGISTERED)
 def test_names_lead_to_classes_and_back(kind, name):
     cls = registry.load(kind, name)
-    assert registry.name_of(cls) == (kind, name)
-    summary = registry.summary(cls)
+    if not registry.entry(kind, name).options:  # else the round trip below tells the names apart
+        assert registry.name_of(cls) == (kind, name)
+    summary = registry.line(kind, name)
     assert 10 < len(summary) < 100
     assert "`" not in summary  # it is printed as it is
 
@@ -206,3 +210,136 @@ def test_a_third_partys_class_may_be_registered_where_it_is_shown(tmp_path, monk
     line = registry.load("nets", "line")(in_features=3)
     assert registry.describe(line) == {"nets": "line", "options": {"in_features": 3, "out_features": 1}}
     assert registry.build(registry.describe(qs.MAML(line))).model.in_features == 3
+
+
+class Ruled(nn.Module):
+    """Has a rule, as what learns rules does, and a mode."""
+
+    def __init__(self, rule: qs.rules.UpdateRule, *, mode: str = "plain", width: int = 2) -> None:
+        super().__init__()
+        self.rule, self.mode, self.width = rule, mode, width
+
+
+@pytest.fixture
+def ruled(monkeypatch):
+    """Three names of one class, told apart by what they fix."""
+    monkeypatch.setitem(sys.modules, "ruled", type(sys)("ruled"))
+    monkeypatch.setattr("ruled.Ruled", Ruled, raising=False)
+    for name, fixed in {
+        "sgd-ruled": {"rule": "sgd", "mode": "plain"},
+        "odd-ruled": {"rule": "sgd", "mode": "odd"},
+        "adam-ruled": {"rule": "adam"},
+    }.items():
+        monkeypatch.setitem(registry.NETS, name, Entry("ruled:Ruled", options=fixed))
+
+
+@pytest.mark.usefixtures("ruled")
+def test_several_names_of_one_class():
+    sgd, adam = qs.rules.SGD(lr=0.5), qs.rules.Adam(lr=0.25)
+    found = [registry.name_of(thing) for thing in (Ruled(sgd), Ruled(sgd, mode="odd"), Ruled(adam, mode="odd"))]
+    assert found == [("nets", "sgd-ruled"), ("nets", "odd-ruled"), ("nets", "adam-ruled")]
+    assert registry.name_of(Ruled(qs.rules.LSTMGates())) is None
+    described = registry.describe(Ruled(sgd, mode="odd", width=3))
+    assert described == {"nets": "odd-ruled", "options": {"rule": registry.describe(sgd), "width": 3}}
+    again = registry.build(json.loads(json.dumps(described)), width=4)
+    assert (again.rule.lr, again.mode, again.width) == (0.5, "odd", 4)
+    with pytest.raises(qs.UsageError, match="odd-ruled has no option mode"):
+        registry.build(described, mode="plain")
+
+
+@pytest.mark.usefixtures("ruled")
+def test_a_names_rule_takes_its_options_from_among_the_others():
+    """As from Python, and as runs were described when each name had a class of its own."""
+    made = registry.build({"nets": "adam-ruled", "options": {"lr": 0.5, "betas": [0.5, 0.75], "width": 3}})
+    assert (type(made.rule), made.rule.lr, made.rule.betas, made.width) == (qs.rules.Adam, 0.5, (0.5, 0.75), 3)
+    with pytest.raises(qs.UsageError, match="adam-ruled has no option momentum"):
+        registry.make("nets", "adam-ruled", momentum=0.5)
+
+
+def test_what_is_not_registered_goes_by_module_and_class(tmp_path, monkeypatch):
+    """Found in the current folder, too; once it was asked for, it has a name."""
+    (tmp_path / "my_nets.py").write_text(
+        'from torch import nn\n\nclass Line(nn.Linear):\n    """A line."""\n\n'
+        "    def __init__(self, *, in_features: int = 1) -> None:\n        super().__init__(in_features, 1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    monkeypatch.setattr(registry.NETS, "_entries", dict(registry.NETS._entries))
+    line = registry.load("nets", "my_nets:Line")(in_features=3)
+    assert sys.path[-1] == str(tmp_path)
+    described = registry.describe(qs.MAML(line))
+    assert described["options"]["model"] == {"nets": "my_nets:Line", "options": {"in_features": 3}}
+    assert registry.build(described).model.in_features == 3
+    assert registry.line("nets", "my_nets:Line") == "A line."
+    sys.modules.pop("my_nets")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("no_such_module:Net", "No module named 'no_such_module'"),
+        ("json:loads", "loads is no class"),
+        ("json:JSONDecoder", "is none of the nets: it has no method forward"),
+    ],
+)
+def test_what_is_no_net_is_said(name, why, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(qs.UsageError, match=why):
+        registry.load("nets", name)
+    assert name not in registry.NETS
+
+
+@pytest.fixture
+def hostile_run(tmp_path, monkeypatch):
+    """A run folder that names code, and brings some; it is the current folder, and importable."""
+    run = tmp_path / "run"
+    shutil.copytree(Path(__file__).parent / "fixtures" / "format-1" / "maml-glyphs", run)
+    (run / "payload.py").write_text(
+        "import pathlib\nfrom torch import nn\n\npathlib.Path('was-run').touch()\n\n\nclass Net(nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(1, 1)\n"
+    )
+    monkeypatch.chdir(run)
+    monkeypatch.syspath_prepend(run)
+    monkeypatch.setattr(registry.NETS, "_entries", dict(registry.NETS._entries))
+    yield run
+    sys.modules.pop("payload", None)
+
+
+def name_in(run, model, **options):
+    config = json.loads((run / "config.json").read_text())
+    config["learner"]["options"]["model"] = {"nets": model, "options": options}
+    (run / "config.json").write_text(json.dumps(config))
+
+
+def test_a_run_folder_does_not_choose_what_is_imported(hostile_run):
+    for model in ("payload:Net", "os:system", "torch.nn:Linear"):
+        name_in(hostile_run, model, command="touch was-run")
+        with pytest.raises(
+            qs.UsageError, match=f"does not belong to quickstudy, {model}, and importing it would run it"
+        ):
+            qs.Run.open(hostile_run).learner()
+    assert "payload" not in sys.modules
+    assert not (hostile_run / "was-run").exists()
+
+
+@pytest.mark.parametrize("trusted", ["payload", "other, payload:Net"])
+def test_unless_it_is_trusted(hostile_run, monkeypatch, trusted):
+    monkeypatch.setenv("QUICKSTUDY_TRUST", trusted)
+    assert registry.build({"nets": "payload:Net", "options": {}}).weight.shape == (1, 1)
+    with pytest.raises(qs.UsageError, match="payload_too:Net"):
+        registry.build({"nets": "payload_too:Net", "options": {}})
+
+
+def test_trust_in_python_and_of_packages(hostile_run, monkeypatch):
+    monkeypatch.setattr(registry, "_trusted", set())
+    registry.trust("payload", "os", "torch")
+    assert registry.build({"nets": "payload:Net", "options": {}}).weight.shape == (1, 1)
+    assert registry.build({"nets": "torch.nn:Identity", "options": {}})(3) == 3
+    with pytest.raises(qs.UsageError, match="system is no class"):  # whom one trusts may still be wrong
+        registry.build({"nets": "os:system", "options": {"command": "touch was-run"}})
+
+
+@pytest.mark.parametrize("nonsense", [{"what": "is this"}, {"options": {}}, {"nets": ["mlp"], "options": {}}])
+def test_what_describes_nothing(nonsense):
+    with pytest.raises(qs.UsageError, match=r"describes nothing|there is no"):
+        registry.build(nonsense)

@@ -1,34 +1,42 @@
 """The contract of a learner, checked: for our own tests and for yours, as Gymnasium ships ``check_env``."""
 
 import copy
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution
-from quickstudy.core.learner import AdaptsInSteps, MetaLearner
-from quickstudy.training.evaluation import evaluate, solvers
+from quickstudy.core.learner import B, MetaLearner
+from quickstudy.training.evaluation import evaluate
+
+T = TypeVar("T")
 
 
 def check_learner(
-    learner: MetaLearner,
-    tasks: TaskDistribution[TaskBatch],
+    learner: MetaLearner[B],
+    tasks: TaskDistribution[B],
     *,
-    others: Iterable[TaskDistribution[TaskBatch]] = (),
+    others: Iterable[TaskDistribution[B]] = (),
     exact_gradient: bool = True,
+    mean_gradient: bool = True,
     queries_alone: bool = True,
 ) -> None:
     """Hold a learner to what ``MetaLearner`` promises, in float64 on a few tasks.
+
+    What is particular to support and query sets is asked of learners whose batches are such (``TaskBatch``), all the
+    rest of every learner.
 
     Args:
         learner: stays as it is; copies are checked.
         tasks: what it is made for.
         others: tasks of other ways or shots that it claims to take, too.
-        exact_gradient: whether ``meta_gradient`` claims to be the derivative of ``meta_loss`` (first-order methods
-            and Reptile do not).
+        exact_gradient: whether ``meta_gradient`` claims to be the derivative of ``meta_loss`` (first-order methods,
+            Reptile and policy gradients do not).
+        mean_gradient: whether ``meta_gradient`` claims to be the mean of what the tasks alone would give (what is
+            normalised over the batch, or searches a step for all of it, does not).
         queries_alone: whether a query's prediction claims to be its own (the steps of a sequence do not).
 
     Raises:
@@ -38,38 +46,44 @@ def check_learner(
     batch = double(tasks.sample(3, seed=0))
     nothing_is_changed(learner, batch)
     same_under_a_seed(learner, batch)
-    batch_equals_task_by_task(learner, batch)
-    gradient_does_not_depend_on_pieces(learner, batch)
+    no_task_sees_another(learner, batch)
+    if mean_gradient:
+        gradient_is_the_mean_over_tasks(learner, batch)
+    backward_adds_the_gradient(learner, batch, in_pieces=mean_gradient)
     loss_is_among_the_metrics(learner, batch)
     if exact_gradient:
         gradient_is_the_derivative(learner, batch)
-    if queries_alone and learner.bn_mode != "transductive":
+    scores_are_of_every_step_and_task(learner, batch)
+    path_ends_where_adapt_does(learner, batch)
+    if isinstance(batch, TaskBatch) and queries_alone and learner.bn_mode != "transductive":
         queries_are_alone(learner, batch)
-    if isinstance(learner, AdaptsInSteps):
-        path_ends_where_adapt_does(learner, batch)
     survives_a_round_trip(learner, batch)
     for distribution in (tasks, *others):
         result = evaluate(copy.deepcopy(learner).float(), distribution, n_tasks=2)
         assert result.mean == result.mean, f"evaluate gives nan on {result.tasks}"
 
 
-def double(batch: TaskBatch) -> TaskBatch:
-    """Inputs and real-valued targets in float64."""
-
-    def convert(examples: Examples) -> Examples:
-        return Examples(*(t.double() if t.is_floating_point() else t for t in (examples.x, examples.y)))
-
-    return replace(batch, support=convert(batch.support), query=convert(batch.query))
+def double(batch: T) -> T:
+    """The same with its real numbers in float64, however it nests: dataclasses, dicts and tuples of tensors."""
+    return _mapped(batch, lambda t: t.double() if t.is_floating_point() else t)
 
 
-def predict(learner: MetaLearner, batch: TaskBatch) -> Tensor:
+def predict(learner: MetaLearner[Any], batch: TaskBatch) -> Tensor:
     """Query predictions after adapting, without a graph, with a fixed seed for whatever is random."""
     with torch.no_grad(), torch.random.fork_rng([]):
         torch.manual_seed(0)
         return learner.adapt(batch.support)(batch.query.x)
 
 
-def gradient(learner: MetaLearner, batch: Any) -> Tensor:
+def outcomes(learner: MetaLearner[B], batch: B) -> dict[str, Tensor]:
+    """What comes of adapting, by what it is called, ``[tasks, ...]`` each: scores and losses; query predictions."""
+    with torch.no_grad(), torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        scores = learner.score_tasks(batch, [learner.adapt_steps or 0]).movedim(-1, 0)
+    return {"scores": scores, **({"predictions": predict(learner, batch)} if isinstance(batch, TaskBatch) else {})}
+
+
+def gradient(learner: MetaLearner[B], batch: B) -> Tensor:
     """The meta-gradient as one vector."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -78,51 +92,62 @@ def gradient(learner: MetaLearner, batch: Any) -> Tensor:
     return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs])
 
 
-def nothing_is_changed(learner: MetaLearner, batch: TaskBatch) -> None:
+def nothing_is_changed(learner: MetaLearner[B], batch: B) -> None:
     """Neither the learner (weights, buffers, ``.grad``, mode) nor the batch."""
     state = {name: t.clone() for name, t in learner.state_dict().items()}
-    tensors = (batch.support.x, batch.support.y, batch.query.x, batch.query.y)
-    copies = [t.clone() for t in tensors]
+    copies = [t.clone() for t in _tensors(batch)]
     for training in (True, False):
         learner.train(training)
-        learner.adapt(batch.support)(batch.query.x)
+        if isinstance(batch, TaskBatch):
+            learner.adapt(batch.support)(batch.query.x)
+        else:
+            learner.adapt(batch)
         learner.meta_loss(batch)
         learner.meta_gradient(batch)
         assert learner.training is training, "adapting or the meta-loss changed the learner's train/eval mode"
     for name, t in learner.state_dict().items():
         assert torch.equal(t, state[name]), f"adapting or the meta-loss changed {name}"
-    for t, before in zip(tensors, copies, strict=True):
+    for t, before in zip(_tensors(batch), copies, strict=True):
         assert torch.equal(t, before), "adapting or the meta-loss changed the batch"
     assert all(p.grad is None for p in learner.parameters()), "only meta_backward may fill .grad"
 
 
-def same_under_a_seed(learner: MetaLearner, batch: TaskBatch) -> None:
-    """The same batch and torch seed give the same predictions and gradient, to the bit."""
-    assert torch.equal(predict(learner, batch), predict(learner, batch)), "predictions differ under one seed"
+def same_under_a_seed(learner: MetaLearner[B], batch: B) -> None:
+    """The same batch and torch seed give the same outcome and gradient, to the bit."""
+    again = outcomes(learner, batch)
+    for name, found in outcomes(learner, batch).items():
+        assert torch.equal(found, again[name]), f"{name} differ under one seed"
     assert torch.equal(gradient(learner, batch), gradient(learner, batch)), "gradients differ under one seed"
 
 
-def batch_equals_task_by_task(learner: MetaLearner, batch: TaskBatch) -> None:
-    """No task sees another."""
-    alone = [predict(learner, batch[t : t + 1]) for t in range(len(batch))]
-    _close(predict(learner, batch), torch.cat(alone), "a task's predictions depend on the other tasks of the batch")
+def no_task_sees_another(learner: MetaLearner[B], batch: B) -> None:
+    """A batch gives what its tasks give alone."""
+    alone = [outcomes(learner, batch[t : t + 1]) for t in range(len(batch))]
+    for name, found in outcomes(learner, batch).items():
+        _close(found, torch.cat([one[name] for one in alone]), f"a task's {name} depend on the batch's other tasks")
+
+
+def gradient_is_the_mean_over_tasks(learner: MetaLearner[B], batch: B) -> None:
+    """The mean of the gradients of the tasks alone."""
     each = torch.stack([gradient(learner, batch[t : t + 1]) for t in range(len(batch))])
     _close(gradient(learner, batch), each.mean(0), "the meta-gradient is not the mean over the tasks'")
 
 
-def gradient_does_not_depend_on_pieces(learner: MetaLearner, batch: TaskBatch) -> None:
-    """``meta_backward`` adds ``meta_gradient`` to ``.grad``, however it is split up."""
+def backward_adds_the_gradient(learner: MetaLearner[B], batch: B, *, in_pieces: bool = True) -> None:
+    """``meta_backward`` adds ``meta_gradient`` to ``.grad``, however the batch is split up."""
     expected = gradient(learner, batch)
     own = copy.deepcopy(learner)
-    for workers, times in ((1, 1), (2, 2)):
+    chunks = (learner.chunk, 1, 2) if in_pieces else (learner.chunk, learner.chunk)
+    for times, chunk in enumerate(chunks, start=1):
+        own.chunk = chunk
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
-            own.meta_backward(batch, workers=workers)
+            own.meta_backward(batch, workers=min(times, 2))
         found = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in own.parameters()])
         _close(found, times * expected, "meta_backward does not add meta_gradient to .grad")
 
 
-def loss_is_among_the_metrics(learner: MetaLearner, batch: TaskBatch) -> None:
+def loss_is_among_the_metrics(learner: MetaLearner[B], batch: B) -> None:
     """The outer loop watches ``metrics["loss"]``."""
     loss, metrics = learner.meta_loss(batch)
     assert loss.ndim == 0, f"meta_loss must be a scalar, got shape {[*loss.shape]}"
@@ -132,7 +157,7 @@ def loss_is_among_the_metrics(learner: MetaLearner, batch: TaskBatch) -> None:
     assert not any(isinstance(v, Tensor) and v.requires_grad for v in metrics.values()), "metrics must have no graph"
 
 
-def gradient_is_the_derivative(learner: MetaLearner, batch: Any) -> None:
+def gradient_is_the_derivative(learner: MetaLearner[B], batch: B) -> None:
     """``meta_gradient`` against central differences of ``meta_loss`` along three random directions."""
     own = copy.deepcopy(learner)
     expected = gradient(own, batch)
@@ -152,30 +177,73 @@ def gradient_is_the_derivative(learner: MetaLearner, batch: Any) -> None:
         _close(expected @ (direction * trainable), found, "the meta-gradient is not the derivative", 1e-4)
 
 
-def queries_are_alone(learner: MetaLearner, batch: TaskBatch) -> None:
+def scores_are_of_every_step_and_task(learner: MetaLearner[B], batch: B) -> None:
+    """``score_tasks`` gives ``[2, steps, tasks]``, and after a step the same whichever other steps are asked for."""
+    last = outcomes(learner, batch)["scores"][..., -1]
+    at = sorted({0, learner.adapt_steps or 0})
+    with torch.no_grad(), torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        scores = learner.score_tasks(batch, at)
+    wanted = (2, len(at), len(batch))
+    assert scores.shape == wanted, f"score_tasks must give {wanted}, scores and losses, got {tuple(scores.shape)}"
+    _close(scores[:, -1].T, last, "the last step's score depends on which steps are asked for")
+    assert learner.score_name(batch), "the score must have a name"
+
+
+def path_ends_where_adapt_does(learner: MetaLearner[B], batch: B) -> None:
+    """``adapt_path`` gives ``adapt_steps`` + 1 solvers (one, if it adapts in one go), the last of them ``adapt``'s."""
+    steps = learner.adapt_steps or 0
+    support: Any = batch.support if isinstance(batch, TaskBatch) else batch
+    with torch.no_grad():
+        path = list(learner.adapt_path(support, steps))
+        assert len(path) == steps + 1, "adapt_path must give one solver more than there are steps"
+        if isinstance(batch, TaskBatch):
+            _close(path[-1](batch.query.x), predict(learner, batch), "adapt_path does not end where adapt does")
+
+
+def queries_are_alone(learner: MetaLearner[Any], batch: TaskBatch) -> None:
     """A query's prediction does not depend on the other queries."""
-    first = replace(batch, query=Examples(batch.query.x[:, :1], batch.query.y[:, :1]))
+    first = dataclasses.replace(batch, query=Examples(batch.query.x[:, :1], batch.query.y[:, :1]))
     message = f"a query sees the other queries, with BatchNorm mode {learner.bn_mode!r}"
     _close(predict(learner, first), predict(learner, batch)[:, :1], message)
 
 
-def path_ends_where_adapt_does(learner: MetaLearner, batch: TaskBatch) -> None:
-    """``adapt_path`` gives ``adapt_steps`` + 1 solvers, the last of them ``adapt``'s."""
-    with torch.no_grad():
-        path = list(solvers(learner, batch.support))
-        assert isinstance(learner, AdaptsInSteps)
-        assert len(path) == learner.adapt_steps + 1, "adapt_path must give one solver more than there are steps"
-        _close(path[-1](batch.query.x), predict(learner, batch), "adapt_path does not end where adapt does")
-
-
-def survives_a_round_trip(learner: MetaLearner, batch: TaskBatch) -> None:
-    """A learner of the same build with the ``state_dict`` put in predicts the same."""
+def survives_a_round_trip(learner: MetaLearner[B], batch: B) -> None:
+    """A learner of the same build with the ``state_dict`` put in does the same."""
     other = copy.deepcopy(learner)
     with torch.no_grad():
         for p in other.parameters():
             p.add_(0.1)
     other.load_state_dict(learner.state_dict())
-    assert torch.equal(predict(other, batch), predict(learner, batch)), "state_dict does not hold the whole learner"
+    own = outcomes(learner, batch)
+    for name, found in outcomes(other, batch).items():
+        assert torch.equal(found, own[name]), "state_dict does not hold the whole learner"
+
+
+def _mapped(thing: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same with every tensor changed; what is no container stays as it is."""
+    if isinstance(thing, Tensor):
+        return change(thing)
+    if isinstance(thing, dict):
+        return {key: _mapped(value, change) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        parts = [_mapped(part, change) for part in thing]
+        return type(thing)(*parts) if hasattr(thing, "_fields") else type(thing)(parts)
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        names = [field.name for field in dataclasses.fields(thing) if field.init]
+        return dataclasses.replace(thing, **{name: _mapped(getattr(thing, name), change) for name in names})
+    return thing
+
+
+def _tensors(thing: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def note(t: Tensor) -> Tensor:
+        found.append(t)
+        return t
+
+    _mapped(thing, note)
+    return found
 
 
 def _close(found: Tensor, expected: Tensor, message: str, rtol: float = 1e-8) -> None:

@@ -285,7 +285,7 @@ def test_files_that_are_none(task, tmp_path):
     content = (tmp_path / "few").read_bytes()
     (tmp_path / "short").write_bytes(content[:-9])
     (tmp_path / "text").write_text("no classifier")
-    (tmp_path / "later").write_bytes(content.replace(json.dumps('"format": 1')[1:-1].encode(), b'\\"format\\": 2'))
+    (tmp_path / "later").write_bytes(content.replace(json.dumps('"format": 2')[1:-1].encode(), b'\\"format\\": 9'))
     for name, message in (("none", "none is no cl"), ("short", "is no cl"), ("text", "is no cl"), ("later", "format")):
         with pytest.raises(qs.RunError, match=message):
             qs.FewShotClassifier.load(tmp_path / name)

@@ -18,6 +18,7 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.cli import main as cli
 from quickstudy.cli.terminal import ProgressLine
+from quickstudy.recipes import usual_tasks
 
 
 def words_of(**options) -> list[str]:
@@ -126,8 +127,9 @@ def test_help_of_every_command_gives_defaults(command, monkeypatch):
 def helped():
     """Every learner with the tasks that it is for, and all other tasks with one learner each (all pairs: minutes)."""
     learners = {name: registry.load("learners", name) for name in registry.LEARNERS}
-    yield from ((name, cls.default_tasks) for name, cls in learners.items())
-    for tasks in set(registry.TASKS) - {cls.default_tasks for cls in learners.values()}:
+    usual = {name: usual_tasks(name) for name in learners}
+    yield from usual.items()
+    for tasks in set(registry.TASKS) - set(usual.values()):
         kind = registry.load("tasks", tasks).kind
         yield next(name for name, cls in learners.items() if kind in cls.learns), tasks
 
@@ -504,10 +506,10 @@ CENTROIDS = '''
 import torch
 from torch import nn
 import torch.nn.functional as F
-from quickstudy.learners import LossLearner
+from quickstudy.learners import SupportQueryLearner
 
 
-class Centroids(LossLearner):
+class Centroids(SupportQueryLearner):
     """Nearest class mean in the space of the outputs.
 
     Args:
@@ -527,15 +529,6 @@ class Centroids(LossLearner):
         onto = F.one_hot(support.y).float()
         means = onto.mT @ self.embed(support.x) / onto.sum(1)[..., None]
         return lambda x: -torch.cdist(self.embed(x), means) / self.temperature
-
-    def meta_loss(self, batch):
-        logits = self.adapt(batch.support)(batch.query.x)
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.query.y.flatten())
-        return loss, {"loss": loss.item()}
-
-    bn_mode = "none"
-    judged_by = "cross_entropy"
-    tasks_at_once = None
 '''
 
 
@@ -548,12 +541,9 @@ def test_one_line_makes_a_third_partys_learner_trainable(tmp_path, monkeypatch, 
     monkeypatch.setenv("COLUMNS", "300")
     assert json.loads(quickstudy("list", "--json").out)["learners"]["centroids"].startswith("Nearest class mean")
     words = ["train", "centroids", "--tasks", "glyphs", "--net", "mlp"]
-    assert re.search(
-        r"--temperature FLOAT[\s│]+divides the distances, > 0\. \(default: 1\.0\)", quickstudy(*words, "--help").out
-    )
-    without_steps = quickstudy(*words)
-    assert without_steps.code == 2
-    assert "--steps" in without_steps.err
+    helped = quickstudy(*words, "--help").out
+    assert re.search(r"--temperature FLOAT[\s│]+divides the distances, > 0\. \(default: 1\.0\)", helped)
+    assert re.search(r"--steps INT[^(]*\([^d][^(]*\(default: 1000\)", helped)  # of a learner that brings no recipe
 
     words += [*SMALL, *words_of(size=16, way=3, hidden=8, steps=2, out=tmp_path / "r")]
     fails(2, *words, "--test-steps", 3, says="Centroids adapts in one go")

@@ -11,8 +11,9 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.cli.assemble import CommandOptions, TestOptions, TrainingTaskOptions
+from quickstudy.cli.assemble import CommandOptions
 from quickstudy.cli.options import argument_help, make_options, options_of
+from quickstudy.recipes import TestOptions, TrainingTaskOptions
 
 
 class Example:

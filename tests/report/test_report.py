@@ -102,7 +102,9 @@ def check_page(path: Path) -> Page:
     page = Page(path.read_text())
     assert page.raw.startswith("<!doctype html>")
     assert "script" not in page.tags
-    assert not re.search(r"https?:|//\w", re.sub(r'xmlns(:\w+)?="[^"]+"|data:image/png;base64,[^"]+', "", page.raw))
+    assert not re.search(
+        r"https?:|//\w", re.sub(r'xmlns(:\w+)?="[^"]+"|data:image/(png|svg.xml);base64,[^"]+', "", page.raw)
+    )
     assert "url(#" not in page.raw or set(re.findall(r"url\(#([^)]+)\)", page.raw)) <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     assert all(r.startswith("data:") or r.removeprefix("#") in page.ids for r in page.references)
@@ -183,7 +185,7 @@ def test_sinusoid_examples_agree_with_the_task(sinusoids):
 def test_predictions_with_a_spread_have_a_band(tmp_path):
     torch.manual_seed(0)
     tasks = qs.tasks.GaussianProcesses(split="test", shot=(4, 6))
-    learner = qs.CNP(qs.nets.MLP(out_features=None, hidden=(8,)), kind="regression", width=8)
+    learner = qs.CNP(qs.nets.MLP(out_features=None, hidden=(8,)), loss="gaussian", width=8)
     run = qs.train(learner, tasks, steps=1, meta_batch=2, log_every=1, out=tmp_path / "gp", device="cpu")
     run.add_result({**qs.evaluate(learner, tasks, n_tasks=3).to_json(), "split": "test"})
     save_examples(run, learner, tasks, n=2)

@@ -9,7 +9,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy.core.seeding import fold
-from quickstudy.learners import LossLearner
+from quickstudy.learners import SupportQueryLearner
 from quickstudy.training.evaluation import BLOCK, steps_to_score
 
 N = BLOCK + 7  # more than one block, and not a multiple
@@ -160,7 +160,7 @@ def test_the_result_does_not_depend_on_the_number_of_workers():
     assert results[0] == results[1] == results[2]
 
 
-class OneGo(LossLearner):
+class OneGo(SupportQueryLearner):
     """Adapts without steps: the mean of the support targets."""
 
     def __init__(self):
@@ -171,13 +171,7 @@ class OneGo(LossLearner):
         mean = support.y.mean(1, keepdim=True)
         return lambda x: mean.expand(*x.shape[:2], -1) * self.w
 
-    def meta_loss(self, batch):
-        loss = ((self.adapt(batch.support)(batch.query.x) - batch.query.y) ** 2).mean()
-        return loss, {"loss": loss.item()}
-
-    bn_mode = "none"
-    judged_by = "mse"
-    tasks_at_once = None
+    loss = "mse"
 
 
 def test_a_learner_without_steps():

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.learners import LossLearner
+from quickstudy.learners import SupportQueryLearner
 
 
 def make(dropout=0.0):
@@ -158,7 +158,7 @@ def test_every_validation_that_is_best_leaves_a_checkpoint(tmp_path):
     assert run.best_step() == best
 
 
-class Explodes(LossLearner):
+class Explodes(SupportQueryLearner):
     """The loss turns NaN at the third step."""
 
     def __init__(self):
@@ -173,10 +173,6 @@ class Explodes(LossLearner):
         self.calls += 1
         loss = self.w * (math.nan if self.calls == 3 else 1.0)
         return loss, {"loss": loss.item()}
-
-    bn_mode = "none"
-    judged_by = "mse"
-    tasks_at_once = None
 
 
 def test_nan_stops_before_the_step_and_saves_what_was(tmp_path):

@@ -27,12 +27,13 @@ from quickstudy.apply.one_task import OneTask
 from quickstudy.core.batchnorm import together
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
-from quickstudy.core.learner import AdaptsInSteps, MetaLearner
+from quickstudy.core.learner import MetaLearner
 from quickstudy.core.packing import to_save
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.training.runs import Run, load_weights
+from quickstudy.training.upgrade import FORMAT, upgraded
 from quickstudy.version import __version__
 
-FORMAT = 1  # changes when an older file can no longer be read
 KEPT = ("steps", "x_shape", "tokens", "batch_size", "random_state")  # the options that a file keeps
 
 
@@ -177,11 +178,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             raise RunError(f"{path} is no classifier that FewShotClassifier.save wrote: {error}.") from error
-        if about["format"] != FORMAT:
+        if not 1 <= about["format"] <= FORMAT:
             raise RunError(f"{path} was written by quickstudy {about['quickstudy']}, in another format; use that one.")
         if learner is None:
             try:
-                learner = registry.build(about["learner"])
+                learner = registry.build(upgraded(about["learner"], about["format"]))
             except UsageError as error:
                 raise UsageError(
                     f"{path} holds a learner with parts that only your program can build; build it and pass it: "
@@ -207,13 +208,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
-    def _copy_of_learner(self) -> MetaLearner:
+    def _copy_of_learner(self) -> SupportQueryLearner:
         if (self.learner is None) == (self.run is None):
             raise UsageError("give either a learner in memory or the folder of a run: FewShotClassifier(run=RUN).")
         learner = copy.deepcopy(self.learner) if self.run is None else Run.open(self.run).learner(self.checkpoint)
-        if not isinstance(learner, MetaLearner) or learner.judged_by == "mse":
+        if not isinstance(learner, SupportQueryLearner) or learner.loss == "mse":
             raise UsageError(f"{type(learner).__name__} is no meta-learner, or one of regression: it cannot classify.")
-        if self.steps is not None and (not isinstance(learner, AdaptsInSteps) or self.steps < 0):
+        if self.steps is not None and (learner.adapt_steps is None or self.steps < 0):
             raise UsageError(
                 f"steps={self.steps} must be >= 0 and for a learner that adapts in steps; leave it out for "
                 f"{type(learner).__name__}."

@@ -20,11 +20,12 @@ from quickstudy import registry
 from quickstudy.apply.comparison import compare
 from quickstudy.apply.few_images import classify_folder
 from quickstudy.apply.learned_optimizer import pretrained_rule, rule_of_run
-from quickstudy.cli.assemble import PRESETS, Choice, split_options, train_and_test
+from quickstudy.cli.assemble import options_class, train_and_test
 from quickstudy.cli.terminal import result_text, table, tell
 from quickstudy.core.errors import DataError, QuickstudyError, UsageError
 from quickstudy.core.learner import MetaLearner
-from quickstudy.report import write_report
+from quickstudy.recipes import PRESETS, Choice, split_options
+from quickstudy.report import make_pictures, write_report
 from quickstudy.tasks.problems.problems import HELD_OUT, TRAINED
 from quickstudy.training.distributed import pick_device
 from quickstudy.training.evaluation import evaluate
@@ -98,10 +99,9 @@ def train_command(argv: list[str]) -> None:
     choice = Choice.of(name, chosen.tasks, chosen.net, chosen.preset)
     net = f" with --net {choice.net}" if choice.takes_net else ""
     shape, _ = _take(rest, way=int, shot=int)  # a preset depends on them
-    options_class = choice.options(shape.way or 5, shape.shot or 1)
     options = asdict(
         tyro.cli(
-            options_class,
+            options_class(choice, shape.way or 5, shape.shot or 1),
             args=rest,
             prog=f"quickstudy train {name}",
             description=f"Train {name} on --tasks {choice.tasks}{net} and --preset {choice.preset}: what can "
@@ -206,6 +206,7 @@ def evaluate_command(argv: list[str]) -> None:
         print(json.dumps(result.to_json(), indent=2))
     else:
         print(result_text(result))
+    make_pictures(run, learner, tasks)
 
 
 def _checkpoint_step(run: Run, name: str) -> int | None:

@@ -1,22 +1,27 @@
 """The interface of a meta-learner, and what its parts are called.
 
 A meta-learner is an ``nn.Module`` whose parameters are the meta-parameters. It is saved, moved and optimised like any
-module; the two methods that make it a meta-learner are ``adapt`` and ``meta_loss``.
+module; the two methods that make it a meta-learner are ``adapt`` and ``meta_loss``. One whose tasks are a support and a
+query set is a ``SupportQueryLearner`` (``support_query.py``), of which ``adapt`` is all there is to write.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeAlias, final, runtime_checkable
+from typing import Any, ClassVar, Generic, TypeAlias, final
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
+from quickstudy.core.batch import Batch
+from quickstudy.core.batchnorm import describe
 from quickstudy.core.compiled import run_compiled
-from quickstudy.core.losses import TaskLoss
+from quickstudy.core.functional import TaskModel
 from quickstudy.core.parallel import pieces, run_pieces
-from quickstudy.core.picture import Picture
 
+B = TypeVar("B", bound=Batch, default=Any)
+"""The batches of tasks that a learner takes: ``MetaLearner[TaskBatch]``, say (``MetaLearner`` alone: of any)."""
 Solver: TypeAlias = Callable[[Tensor], Tensor]
 """``solver(x [tasks, n, ...]) -> predictions [tasks, n, ...]``, attached to the graph where grad mode was on."""
 Metrics: TypeAlias = dict[str, float]
@@ -43,52 +48,79 @@ class MetaGradient:
     buffers: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
-class MetaLearner(nn.Module, ABC):
+class MetaLearner(nn.Module, ABC, Generic[B]):
     """What every learner promises. ``quickstudy.testing.check_learner`` checks the promises.
 
     Neither ``adapt`` nor ``meta_loss`` changes anything: not the learner, not its buffers, not what is passed in.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
-    """The kinds of tasks that it is for (``kind`` of a task distribution)."""
-    default_tasks: ClassVar[str] = "omniglot"
-    """What it is trained on from the command line, if nothing else is said."""
-    suits: ClassVar[Mapping[str, str]] = {}
-    """Nets by tasks, where another than the tasks' usual one suits better."""
+    learns: ClassVar[Mapping[str, str]] = {}
+    """The kinds of tasks that it is for (``kind`` of a task distribution), and what it is judged by on each: the loss,
+    which is its option ``loss`` where it has one, or the score where tasks are no examples."""
     embeds: ClassVar[bool] = False
     """Whether the network gives features to compare (a net without a head) rather than one output per class."""
     any_way: ClassVar[bool] = False
     """Whether it takes tasks of more classes than it was built for (it counts them in the support set)."""
+    chunk: int | None = None
+    """Tasks at once, where its user said so: an option of most learners."""
 
     @property
-    @abstractmethod
+    def task_model(self) -> TaskModel | None:
+        """The network that it runs on a batch of tasks, if there is one."""
+        return None
+
+    @property
     def tasks_at_once(self) -> int | None:
-        """How many tasks ``meta_backward`` and evaluation run at once (None: all); bounds the memory."""
+        """How many tasks ``meta_backward`` and evaluation run at once (None: all); bounds the memory.
+
+        ``chunk``, or else what suits the network.
+        """
+        model = self.task_model
+        return self.chunk or (None if model is None else model.tasks_at_once)
 
     @property
-    @abstractmethod
     def bn_mode(self) -> str:
         """BatchNorm's mode, printed beside every result (``none`` without BatchNorm)."""
+        model = self.task_model
+        return "none" if model is None else describe(model.bn, self)
 
     @property
-    @abstractmethod
-    def judged_by(self) -> str | TaskLoss:
-        """The loss by which solvers are judged on a task's query."""
+    def adapt_steps(self) -> int | None:
+        """Steps that ``adapt`` takes; more can be taken in the test. None: it adapts in one go."""
+        return None
 
     @abstractmethod
     def adapt(self, support: Any) -> Solver:
-        """Learn each task from its support examples."""
+        """Learn each task from its support examples (where tasks are no examples: from the batch of them)."""
+
+    def adapt_path(self, support: Any, steps: int) -> Iterator[Solver]:
+        """The solvers after 0, 1, ..., ``steps`` steps; where it adapts in one go, the one solver that there is."""
+        del steps
+        return iter([self.adapt(support)])
 
     @abstractmethod
-    def meta_loss(self, batch: Any) -> tuple[Tensor, Scalars]:
+    def meta_loss(self, batch: B) -> tuple[Tensor, Scalars]:
         """The mean over tasks of the adapted solvers' query loss, and diagnostics."""
 
     @abstractmethod
-    def meta_gradient(self, batch: Any) -> MetaGradient:
-        """The direction to descend, mean over tasks. Fills nothing."""
+    def score_tasks(self, batch: B, at: Sequence[int]) -> Tensor:
+        """The score and the loss of each task after each of the steps ``at`` (ascending): ``[2, len(at), tasks]``."""
+
+    @abstractmethod
+    def score_name(self, batch: B) -> str:
+        """What the score is called; of ``accuracy`` and ``return`` more is better, of anything else less."""
+
+    def meta_gradient(self, batch: B) -> MetaGradient:
+        """The direction to descend, mean over tasks. Fills nothing.
+
+        The derivative of ``meta_loss``; a learner that goes another way (Reptile and its like) says which.
+        """
+        with torch.enable_grad():
+            loss, metrics = self.meta_loss(batch)
+            return MetaGradient(derivative(self, loss), metrics)
 
     @final
-    def meta_backward(self, batch: Any, *, workers: int | None = None, compile: bool = False) -> Metrics:
+    def meta_backward(self, batch: B, *, workers: int | None = None, compile: bool = False) -> Metrics:
         """Add ``meta_gradient`` of the batch to ``.grad`` of the parameters.
 
         Runs ``tasks_at_once`` tasks at a time on ``workers`` threads (None: as many as torch may use on a CPU, one
@@ -121,60 +153,8 @@ def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, An
     return found.gradients, dict(found.metrics), dict(found.buffers)
 
 
-class LossLearner(MetaLearner):
-    """A learner whose meta-gradient is the derivative of its meta-loss (all but Reptile and its like)."""
-
-    @final
-    def meta_gradient(self, batch: Any) -> MetaGradient:
-        with torch.enable_grad():
-            loss, metrics = self.meta_loss(batch)
-            return MetaGradient(derivative(self, loss), metrics)
-
-
 def derivative(learner: MetaLearner, loss: Tensor) -> Gradients:
     """The derivative of a loss by the learner's parameters."""
     params = [p for p in learner.parameters() if p.requires_grad]
     grads = iter(torch.autograd.grad(loss, params, allow_unused=True))
     return [next(grads) if p.requires_grad else None for p in learner.parameters()]
-
-
-@runtime_checkable
-class ScoresTasks(Protocol):
-    """A learner whose tasks are no support and query (problems, environments, games): it scores them itself."""
-
-    @property
-    def score_name(self) -> str:
-        """What the score is called; ``return`` is better the larger it is, anything else the smaller."""
-        ...
-
-    @property
-    def adapt_steps(self) -> int:
-        """Steps that adapting takes (0: it is done in one go)."""
-        ...
-
-    def score_tasks(self, batch: Any, at: Sequence[int]) -> Tensor:
-        """The score and the loss of each task after each of the steps ``at``: ``[2, len(at), tasks]``."""
-        ...
-
-
-@runtime_checkable
-class Draws(Protocol):
-    """A learner that draws what it does with a batch of tasks, for the report."""
-
-    def draw(self, batch: Any) -> Sequence[Picture]:
-        """Pictures of a few test tasks; nothing is changed."""
-        ...
-
-
-@runtime_checkable
-class AdaptsInSteps(Protocol):
-    """A learner whose adaptation can be watched, and run longer than it was trained for."""
-
-    @property
-    def adapt_steps(self) -> int:
-        """Steps that ``adapt`` takes."""
-        ...
-
-    def adapt_path(self, support: Any, steps: int) -> Iterator[Solver]:
-        """The solvers after 0, 1, ..., ``steps`` steps."""
-        ...

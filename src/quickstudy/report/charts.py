@@ -1,38 +1,25 @@
-"""Charts as inline SVG that follow the page's colours and fonts.
+"""Charts as inline SVG that follow the page's colours and fonts (see ``quickstudy.report.svg``).
 
-matplotlib draws with sentinel colours; each becomes a CSS variable of the page, so that one picture serves light and
-dark. Text stays text. Charts are drawn about as wide as a phone, so that their letters stay readable there.
+Charts are drawn about as wide as a phone, so that their letters stay readable there.
 """
 
-import io
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from markupsafe import Markup, escape
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from markupsafe import Markup
 
-VARIABLES = {
-    "#a1b000": "--ink-2",
-    "#a1b001": "--rule",
-    "#a1b010": "--c0",
-    "#a1b011": "--c1",
-    "#a1b012": "--c2",
-    "#a1b013": "--c3",
-    "#a1b014": "--c4",
-    "#a1b015": "--c5",
-}
-TEXT, RULE, *SERIES = VARIABLES
-DASHES: tuple[tuple[float, ...], ...] = ((), (6.0, 2.0), (2.0, 1.6), (7.0, 2.0, 1.6, 2.0), (10.0, 2.5), (3.0, 2.5))
-SIZE = (4.1, 2.6)
-"""Inches of 72 points: 295 points, so that on a phone a point is about a pixel."""
-SMALL = (3.3, 2.5)
+from quickstudy.report.svg import DASHES, RULE, SERIES, TEXT, VARIABLES, canvas, inline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LETTERS = 9.5
+"""Points; a point is about a pixel on a phone, more elsewhere."""
+SIZE = (295, 187)
+"""Points, so that on a phone a point is about a pixel."""
+SMALL = (238, 180)
 """For charts that stand three in a row."""
 
 
@@ -83,7 +70,9 @@ def line_chart(
         reference: a level to mark with a dotted line (chance, say).
     """
 
-    def draw(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    def draw(axes: "Axes") -> None:
         for line in lines:
             _draw(axes, line)
         if reference is not None:
@@ -101,7 +90,9 @@ def line_chart(
 def curve_chart(key: str, label: str, lines: Sequence[Line], points: Sequence[tuple[float, float]]) -> Markup:
     """Functions of one number and the points they were fitted to."""
 
-    def draw(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    def draw(axes: "Axes") -> None:
         for line in lines:
             _draw(axes, line)
         axes.plot(
@@ -122,10 +113,10 @@ def curve_chart(key: str, label: str, lines: Sequence[Line], points: Sequence[tu
     return _svg(key, label, draw, SMALL)
 
 
-def _draw(axes: Axes, line: Line) -> None:
+def _draw(axes: "Axes", line: Line) -> None:
     c = SERIES[line.look % len(SERIES)]
     pattern = () if line.solid else dashes(line.look)
-    style: dict[str, Any] = {"dashes": tuple(d / line.width for d in pattern)} if pattern else {}
+    style: dict[str, Any] = {"dashes": tuple(d / line.width for d in pattern)} if pattern else {"linestyle": "-"}
     if line.band is not None and line.bars:
         axes.errorbar(line.x, line.y, yerr=line.band, color=c, linestyle="none", linewidth=1.4, capsize=3)
     elif line.band is not None:
@@ -136,7 +127,9 @@ def _draw(axes: Axes, line: Line) -> None:
     axes.plot(line.x, line.y, color=c, linewidth=line.width, alpha=line.opacity, marker=marker, markersize=4.5, **style)
 
 
-def _scale_y(axes: Axes, values: list[float], percent: bool) -> None:
+def _scale_y(axes: "Axes", values: list[float], percent: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
     if percent:
         axes.yaxis.set_major_formatter(FuncFormatter(_percent))
         low, high = axes.get_ylim()
@@ -162,54 +155,7 @@ def _thousands(value: float, _: Any) -> str:
     return f"{value:g}"
 
 
-def _svg(key: str, label: str, draw: Callable[[Axes], None], size: tuple[float, float]) -> Markup:
-    settings: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": key,
-        "font.size": 9.5,
-        "font.family": "sans-serif",
-        "text.color": TEXT,
-        "figure.facecolor": "none",
-        "axes.facecolor": "none",
-        "axes.labelcolor": TEXT,
-        "axes.edgecolor": RULE,
-        "axes.formatter.useoffset": False,
-        "axes.unicode_minus": True,
-        "xtick.color": TEXT,
-        "ytick.color": TEXT,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-        "axes.grid": True,
-        "axes.grid.axis": "y",
-        "axes.axisbelow": True,
-        "grid.color": RULE,
-        "grid.linewidth": 0.8,
-        "xtick.major.size": 3.0,
-        "ytick.major.size": 0.0,
-        "ytick.minor.size": 0.0,
-        "lines.solid_capstyle": "round",
-        "text.parse_math": False,
-    }
-    out = io.StringIO()
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return Markup(_inline(out.getvalue(), key, label))
-
-
-def _inline(svg: str, key: str, label: str) -> str:
-    """A stand-alone SVG file as a part of the page: own ids, the page's colours and font, no foreign names."""
-    view = re.search(r'viewBox="([^"]+)"', svg)
-    assert view is not None, "matplotlib writes a viewBox"
-    body = svg[svg.index(">", svg.index("<svg")) + 1 :]
-    body = re.sub(r'\bid="([^"]+)"', rf'id="{key}-\1"', body)
-    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{key}-\1)", body)
-    body = re.sub(r'(?:xlink:)?href="#([^"]+)"', rf'href="#{key}-\1"', body)
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
-    body = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", body)
-    for sentinel, variable in VARIABLES.items():
-        body = body.replace(sentinel, f"var({variable})")
-    return f'<svg class="chart" viewBox="{view[1]}" role="img" aria-label="{escape(label)}">{body}'
+def _svg(key: str, label: str, draw: Callable[["Axes"], None], size: tuple[int, int]) -> Markup:
+    with canvas(*size, letters=LETTERS) as figure:
+        draw(figure.add_subplot())
+    return inline(figure, key=key, label=label)

@@ -23,10 +23,10 @@ from torch import Tensor
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
-from quickstudy.core.learner import MetaLearner
 from quickstudy.core.losses import score_name, task_scores
 from quickstudy.core.packing import to_save
 from quickstudy.core.seeding import fold
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.tasks.functions.sinusoids import Sinusoids
 from quickstudy.training.evaluation import solvers
 from quickstudy.training.runs import Run
@@ -54,7 +54,7 @@ class DrawnTasks:
 
 
 def save_examples(
-    run: Run, learner: MetaLearner, tasks: Any, *, n: int = 3, seed: int = 0, steps: int | None = None
+    run: Run, learner: SupportQueryLearner, tasks: Any, *, n: int = 3, seed: int = 0, steps: int | None = None
 ) -> None:
     """Adapt to a few tasks and keep them, with the predictions after every inner step, in the run folder.
 
@@ -96,7 +96,7 @@ def save_examples(
         "query_x": _pick(batch.query.x, kept),
         "query_y": _pick(batch.query.y, kept),
         "predictions": torch.stack([_pick(p, kept) for p in predictions]),
-        "scores": torch.stack([task_scores(learner.judged_by, p, batch.query.y) for p in predictions]),
+        "scores": torch.stack([task_scores(learner.loss, p, batch.query.y) for p in predictions]),
     }
     if grid is not None:
         tensors |= {"grid_x": grid, "curves": torch.stack(curves)}
@@ -105,7 +105,7 @@ def save_examples(
             tensors["truth"] = (amplitude[:, None] * torch.sin(grid - phase[:, None])).unsqueeze(-1)
     described = getattr(tasks, "describe", None)
     about: dict[str, str] = {
-        "metric": score_name(learner.judged_by, batch.query.y),
+        "metric": score_name(learner.loss, batch.query.y),
         "tasks": str(described()) if callable(described) else type(tasks).__name__,
         "bn": learner.bn_mode,
     }

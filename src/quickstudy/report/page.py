@@ -1,5 +1,6 @@
 """From run folders to one self-contained HTML file."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +12,13 @@ from markupsafe import Markup
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
 from quickstudy.core.losses import larger_is_better
-from quickstudy.core.picture import Picture, load_pictures
+from quickstudy.core.picture import Picture
 from quickstudy.core.words import duration
 from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.report.content import Evaluation, Series, Story
 from quickstudy.report.examples import DrawnTasks, load_examples
+from quickstudy.report.pictured import pictures_of
 from quickstudy.report.words import interval_text, metric_name, score_text
 from quickstudy.training.runs import Run
 from quickstudy.version import __version__
@@ -48,12 +50,16 @@ class Section:
     drawings: list[drawings.Drawing]
     undrawn: str
     """Why there are no drawings."""
-    pictures: list[tuple[Picture, str]]
-    """What the learner drew of itself, each with its data address."""
+    pictures: list[tuple[Picture, float]]
+    """What the learner does, drawn; each with its width in points (PNG: 0)."""
+    unpictured: str
+    """Why there are none, where there should be some."""
 
 
 def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
-    """Write one page about a run, or about several compared: a pure function of their folders.
+    """Write one page about a run, or about several compared: a function of their folders alone.
+
+    A folder that has no pictures yet of what its learner does, though it can be rebuilt, gets them.
 
     Args:
         runs: at least one.
@@ -92,7 +98,7 @@ def _render(runs: Sequence[Run]) -> str:
         sections=sections,
         names=names,
         comparison=_comparison(stories, names) if len(stories) > 1 else [],
-        style=Markup((Path(__file__).parent / "report.css").read_text()),
+        style=Markup("".join((Path(__file__).parent / name).read_text() for name in ("palette.css", "report.css"))),
         version=__version__,
         score_text=score_text,
         interval_text=interval_text,
@@ -117,6 +123,7 @@ def _section(run: Run, key: str) -> Section:
     except RunError as error:
         drawn_tasks, undrawn = [], str(error)
     best = story.headline
+    pictures, unpictured = pictures_of(run)
     return Section(
         key=key,
         story=story,
@@ -126,8 +133,15 @@ def _section(run: Run, key: str) -> Section:
         drawn=drawn,
         drawings=drawn_tasks,
         undrawn=undrawn,
-        pictures=[(p, drawings.png_address(p.png)) for p in (load_pictures(run.path) if run.path else [])],
+        pictures=[(picture, _points(picture)) for picture in pictures],
+        unpictured=unpictured,
     )
+
+
+def _points(picture: Picture) -> float:
+    """The width that an SVG says it has, within reason."""
+    found = re.search(rb'viewBox="0 0 (\d{1,5})', picture.image) if picture.kind == "svg" else None
+    return min(float(found[1]), 3000) if found else 0
 
 
 def _learning(story: Story, key: str) -> list[Chart]:

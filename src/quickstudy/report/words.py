@@ -32,8 +32,7 @@ def title(description: Any) -> str:
     kind = next((k for k in description if k in registry.KINDS), None)
     if kind is None:
         return "not recorded"
-    name = str(description[kind])
-    return registry.KINDS[kind].get(name, name).rpartition(":")[2]
+    return registry.title(kind, str(description[kind]))
 
 
 def in_words(value: Any) -> str:

@@ -9,61 +9,20 @@ Any labelled data: ``episodes_from``, ``Episodes``, ``ImageFolder``. A data set:
 ``Glyphs``, ``Sinusoids`` and ``GaussianProcesses``.
 """
 
-from quickstudy.core.batch import Batch, Examples, TaskBatch, TaskDistribution
-from quickstudy.core.pad import pad, present
-from quickstudy.tasks.environments.bandits import Bandits
-from quickstudy.tasks.environments.base import EnvBatch, Environments
-from quickstudy.tasks.environments.gym_tasks import GymTasks
-from quickstudy.tasks.environments.half_cheetah import HalfCheetah
-from quickstudy.tasks.environments.mdps import TabularMDPs
-from quickstudy.tasks.environments.navigation import Navigation
-from quickstudy.tasks.functions.associative_recall import AssociativeRecall
-from quickstudy.tasks.functions.copy import Copy
-from quickstudy.tasks.functions.gaussian_processes import GaussianProcesses
-from quickstudy.tasks.functions.repeat_copy import RepeatCopy
-from quickstudy.tasks.functions.sinusoids import Sinusoids
-from quickstudy.tasks.functions.tabular_prior import TabularPrior
-from quickstudy.tasks.games.iterated import GameBatch, IteratedGames
-from quickstudy.tasks.games.parallel import ParallelGames
-from quickstudy.tasks.images.episodes import Episodes, split_classes
-from quickstudy.tasks.images.from_dataset import episodes_from
-from quickstudy.tasks.images.glyphs import Glyphs
-from quickstudy.tasks.images.image_folder import ImageFolder
-from quickstudy.tasks.images.omniglot import Omniglot
-from quickstudy.tasks.images.synthesized import Synthesized
-from quickstudy.tasks.problems.batch import ProblemBatch
-from quickstudy.tasks.problems.problems import Problems
+from quickstudy.exports import lazily
 
-__all__ = [
-    "AssociativeRecall",
-    "Bandits",
-    "Batch",
-    "Copy",
-    "EnvBatch",
-    "Environments",
-    "Episodes",
-    "Examples",
-    "GameBatch",
-    "GaussianProcesses",
-    "Glyphs",
-    "GymTasks",
-    "HalfCheetah",
-    "ImageFolder",
-    "IteratedGames",
-    "Navigation",
-    "Omniglot",
-    "ParallelGames",
-    "ProblemBatch",
-    "Problems",
-    "RepeatCopy",
-    "Sinusoids",
-    "Synthesized",
-    "TabularMDPs",
-    "TabularPrior",
-    "TaskBatch",
-    "TaskDistribution",
-    "episodes_from",
-    "pad",
-    "present",
-    "split_classes",
-]
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    kind="tasks",
+    more={
+        "quickstudy.core.batch": ["Batch", "Examples", "TaskBatch", "TaskDistribution"],
+        "quickstudy.core.pad": ["pad", "present"],
+        "quickstudy.tasks.environments.base": ["EnvBatch", "Environments"],
+        "quickstudy.tasks.environments.gym_tasks": ["GymTasks"],
+        "quickstudy.tasks.games.iterated": ["GameBatch"],
+        "quickstudy.tasks.games.parallel": ["ParallelGames"],
+        "quickstudy.tasks.images.episodes": ["Episodes", "split_classes"],
+        "quickstudy.tasks.images.from_dataset": ["episodes_from"],
+        "quickstudy.tasks.problems.batch": ["ProblemBatch"],
+    },
+)

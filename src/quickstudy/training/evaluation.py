@@ -11,8 +11,7 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskDistribution
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import AdaptsInSteps, MetaLearner, ScoresTasks, Solver
-from quickstudy.core.losses import score_name, task_losses, task_scores
+from quickstudy.core.learner import B, MetaLearner, Solver
 from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
@@ -87,8 +86,8 @@ class Result:
 
 
 def evaluate(
-    learner: MetaLearner,
-    tasks: TaskDistribution[Any],
+    learner: MetaLearner[B],
+    tasks: TaskDistribution[B],
     *,
     n_tasks: int = 1000,
     seed: int = 0,
@@ -97,7 +96,7 @@ def evaluate(
     device: torch.device | str | None = None,
     workers: int | None = None,
 ) -> Result:
-    """Adapt to ``n_tasks`` tasks and score the solvers on their query examples.
+    """Adapt to ``n_tasks`` tasks and score what comes of it (solvers, on the query examples).
 
     Args:
         learner: in evaluation mode for the time of the call.
@@ -114,7 +113,7 @@ def evaluate(
     """
     if n_tasks < 2:
         raise UsageError(f"an interval needs at least 2 tasks, got n_tasks={n_tasks}.")
-    own = adapt_steps(learner)
+    own = learner.adapt_steps
     if steps is not None and own is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
     if device is not None:
@@ -132,8 +131,7 @@ def evaluate(
         for start in starts[distributed.rank() :: distributed.world()]:
             batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
             block = score(learner, batch, at=at, workers=workers)
-            scores_itself = isinstance(learner, ScoresTasks)
-            metric = learner.score_name if scores_itself else score_name(learner.judged_by, batch.query.y)
+            metric = learner.score_name(batch)
             if scores is None:
                 scores = torch.zeros(2, block.shape[1], n_tasks, dtype=torch.float64)
             scores[:, :, start : start + len(batch)] = block
@@ -158,38 +156,22 @@ def evaluate(
 
 
 def score(
-    learner: MetaLearner, batch: Any, *, at: Sequence[int], workers: int | None = None
+    learner: MetaLearner[B], batch: B, *, at: Sequence[int], workers: int | None = None
 ) -> Float[Tensor, "2 steps tasks"]:
     """Score and loss of each task of a batch after the inner steps ``at`` (ascending), float64 on the CPU."""
-    loss = learner.judged_by
     device = next(learner.parameters()).device
 
-    def one_piece(own: MetaLearner, piece: Any) -> Tensor:
-        piece = piece.to(device)
+    def one_piece(own: MetaLearner[B], piece: B) -> Tensor:
         with torch.no_grad():
-            if isinstance(own, ScoresTasks):
-                return own.score_tasks(piece, at).double().cpu()
-            path = enumerate(solvers(own, piece.support, at[-1]))
-            predictions = [solver(piece.query.x) for step, solver in path if step in at]
-            scored = [[f(loss, p, piece.query.y) for p in predictions] for f in (task_scores, task_losses)]
-        return torch.stack([torch.stack(by_step) for by_step in scored]).double().cpu()
+            return own.score_tasks(piece.to(device), at).double().cpu()
 
     parts = pieces(batch, learner.tasks_at_once)
     return torch.cat(run_pieces(one_piece, learner, parts, workers if device.type == "cpu" else 1), -1)
 
 
-def adapt_steps(learner: MetaLearner) -> int | None:
-    """The steps in which a learner adapts (0 where it takes none by itself, but can), or None: in one go."""
-    if isinstance(learner, AdaptsInSteps):
-        return learner.adapt_steps
-    return (learner.adapt_steps or None) if isinstance(learner, ScoresTasks) else None
-
-
 def solvers(learner: MetaLearner, support: Examples, steps: int | None = None) -> Iterator[Solver]:
     """The solvers after 0, 1, ... inner steps (None: the learner's own number), or the one solver there is."""
-    if isinstance(learner, AdaptsInSteps):
-        return learner.adapt_path(support, learner.adapt_steps if steps is None else steps)
-    return iter([learner.adapt(support)])
+    return learner.adapt_path(support, (learner.adapt_steps or 0) if steps is None else steps)
 
 
 def steps_to_score(steps: int) -> list[int]:

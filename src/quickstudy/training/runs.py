@@ -23,10 +23,8 @@ from quickstudy.core.errors import RunError
 from quickstudy.core.files import read_json, write_atomic, write_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.packing import pack, to_save, unpack
+from quickstudy.training.upgrade import FORMAT, upgraded_config
 from quickstudy.version import __version__
-
-FORMAT = 1
-"""Changes when an older run folder can no longer be read."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +66,23 @@ class Run:
 
     @staticmethod
     def open(path: str | Path) -> "Run":
-        """An existing run.
+        """An existing run; what an older one says, its ``config`` says in today's words.
 
         Raises:
-            RunError: no run there, or one of another format.
+            RunError: no run there, or one of a later format.
         """
         path = Path(path)
         if not (path / "config.json").is_file():
             raise RunError(f"{path} holds no run (no config.json); give the folder that `train --out` wrote.")
         config = read_json(path / "config.json")
         found = config.get("format") if isinstance(config, dict) else None
-        if found != FORMAT:
+        if not isinstance(found, int) or not 1 <= found <= FORMAT:
             writer = config.get("quickstudy") if isinstance(config, dict) else None
             raise RunError(
                 f"{path} was written in run format {found} by quickstudy {writer}; this is quickstudy {__version__} "
                 f"with format {FORMAT}. Use the version that wrote it."
             )
-        return Run(path, config)
+        return Run(path, upgraded_config(config))
 
     # -- metrics and results -------------------------------------------------------------------------------------
 

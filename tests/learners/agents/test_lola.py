@@ -9,6 +9,7 @@ from torch.func import grad, jacrev
 
 import quickstudy as qs
 from quickstudy.learners.agents.shaping import dice, dice_objective, lookahead, taylor
+from quickstudy.report.pictures import draw
 from quickstudy.tasks.games.iterated import values
 
 TASKS = qs.tasks.IteratedGames()
@@ -212,8 +213,8 @@ def test_wrong_options():
 
 def test_pictures():
     learner = qs.SelfPlay(pairs=3)
-    (picture,) = learner.draw(TASKS.sample(3, 0))
-    assert picture.png.startswith(b"\x89PNG")
+    (picture,) = draw(learner, TASKS.sample(3, 0))
+    assert picture.name == "self-play"
     assert "step size 1" in picture.caption
-    (plain,) = qs.SelfPlay(pairs=3, rule="dice").draw(TASKS.sample(3, 0))
+    (plain,) = draw(qs.SelfPlay(pairs=3, rule="dice"), TASKS.sample(3, 0))
     assert "step size" not in plain.caption

@@ -10,6 +10,7 @@ from quickstudy.cli.assemble import Choice
 from quickstudy.learners.agents._trust import trust_region_step
 from quickstudy.learners.agents.episodes import Episodes, advantages, baseline, dice, gae
 from quickstudy.nets.policies import Categorical, Gaussian
+from quickstudy.report.pictures import draw
 from quickstudy.testing import gradient
 
 STEPS, STATES, ACTIONS, DISCOUNT = 3, 2, 2, 0.9
@@ -303,9 +304,9 @@ def test_distributions():
 
 def test_pictures_and_solver():
     learner, batch = make(), environments()
-    (picture,) = learner.draw(batch)
-    assert picture.png.startswith(b"\x89PNG")
-    assert make(in_features=10, out_features=5).draw(qs.tasks.TabularMDPs(horizon=4).sample(2, 0)) == []
+    (picture,) = draw(learner, batch)
+    assert picture.name == "paths"
+    assert draw(make(in_features=10, out_features=5), qs.tasks.TabularMDPs(horizon=4).sample(2, 0)) == []
     x = torch.randn(3, 4, 2, dtype=torch.float64)
     *_, (params, _) = learner.path(batch, 1)
     torch.testing.assert_close(learner.adapt(batch)(x), learner.policy.forward_tasks(params, x))

@@ -8,6 +8,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy.learners.agents.shaping import taylor
+from quickstudy.report.pictures import draw
 
 TASKS = qs.tasks.IteratedGames(noise=0.1)
 
@@ -95,5 +96,5 @@ def test_the_learned_rates_can_be_held():
 def test_wrong_options_and_picture():
     with pytest.raises(qs.UsageError, match="inner_steps >= 1"):
         qs.MetaAgent(inner_steps=0)
-    (picture,) = qs.MetaAgent(inner_steps=2).draw(TASKS.sample(3, 0))
-    assert picture.png.startswith(b"\x89PNG")
+    (picture,) = draw(qs.MetaAgent(inner_steps=2), TASKS.sample(3, 0))
+    assert picture.name == "meta-agent"

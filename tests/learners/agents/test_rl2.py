@@ -6,6 +6,7 @@ import torch
 import quickstudy as qs
 from quickstudy.cli.assemble import Choice
 from quickstudy.core.seeding import generator
+from quickstudy.report.pictures import draw
 from quickstudy.tasks.environments.bandits import BanditBatch
 from quickstudy.tasks.environments.base import seeds_of
 from quickstudy.testing import gradient
@@ -132,8 +133,8 @@ def test_it_learns_to_remember_what_paid(tmp_path):
 
 
 def test_picture():
-    (picture,) = make(MDPS).draw(MDPS.sample(2, 0))
-    assert picture.png.startswith(b"\x89PNG")
+    (picture,) = draw(make(MDPS), MDPS.sample(2, 0))
+    assert picture.name == "learning"
     assert "2 test tasks" in picture.caption
 
 

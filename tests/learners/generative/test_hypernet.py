@@ -16,11 +16,11 @@ def conv4(classes=3):
     return qs.nets.Conv4(filters=3, size=16, out_features=classes)
 
 
-def hypernet(kind="classification", stirred=True, **options):
+def hypernet(loss="cross_entropy", stirred=True, **options):
     """In float64; ``stirred``: with generators that no longer begin at zero."""
     torch.manual_seed(0)
-    model = conv4() if kind == "classification" else qs.nets.MLP(hidden=(5, 4), out_features=2)
-    learner = Hypernet(model, kind=kind, width=6, **options).double()
+    model = conv4() if loss == "cross_entropy" else qs.nets.MLP(hidden=(5, 4), out_features=2)
+    learner = Hypernet(model, loss=loss, width=6, **options).double()
     for name, p in learner.named_parameters():
         if stirred and name.startswith("generator.") and p.ndim == 2 and not p.any():
             nn.init.normal_(p)
@@ -53,7 +53,7 @@ def row_by_row(generator, code):
 
 
 def test_parameters_of_a_regression_row_by_row():
-    learner, support = hypernet("regression", loss="mse"), values()
+    learner, support = hypernet("mse"), values()
     found = learner.adapt(support).params
     generator, model = learner.generator, learner.model
     assert {name: p.shape[1:] for name, p in found.items()} == {n: p.shape for n, p in model.named_parameters()}
@@ -88,7 +88,7 @@ def test_parameters_of_a_classification_row_by_row():
 
 def test_it_begins_at_the_learned_start():
     """Values: the network as it is. Classes: the prototypical network of its features, or a head of zeros."""
-    learner, support = hypernet("regression", stirred=False, loss="mse"), values()
+    learner, support = hypernet("mse", stirred=False), values()
     torch.testing.assert_close(learner.adapt(support)(support.x), learner.model(support.x.flatten(0, 1)).view(2, 4, 2))
     batch = glyphs()
     images = hypernet(stirred=False)
@@ -118,7 +118,7 @@ def test_the_head_alone():
     moved = {name for name, p in found.items() if not torch.equal(p, start[name])}
     assert moved == {"head.weight", "head.bias"}
     check_learner(learner.float(), qs.tasks.Glyphs(way=3, query=2, size=16))
-    check_learner(hypernet("regression", generates="head", loss="mse").float(), Planes())
+    check_learner(hypernet("mse", generates="head").float(), Planes())
 
 
 class Planes:
@@ -139,24 +139,26 @@ def test_a_class_that_a_task_does_not_have():
 
 def test_further_steps_go_on_from_what_was_generated():
     """As gradient descent by hand does; ``evaluate`` takes them although it was trained for none."""
-    learner, support = hypernet("regression", loss="mse", inner_lr=0.05), values()
+    learner, support = hypernet("mse", inner_lr=0.05), values()
     params = {name: p.detach().requires_grad_() for name, p in learner.adapt(support).params.items()}
     loss = (learner.net.forward(params, support.x) - support.y).square().mean((1, 2)).sum()
     grads = torch.autograd.grad(loss, list(params.values()))
     _, after = learner.adapt_path(support, 1)
     for (name, p), g in zip(params.items(), grads, strict=True):
         torch.testing.assert_close(after.params[name], p - 0.05 * g)
-    result = qs.evaluate(hypernet("regression", loss="mse").float(), Planes(), n_tasks=2, steps=3)
+    result = qs.evaluate(hypernet("mse").float(), Planes(), n_tasks=2, steps=3)
     assert [by.step for by in result.by_step] == [0, 1, 2, 3]
 
 
 def test_what_does_not_fit():
     with pytest.raises(qs.UsageError, match="generates all or head"):
-        Hypernet(conv4(), kind="bits")
+        Hypernet(conv4(), generates="tail")
+    with pytest.raises(qs.UsageError, match="loss must be one of"):
+        Hypernet(conv4(), loss="poetry")
     with pytest.raises(qs.UsageError, match=r"nn\.Linear with a bias"):
         Hypernet(nn.Sequential(nn.Linear(4, 3, bias=False)))
     with pytest.raises(qs.UsageError, match="y must be values"):
-        hypernet("regression", loss="mse").adapt(Examples(values().x, torch.zeros(2, 4, dtype=torch.long)))
+        hypernet("mse").adapt(Examples(values().x, torch.zeros(2, 4, dtype=torch.long)))
     with pytest.raises(qs.UsageError, match="needs classes"):
         hypernet().adapt(Examples(glyphs().support.x, torch.rand(2, 6)))
     with pytest.raises(qs.UsageError, match="tensors to generate"):

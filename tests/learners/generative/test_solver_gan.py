@@ -12,18 +12,19 @@ from quickstudy.learners.generative._ensembles import variety_of
 from quickstudy.learners.generative.hypernet import Hypernet
 from quickstudy.learners.generative.solver_gan import SolverGAN
 from quickstudy.nets.generators.critic import SolverCritic, Spectral, hinge
+from quickstudy.report.pictures import draw
 from quickstudy.tasks import Examples
 from quickstudy.testing import double
 
 WAVES = qs.tasks.Sinusoids(shot=3, query=4)
 
 
-def gan(kind="regression", *, stirred=True, **options):
+def gan(loss="mse", *, stirred=True, **options):
     """In float64; ``stirred``: with generators that no longer begin at zero."""
     torch.manual_seed(0)
     images = qs.nets.Conv4(filters=3, size=16, out_features=3)
-    model, loss = (images, "cross_entropy") if kind == "classification" else (qs.nets.MLP(hidden=(6,)), "mse")
-    learner = SolverGAN(model, kind=kind, width=6, noise=2, draws=3, critic_width=16, loss=loss, **options).double()
+    model = images if loss == "cross_entropy" else qs.nets.MLP(hidden=(6,))
+    learner = SolverGAN(model, width=6, noise=2, draws=3, critic_width=16, loss=loss, **options).double()
     for name, p in learner.named_parameters():
         if stirred and name.startswith("generator.") and p.ndim == 2 and not p.any():
             nn.init.normal_(p)
@@ -59,7 +60,7 @@ def test_an_ensemble_of_values_is_their_mean():
 
 
 def test_an_ensemble_of_classes_is_the_mean_of_probabilities():
-    learner, batch = gan("classification", bn="support"), glyphs()
+    learner, batch = gan("cross_entropy", bn="support"), glyphs()
     each = each_draw(learner, batch)
     torch.testing.assert_close(learner.adapt(batch.support).each(batch.query.x), each)
     mean = learner.adapt(batch.support)(batch.query.x)
@@ -68,7 +69,7 @@ def test_an_ensemble_of_classes_is_the_mean_of_probabilities():
 
 
 def test_renaming_classes_renames_predictions():
-    learner, batch = gan("classification", bn="support"), glyphs()
+    learner, batch = gan("cross_entropy", bn="support"), glyphs()
     new = torch.tensor([2, 0, 1])
     before = learner.adapt(batch.support)(batch.query.x)
     after = learner.adapt(Examples(batch.support.x, new[batch.support.y]))(batch.query.x)
@@ -77,7 +78,7 @@ def test_renaming_classes_renames_predictions():
 
 def test_without_noise_and_steps_it_is_a_hypernet_at_its_start():
     learner, batch = gan(stirred=False), waves()
-    hypernet = Hypernet(learner.model, kind="regression", loss="mse").double()
+    hypernet = Hypernet(learner.model, loss="mse").double()
     torch.testing.assert_close(
         learner.adapt(batch.support)(batch.query.x), hypernet.adapt(batch.support)(batch.query.x)
     )
@@ -163,7 +164,7 @@ def test_each_part_gets_its_own_gradient():
 
 def test_training_makes_the_draws_differ_and_what_is_found_better():
     torch.manual_seed(0)
-    learner = SolverGAN(qs.nets.MLP(hidden=(20,)), kind="regression", loss="mse", width=32, real_lr=0.02)
+    learner = SolverGAN(qs.nets.MLP(hidden=(20,)), loss="mse", width=32, real_lr=0.02)
     tasks = qs.tasks.Sinusoids(shot=2)
     run = qs.train(learner, tasks, steps=60, meta_batch=8, meta_lr=3e-3, log_every=20)
     first, *_, last = (r for r in run.metrics() if "train/spread" in r)
@@ -174,7 +175,7 @@ def test_training_makes_the_draws_differ_and_what_is_found_better():
 
 def test_it_says_when_it_has_collapsed():
     torch.manual_seed(0)
-    learner = SolverGAN(qs.nets.MLP(hidden=(6,)), kind="regression", loss="mse", width=6, fail_after=3)
+    learner = SolverGAN(qs.nets.MLP(hidden=(6,)), loss="mse", width=6, fail_after=3)
     with torch.no_grad():  # noise that goes nowhere
         learner.generator.body.from_code.weight[:, -learner.noise :] = 0
     learner.generator.body.from_code.weight.register_hook(lambda g: torch.zeros_like(g))
@@ -209,10 +210,10 @@ def test_variety_is_the_share_of_the_change_that_draws_differ_in():
 
 def test_a_picture_of_curves_only():
     learner = gan().float()
-    (picture,) = learner.draw(qs.tasks.Sinusoids(shot=5).sample(2, 0))
-    assert picture.png.startswith(b"\x89PNG")
+    (picture,) = draw(learner, qs.tasks.Sinusoids(shot=5).sample(2, 0))
+    assert picture.name == "family"
     assert "3 draws" in picture.caption
-    assert not gan("classification").float().draw(qs.tasks.Glyphs(way=3, size=16).sample(1, 0))
+    assert not draw(gan("cross_entropy").float(), qs.tasks.Glyphs(way=3, size=16).sample(1, 0))
 
 
 def test_what_cannot_work_is_refused():

@@ -24,7 +24,7 @@ def table(columns=5, **options):
 
 
 def curve(**options):
-    return qs.InContext(qs.nets.MLP(hidden=(6,), out_features=None), kind="regression", layers=2, **options)
+    return qs.InContext(qs.nets.MLP(hidden=(6,), out_features=None), loss="gaussian", layers=2, **options)
 
 
 def rows(tasks=2, n=9, columns=5, way=3):
@@ -200,7 +200,7 @@ def test_it_learns_to_learn():
     [
         (lambda: table(heads=3), "an even number"),
         (lambda: table(width=9), "multiple of heads"),
-        (lambda: table(kind="sequence"), "kind must be one of"),
+        (lambda: table(loss="mse"), "loss cross_entropy or gaussian"),
         (lambda: curve(min_spread=0.0), "min_spread > 0"),
         (lambda: curve().adapt(qs.Examples(torch.zeros(1, 2, 1), torch.zeros(1, 2).long())), "needs values y"),
         (lambda: table().adapt(qs.Examples(torch.zeros(1, 2, 5), torch.zeros(1, 2))), "labels must be integers"),

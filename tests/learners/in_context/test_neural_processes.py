@@ -9,7 +9,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy.core.losses import mean_of, spread_of
-from quickstudy.core.pad import pad
+from quickstudy.tasks import pad
 
 BOTH = [qs.CNP, qs.ANP]
 
@@ -78,7 +78,7 @@ def values(tasks=2, n=5, outputs=2):
 
 @torch.no_grad()
 def test_regression_by_hand(make):
-    learner = make(3, kind="regression", out_features=2, min_spread=0.3)
+    learner = make(3, loss="gaussian", out_features=2, min_spread=0.3)
     support, q = values()
     found = learner.adapt(support)(q)
     assert found.shape == (2, 4, 2, 2)
@@ -108,7 +108,7 @@ def test_classification_by_hand(make, uneven):
 
 
 def test_the_order_of_the_support_set_does_not_matter(make, uneven):
-    for learner, (support, q) in ((make(3, kind="regression", out_features=2), values()), (make(4), uneven(4))):
+    for learner, (support, q) in ((make(3, loss="gaussian", out_features=2), values()), (make(4), uneven(4))):
         order = torch.randperm(support.x.shape[1], generator=torch.Generator().manual_seed(0))
         other = qs.Examples(support.x[:, order], support.y[:, order])
         torch.testing.assert_close(learner.adapt(other)(q), learner.adapt(support)(q))
@@ -126,7 +126,7 @@ def test_padding_is_not_seen(make, uneven):
     """Each task of a padded batch as if it were alone, and finite gradients."""
     classes, q = uneven(4)
     for learner, whole, x, shorter in (
-        (make(3, kind="regression", out_features=2), *values(), 2),
+        (make(3, loss="gaussian", out_features=2), *values(), 2),
         (make(4), classes, q, 4),  # of the first four examples, each class has one
     ):
         short = qs.Examples(whole.x[:1, :shorter], whole.y[:1, :shorter])
@@ -138,7 +138,7 @@ def test_padding_is_not_seen(make, uneven):
 
 
 def test_a_missing_value_of_an_example_is_not_taken_for_padding(make):
-    learner = make(3, kind="regression", out_features=2)
+    learner = make(3, loss="gaussian", out_features=2)
     support, q = values()
     y = support.y.clone()
     y[0, 1, 0] = torch.nan
@@ -158,7 +158,7 @@ def test_padding_that_batchnorm_would_count_is_refused(bn):
 
 def test_a_query_near_an_example_reads_that_example(as_it_is):
     """The attention's point: with a sharp one, the code is the value of the nearest example; the mean cannot."""
-    learner = qs.ANP(as_it_is(1), kind="regression", width=4, depth=1, heads=1, self_attention=False).double()
+    learner = qs.ANP(as_it_is(1), loss="gaussian", width=4, depth=1, heads=1, self_attention=False).double()
     with torch.no_grad():
         # scores -(q - k)^2 up to what is the same for all keys: q.k with k on a circle, sharpened
         x = torch.tensor([[[0.0], [1.0], [2.0]]]).double()
@@ -190,7 +190,7 @@ def test_a_few_steps_learn_what_the_support_set_says(learner):
             return qs.TaskBatch(qs.Examples(x[:, :4], y[:, :4]), qs.Examples(x[:, 4:], y[:, 4:]))
 
     torch.manual_seed(0)
-    own = learner(qs.nets.MLP(out_features=None, hidden=(32,)), kind="regression", width=32, min_spread=0.05)
+    own = learner(qs.nets.MLP(out_features=None, hidden=(32,)), loss="gaussian", width=32, min_spread=0.05)
     qs.train(own, Lines(), steps=200, meta_batch=16, meta_lr=3e-3, schedule="cosine", workers=1)
     batch = Lines().sample(200, 10**6)
     with torch.no_grad():
@@ -203,7 +203,7 @@ def test_a_few_steps_learn_what_the_support_set_says(learner):
 @pytest.mark.parametrize("learner", BOTH)
 @pytest.mark.parametrize(
     ("options", "text"),
-    [({"kind": "poetry"}, "poetry"), ({"width": 0}, "width"), ({"depth": 0}, "depth"), ({"min_spread": 0.0}, "spread")],
+    [({"loss": "poetry"}, "poetry"), ({"width": 0}, "width"), ({"depth": 0}, "depth"), ({"min_spread": 0.0}, "spread")],
 )
 def test_options_out_of_range(learner, options, text):
     with pytest.raises(qs.UsageError, match=text):
@@ -218,7 +218,7 @@ def test_heads_share_the_width():
 @pytest.mark.parametrize("learner", BOTH)
 def test_examples_of_another_kind(learner):
     waves = qs.tasks.Sinusoids().sample(2, 0).support
-    with pytest.raises(qs.UsageError, match="built with kind='classification'"):
+    with pytest.raises(qs.UsageError, match="built with loss='cross_entropy'"):
         learner(qs.nets.MLP(out_features=None)).adapt(waves)
     with pytest.raises(qs.UsageError, match="every class from 0"):
         learner(qs.nets.MLP(out_features=None)).adapt(qs.Examples(waves.x[:, :2], torch.tensor([[0, 2], [1, 2]])))

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 import quickstudy as qs
-from quickstudy.core.pad import pad
 from quickstudy.learners.in_context.snail import SNAIL
 from quickstudy.nets.memory.temporal import Chain, DenseBlock, tc_block
+from quickstudy.tasks import pad
 from quickstudy.testing import check_learner
 
 SMALL = {"embedding": 5, "keys": (2, 3, 4), "values": (3, 2, 4), "tc_filters": 3}

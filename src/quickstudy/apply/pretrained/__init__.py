@@ -13,6 +13,7 @@ from quickstudy.core.files import write_atomic, write_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.packing import to_save
 from quickstudy.training.runs import Run, load_weights
+from quickstudy.training.upgrade import FORMAT, upgraded
 from quickstudy.version import __version__
 
 
@@ -47,7 +48,8 @@ def load(name: str, **changes: Any) -> MetaLearner:
         UsageError: an unknown name or option.
         RunError: the weights do not fit what the changes make of it.
     """
-    learner: MetaLearner = registry.build(about(name)["learner"], **changes)
+    told = about(name)
+    learner: MetaLearner = registry.build(upgraded(told["learner"], told.get("format", 1)), **changes)
     load_weights(learner, safetensors.torch.load((_folder() / f"{name}.safetensors").read_bytes()))
     return learner.eval()
 
@@ -74,7 +76,7 @@ def export(
     step = run.best_step() if step is None else step
     kept = {part: run.config[part] for part in ("learner", "tasks", "training")}
     results = [record for record in run.results() if record["checkpoint"] == step]
-    about = {"quickstudy": __version__, "step": step, **kept, "results": results, **(notes or {})}
+    about = {"format": FORMAT, "quickstudy": __version__, "step": step, **kept, "results": results, **(notes or {})}
     write(folder, name, run.learner(step) if learner is None else learner, about)
 
 

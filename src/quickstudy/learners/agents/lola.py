@@ -31,8 +31,8 @@ Carlo Estimator. ICML 2018. (c) Farquhar, Whiteson, Foerster: Loaded DiCE: Tradi
 Score Function Gradient Estimators for Reinforcement Learning. NeurIPS 2019.
 """
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -40,16 +40,14 @@ from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
-from quickstudy.core.picture import Picture
 from quickstudy.learners.agents.shaping import PlayedByTwo, dice, lookahead, taylor
-from quickstudy.report.pictures.games import draw_self_play
 from quickstudy.tasks.games.iterated import GameBatch
 
 Rule = Literal["naive", "lola", "lookahead", "dice"]
 RULES: tuple[Rule, ...] = ("naive", "lola", "lookahead", "dice")
 
 
-class SelfPlay(MetaLearner):
+class SelfPlay(MetaLearner[PlayedByTwo]):
     """LOLA and naive learners: pairs of agents that learn by playing each other.
 
     Args:
@@ -68,8 +66,7 @@ class SelfPlay(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("games",)
-    default_tasks: ClassVar[str] = "games"
+    learns: ClassVar[Mapping[str, str]] = {"games": "return"}
 
     def __init__(
         self,
@@ -107,13 +104,6 @@ class SelfPlay(MetaLearner):
         self.length = length
         self.chunk = chunk
         self.policies = nn.Parameter(torch.randn(pairs, 2, out_features) * spread)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. ``paper`` only learns for longer."""
-        steps = {"demo": 100, "quick": 200, "paper": 1000}[preset]
-        outer = {"meta_batch": 1, "optimizer": "sgd", "meta_lr": 1.0, "log_every": 5, "validate_every": 50}
-        return {**outer, "steps": steps, "checkpoint_every": 100, "assumed_lr": 1.0}
 
     def adapt(self, support: PlayedByTwo) -> Solver:
         """The first player of each task's pair: from what is seen, ``[tasks, n, in_features]``, to its logits."""
@@ -159,11 +149,6 @@ class SelfPlay(MetaLearner):
         found = batch.returns(self._seated(batch)).mean(-1)
         return torch.stack([found, -found])[:, None].expand(2, len(at), len(batch))
 
-    def draw(self, batch: PlayedByTwo) -> Sequence[Picture]:
-        """The pairs' policies, and learning replayed from new starts, where returns are exact."""
-        replay = isinstance(batch, GameBatch) and self.rule != "dice"
-        return draw_self_play(self, batch, replay=replay) if isinstance(batch, GameBatch) else []
-
     def _everywhere(self, batch: PlayedByTwo) -> Float[Tensor, "tasks pairs 2 n"]:
         return self.policies.expand(len(batch), -1, -1, -1)
 
@@ -171,22 +156,5 @@ class SelfPlay(MetaLearner):
         """The policies of the pair that plays each task."""
         return self.policies[(batch.seat * self.pairs).long().clamp(max=self.pairs - 1)]
 
-    @property
-    def score_name(self) -> str:
-        return "return"
-
-    @property
-    def adapt_steps(self) -> int:
-        return 0
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
+    def score_name(self, batch: PlayedByTwo) -> str:
         return "return"

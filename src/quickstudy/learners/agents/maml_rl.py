@@ -29,8 +29,10 @@ Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptatio
 Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. arXiv:1803.02999, 2018.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Literal, get_args
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -39,12 +41,10 @@ from torch import Tensor
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Params
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
-from quickstudy.core.picture import Picture
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.agents._trust import Vector, fisher_product, trust_region_step
 from quickstudy.learners.agents.episodes import Episodes, advantages, dice, minus_mean, play
 from quickstudy.nets.policies import Choices, Policy, divergence_of
-from quickstudy.report.pictures.agents import draw_paths
 from quickstudy.rules import FirstAndLater
 from quickstudy.tasks.environments.base import Environments
 
@@ -53,7 +53,7 @@ Credit = Literal["past", "own"]
 FISHER_STEPS = 5  # every fifth step of the episodes is enough for the metric
 
 
-class MAMLRL(MetaLearner):
+class MAMLRL(MetaLearner[Environments]):
     """MAML with policy gradients: a policy that a step on a few episodes adapts to a task.
 
     Args:
@@ -78,8 +78,7 @@ class MAMLRL(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("environments",)
-    default_tasks: ClassVar[str] = "navigation"
+    learns: ClassVar[Mapping[str, str]] = {"environments": "return"}
 
     def __init__(
         self,
@@ -133,21 +132,14 @@ class MAMLRL(MetaLearner):
         self.policy = Policy(in_features=in_features, actions=out_features, hidden=self.hidden, log_std=log_std)
         self._rule = FirstAndLater(first=inner_lr, later=inner_lr / 2 if later_lr is None else later_lr)
 
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 5.3 and the authors' code. ``quick``, ``demo``: ours, for two cores."""
-        steps = {"demo": 100, "quick": 200, "paper": 500}[preset]
-        outer = {"optimizer": "sgd", "meta_lr": 1.0, "steps": steps, "log_every": 5, "validate_every": 50}
-        tests = {"validation_tasks": 50, "test_tasks": 200 if preset != "paper" else 1000, "test_steps": 3}
-        if preset == "paper":
-            return {**outer, **tests, "meta_batch": 40}
-        # In the few steps that there are, a gradient of less variance gets further (docs/learners/maml-rl.md).
-        return {**outer, **tests, "meta_batch": 20, "credit": "own", "checkpoint_every": 50}
-
     def adapt(self, support: Environments) -> Solver:
         """Play, and step; the solver gives what the adapted policies would do: means, or logits, of the actions."""
-        *_, (params, _) = self.path(support, self.inner_steps)
-        return lambda x: self.policy.forward_tasks(params, x)
+        (last,) = deque(self.adapt_path(support, self.inner_steps), maxlen=1)
+        return last
+
+    def adapt_path(self, support: Environments, steps: int) -> Iterator[Solver]:
+        """The same after 0, 1, ..., ``steps`` updates."""
+        return (partial(self.policy.forward_tasks, params) for params, _ in self.path(support, steps))
 
     def path(self, batch: Environments, steps: int) -> Iterator[tuple[Params, Episodes]]:
         """Each task's policy after 0, 1, ..., ``steps`` updates, with the episodes that it played."""
@@ -194,10 +186,6 @@ class MAMLRL(MetaLearner):
         """The mean return of each task's episodes after each number of updates ``at``, and minus it."""
         scores = [played.returns for k, (_, played) in enumerate(self.path(batch, at[-1])) if k in at]
         return torch.stack([torch.stack(scores), -torch.stack(scores)])
-
-    def draw(self, batch: Environments) -> Sequence[Picture]:
-        """Paths before and after the updates, where the tasks are goals in a plane."""
-        return draw_paths([played for _, played in self.path(batch, max(1, self.inner_steps))], batch)
 
     def _play(self, batch: Environments, params: Params, step: int) -> Episodes:
         still = {name: p.detach() for name, p in params.items()}
@@ -273,22 +261,9 @@ class MAMLRL(MetaLearner):
                 f"{batch.observations} and {batch.actions}; build it with those as in_features and out_features."
             )
 
-    @property
-    def score_name(self) -> str:
+    def score_name(self, batch: Environments) -> str:
         return "return"
 
     @property
     def adapt_steps(self) -> int:
         return self.inner_steps
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
-        return "return"

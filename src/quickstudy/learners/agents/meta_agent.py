@@ -20,22 +20,22 @@ References: Kim et al.: A Policy Gradient Algorithm for Learning to Learn in Mul
 (Meta-MAPG). ICML 2021. Lu, Willi, Schroeder de Witt, Foerster: Model-Free Opponent Shaping (M-FOS). ICML 2022.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import LossLearner, Scalars, Solver
-from quickstudy.core.picture import Picture
+from quickstudy.core.learner import MetaLearner, Scalars, Solver
 from quickstudy.learners.agents.shaping import taylor
-from quickstudy.report.pictures.games import draw_meta_agent
 from quickstudy.tasks.games.iterated import GameBatch
 
 
-class MetaAgent(LossLearner):
+class MetaAgent(MetaLearner[GameBatch]):
     """An agent whose start and learning are meta-learned against opponents that learn, too.
 
     Args:
@@ -51,8 +51,7 @@ class MetaAgent(LossLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("games",)
-    default_tasks: ClassVar[str] = "games"
+    learns: ClassVar[Mapping[str, str]] = {"games": "return"}
 
     def __init__(
         self,
@@ -86,13 +85,6 @@ class MetaAgent(LossLearner):
             nn.init.zeros_(last.bias)
         self.update = None if last is None else nn.Sequential(nn.Linear(15, hidden), nn.Tanh(), last)
 
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours."""
-        steps = {"demo": 200, "quick": 1000, "paper": 5000}[preset]
-        outer = {"meta_batch": 64, "meta_lr": 0.02, "schedule": "cosine", "clip": 1.0, "validate_every": 100}
-        return {**outer, "steps": steps, "log_every": 20}
-
     def path(self, batch: GameBatch, steps: int) -> Iterator[Float[Tensor, "tasks 2 5"]]:
         """Both players' policies after 0, 1, ..., ``steps`` steps; differentiable where grad mode is on."""
         met, graph = batch.opponents, torch.is_grad_enabled()
@@ -117,8 +109,12 @@ class MetaAgent(LossLearner):
 
     def adapt(self, support: GameBatch) -> Solver:
         """The agent after its steps: from what is seen, ``[tasks, n, 5]`` (one-hot), to the logit of cooperating."""
-        *_, last = self.path(support, self.inner_steps)
-        return lambda x: x @ last[:, 0].unsqueeze(-1)
+        (last,) = deque(self.adapt_path(support, self.inner_steps), maxlen=1)
+        return last
+
+    def adapt_path(self, support: GameBatch, steps: int) -> Iterator[Solver]:
+        """The same after 0, 1, ..., ``steps`` steps."""
+        return (partial(_logits, policies[:, 0]) for policies in self.path(support, steps))
 
     def meta_loss(self, batch: GameBatch) -> tuple[Tensor, Scalars]:
         path = list(self.path(batch, self.inner_steps))
@@ -136,26 +132,13 @@ class MetaAgent(LossLearner):
         found = torch.stack([batch.returns(policies)[:, 0] for step, policies in path if step in at])
         return torch.stack([found, -found])
 
-    def draw(self, batch: GameBatch) -> Sequence[Picture]:
-        """How both players change over the steps, by kind of opponent."""
-        return draw_meta_agent(self, batch)
-
-    @property
-    def score_name(self) -> str:
+    def score_name(self, batch: GameBatch) -> str:
         return "return"
 
     @property
     def adapt_steps(self) -> int:
         return self.inner_steps
 
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
 
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
-        return "return"
+def _logits(own: Float[Tensor, "tasks 5"], x: Float[Tensor, "tasks n 5"]) -> Float[Tensor, "tasks n 1"]:
+    return x @ own.unsqueeze(-1)

@@ -23,9 +23,9 @@ Reference: Duan, Schulman, Chen, Bartlett, Sutskever, Abbeel: RL^2: Fast Reinfor
 Learning. arXiv:1611.02779, 2016. Wang et al.: Learning to reinforcement learn. arXiv:1611.05763, 2016.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -34,13 +34,10 @@ from torch import Tensor
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
-from quickstudy.core.picture import Picture
 from quickstudy.learners.agents.episodes import gae
 from quickstudy.nets.policies import RecurrentPolicy
-from quickstudy.report.pictures.agents import draw_learning
 from quickstudy.tasks.environments.base import Environments, lots
 
-DRAWN_TRIALS = 200  # per task: a picture of what the learner does, not of luck
 FIRST_STEPS = 10  # of a trial, at the start of a curriculum
 
 
@@ -59,7 +56,7 @@ class Trial:
     rewards: Float[Tensor, "n steps"]
 
 
-class RL2(MetaLearner):
+class RL2(MetaLearner[Environments]):
     """RL^2: a recurrent policy whose memory, kept across a task's episodes, does the learning.
 
     Args:
@@ -80,8 +77,7 @@ class RL2(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("environments",)
-    default_tasks: ClassVar[str] = "bandits"
+    learns: ClassVar[Mapping[str, str]] = {"environments": "return"}
 
     def __init__(
         self,
@@ -123,21 +119,6 @@ class RL2(MetaLearner):
         self.register_buffer("outer_step", torch.zeros(()))
         read = in_features + 2 * out_features + 2
         self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden=hidden, log_std=log_std)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: ours (the paper's numbers of trials are for TRPO)."""
-        bandits = {"demo": 500, "quick": 6000, "paper": 20000}  # ten steps to a trial
-        steps = (bandits if tasks == "bandits" else {"demo": 100, "quick": 1500, "paper": 10000})[preset]
-        outer = {"steps": steps, "meta_lr": 3e-3, "schedule": "linear", "clip": 1.0, "log_every": 20}
-        tests = {"validation_tasks": 500, "validate_every": max(100, steps // 10), "test_tasks": 1000}
-        own = {"hidden": 256 if preset == "paper" else 64, "smoothing": 0.9}
-        if tasks in ("bandits", "mdps"):
-            own |= {"meta_batch": 512 if tasks == "bandits" else 64}
-            own |= {"entropy": 0.03, "discount": 0.95, "curriculum": steps // 2}
-        else:
-            own |= {"trial": 2, "meta_batch": 128}
-        return {**outer, **tests, **own}
 
     def adapt(self, support: Environments) -> Solver:
         """Play a trial; the solver gives what would be done, logits or means, on seeing observations right after it."""
@@ -217,11 +198,6 @@ class RL2(MetaLearner):
         found = self.play(batch).rewards.sum(1).view(len(batch), self.trials).mean(1)
         return torch.stack([found, -found])[:, None].expand(2, len(at), len(batch))
 
-    def draw(self, batch: Environments) -> Sequence[Picture]:
-        """The reward of the trial's episodes, one after the other: whether they get better."""
-        rewards = self.play(batch, DRAWN_TRIALS).rewards.view(len(batch), DRAWN_TRIALS, self.trial, batch.horizon)
-        return [draw_learning(rewards.sum(-1))]
-
     def _check(self, batch: Environments) -> None:
         if (batch.observations, batch.actions) != (self.in_features, self.out_features):
             raise UsageError(
@@ -229,22 +205,5 @@ class RL2(MetaLearner):
                 f"{batch.observations} and {batch.actions}; build it with those as in_features and out_features."
             )
 
-    @property
-    def score_name(self) -> str:
-        return "return"
-
-    @property
-    def adapt_steps(self) -> int:
-        return 0
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
+    def score_name(self, batch: Environments) -> str:
         return "return"

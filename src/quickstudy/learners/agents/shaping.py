@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from quickstudy.core.batch import Batch
+
 Values: TypeAlias = Callable[[Tensor], Tensor]
 """``values(policies [*games, 2, n]) -> [*games, 2]``: what each player gets. No game depends on another."""
 PLAYERS = ((0, 1), (1, 0))
@@ -17,14 +19,13 @@ PLAYERS = ((0, 1), (1, 0))
 
 
 @runtime_checkable
-class PlayedByTwo(Protocol):
+class PlayedByTwo(Batch, Protocol):
     """A batch of two-player games that can be played: ``GameBatch``, or rounds of an environment of your own."""
 
     @property
     def discount(self) -> float: ...
     @property
     def seat(self) -> Tensor: ...
-    def __len__(self) -> int: ...
     def returns(self, policies: Tensor) -> Tensor: ...
     def simulate(self, policies: Tensor, rollouts: int, length: int) -> tuple[Tensor, Tensor]: ...
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples
-from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import Solver
@@ -114,10 +114,6 @@ class AdaptedDiscriminator(nn.Module):
         for params in unroll(loss, self.net.start(len(support)), self.rule, steps=steps, order=self.order):
             yield AdaptedModel(self.net, params, self.net.statistics(params, support.x))
 
-    @property
-    def bn_mode(self) -> str:
-        return describe(self.net.bn, self.headed)
-
 
 class RelationDiscriminator(MetricLearner):
     """A relation network whose scores, before their sigmoid, are the classes' logits; that of "fake" is 0.
@@ -150,7 +146,3 @@ class RelationDiscriminator(MetricLearner):
         solver = self.adapt(support)
         for _ in range(steps + 1):
             yield solver
-
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"

@@ -40,7 +40,7 @@ class SolverGenerator(nn.Module):
 
     Args:
         net: the network whose parameters are made; it belongs to the learner, and is not registered here.
-        kind: of the tasks.
+        by_class: whether y are labels (else they are values).
         generates: ``all`` parameters or those of the ``head``.
         width: of hidden layers, and of a regression's code.
         prototypes: whether the head of a classification begins at the classes' prototypes, or at zero.
@@ -52,7 +52,7 @@ class SolverGenerator(nn.Module):
         self,
         net: TaskModel,
         *,
-        kind: str,
+        by_class: bool,
         generates: Generates,
         width: int,
         prototypes: bool,
@@ -60,11 +60,8 @@ class SolverGenerator(nn.Module):
         who: str,
     ) -> None:
         super().__init__()
-        if kind not in ("classification", "regression") or generates not in ("all", "head") or width < 1:
-            raise UsageError(
-                f"{who} needs kind classification or regression, generates all or head and width >= 1, got {kind!r}, "
-                f"{generates!r} and {width}."
-            )
+        if generates not in ("all", "head") or width < 1:
+            raise UsageError(f"{who} needs generates all or head and width >= 1, got {generates!r} and {width}.")
         self.net = net
         self.head = linear_head(net.model, f"{who} generates the head from features")
         self.prototypes = prototypes
@@ -73,7 +70,6 @@ class SolverGenerator(nn.Module):
         tensors = trainable(net.model)
         self.outputs, self.features = tensors[self.head[0]].shape
         features = self.features
-        by_class = kind == "classification"
         body = {name: p.shape for name, p in tensors.items() if name not in self.head} if generates == "all" else {}
         shapes = body if by_class else {**body, **{name: tensors[name].shape for name in self.head}}
         self.encoder = None if by_class else layers((features + self.outputs, width, width, width))
@@ -86,7 +82,7 @@ class SolverGenerator(nn.Module):
         """The code of each task, and its start.
 
         Raises:
-            UsageError: labels that do not fit the kind of tasks.
+            UsageError: labels where there should be values, or the other way round.
         """
         start = self.net.start(len(support))
         f_tnf = body_features(self.net, start, self.head, support.x)
@@ -95,7 +91,7 @@ class SolverGenerator(nn.Module):
             if not y.is_floating_point() or y.shape[2:] != (self.outputs,):
                 raise UsageError(
                     f"this {self.who} does regression: y must be values [tasks, n, {self.outputs}], got {y.dtype} "
-                    f"{[*y.shape]}; build it with kind='classification' for classes."
+                    f"{[*y.shape]}; build it with loss='cross_entropy' for classes."
                 )
             return Embedding(self.encoder(torch.cat([f_tnf, y], -1)).mean(1), None, start)
         r_tkf, count_tk = means_by_class(f_tnf, y, self.outputs, self.who)

@@ -23,8 +23,6 @@ References: Ha, Dai, Le: HyperNetworks. ICLR 2017. Rusu et al.: Meta-Learning wi
 2019.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
@@ -32,7 +30,6 @@ from quickstudy.core.functional import Execution
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.generative._generated import Generates, SolverGenerator
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -42,14 +39,13 @@ class Hypernet(GradientLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, classes]``, at least as many as a task has, or values ``[n, outputs]``;
             its head (``model.head``, or its last layer) is an ``nn.Linear`` with a bias.
-        kind: of the tasks: ``classification`` or ``regression``.
         generates: ``all`` parameters, or those of the ``head`` alone.
         width: of the generator's hidden layers, and of a regression's code.
         prototypes: whether the head of a classification starts at the classes' prototypes; else it starts at zero.
         inner_lr: step size of gradient steps after the generation, > 0.
         inner_steps: gradient steps after the generation that it is trained for, >= 0; more may be taken in the test.
         order: 2 differentiates through these steps' gradients, 1 takes them as constants.
-        loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
+        loss: ``cross_entropy`` for labels; for values ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
             (see ``quickstudy.core.functional``).
@@ -63,7 +59,6 @@ class Hypernet(GradientLearner):
         self,
         model: nn.Module,
         *,
-        kind: str = "classification",
         generates: Generates = "all",
         width: int = 128,
         prototypes: bool = True,
@@ -78,25 +73,16 @@ class Hypernet(GradientLearner):
         super().__init__(
             model, inner_steps=inner_steps, order=order, loss=loss, bn=bn, execution=execution, chunk=chunk
         )
-        self.kind = kind
         self.generates: Generates = generates
         self.width = width
         self.prototypes = prototypes
         self.inner_lr = inner_lr
         self.generator = SolverGenerator(
-            self.net, kind=kind, generates=generates, width=width, prototypes=prototypes, who="Hypernet"
+            self.net,
+            by_class=loss == "cross_entropy",
+            generates=generates,
+            width=width,
+            prototypes=prototypes,
+            who="Hypernet",
         )
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, begin=self.generator.begin)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours."""
-        if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 10000, "paper": 70000}[preset]
-            outer = {"steps": steps, "meta_batch": 25, "meta_lr": 1e-3, "schedule": "cosine", "clip": 10.0}
-            return {**outer, "inner_lr": 0.001}  # what is generated lies where curvature is large
-        inner = {"inner_lr": 0.1, "test_query": 15, "meta_lr": 2e-3, "schedule": "cosine", "clip": 10.0}
-        if preset == "paper":
-            return {**inner, "steps": 60000, "meta_batch": 16, "filters": 64, "query": 5}
-        steps = 800 if preset == "demo" else 4000 if shot == 1 else 2500
-        return {**inner, "steps": steps, "meta_batch": 8, "filters": 32, "query": 5}

@@ -25,8 +25,8 @@ Reference: Zhang, Che, Ghahramani, Bengio, Song: MetaGAN: An Adversarial Approac
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,11 +36,11 @@ from torch import Tensor, nn
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
-from quickstudy.core.functional import Execution
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
+from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.core.learner import MetaGradient, Solver
 from quickstudy.core.losses import judge
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._discriminators import (
     AdaptedDiscriminator,
     Classes,
@@ -50,12 +50,11 @@ from quickstudy.learners.generative._discriminators import (
 )
 from quickstudy.learners.generative._ensembles import variety_of
 from quickstudy.learners.generative._gan_health import GanHealth
-from quickstudy.learners.gradient.maml import MAML
 from quickstudy.learners.metric.relation import RelationNet
 from quickstudy.nets.generators.fakes import FakeGenerator
 
 
-class MetaGAN(MetaLearner):
+class MetaGAN(SupportQueryLearner):
     """MetaGAN: MAML or a relation network that must also know real examples from generated ones.
 
     Args:
@@ -84,7 +83,7 @@ class MetaGAN(MetaLearner):
         UsageError: an option out of its range, or a model without a ``feature_shape``.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
     embeds: ClassVar[bool] = True
 
     def __init__(
@@ -182,10 +181,6 @@ class MetaGAN(MetaLearner):
             z = torch.randn(shape, generator=generator(0, "metagan")).to(like).expand(len(like), -1, -1)
         return self.generator(like, z)
 
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        """The query loss of the N classes."""
-        return judge("cross_entropy", self.adapt(batch.support)(batch.query.x), batch.query.y)
-
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         """The generator's parameters get the gradient of the generator's loss, all others that of the learner's."""
         if self.training:
@@ -201,7 +196,7 @@ class MetaGAN(MetaLearner):
             generator_loss = -F.logsigmoid(log_odds(fake)).mean()
             found = _gradients(learner_loss, self.discriminator) | _gradients(generator_loss, self.generator)
         with torch.no_grad():
-            _, metrics = judge("cross_entropy", real[..., :-1], query.y)
+            _, metrics = judge(self.loss, real[..., :-1], query.y)
             knows_real, knows_fake = (log_odds(real) > 0).to(made.dtype), (log_odds(fake) < 0).to(made.dtype)
             variety = variety_of({"x": made.flatten(0, 1)}, {"x": torch.zeros_like(made[:, 0])})
             counts = self.health.after(variety, torch.cat([knows_real, knows_fake], 1).mean())
@@ -222,30 +217,11 @@ class MetaGAN(MetaLearner):
     @property
     def tasks_at_once(self) -> int | None:
         # Work that draws random numbers is done twice on threads (see ``run_pieces``): in training all tasks at once.
-        return self.chunk or (None if self.training else self.discriminator.net.tasks_at_once)
+        return self.chunk or (None if self.training else self.task_model.tasks_at_once)
 
     @property
-    def bn_mode(self) -> str:
-        return self.discriminator.bn_mode
-
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Support sets and the fakes that were made for them; of examples that are no images there is no picture."""
-        from quickstudy.report.pictures.fakes import draw_fakes
-
-        return draw_fakes(self, batch)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: those of MAML. A relation network asks for others (see the page of this learner).
-
-        ``quick``, ``demo``: ours, with less weight on real or fake, which else keeps short trainings from the classes.
-        """
-        weight = {} if preset == "paper" else {"adversarial": 0.1}
-        return {**MAML.recipe(preset, tasks, way, shot), **weight}
+    def task_model(self) -> TaskModel:
+        return self.discriminator.net
 
 
 def _gradients(loss: Tensor, module: nn.Module) -> dict[nn.Parameter, Tensor | None]:

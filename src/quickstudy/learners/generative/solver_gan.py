@@ -27,9 +27,9 @@ is ours. Tensors: t tasks, d draws, n query examples, k classes, p outputs.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,28 +38,25 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.learner import MetaGradient, derivative
 from quickstudy.core.losses import TaskLoss, judge
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._ensembles import Ensemble, Opinion, always, each_task, variety_of
 from quickstudy.learners.generative._gan_health import GanHealth
 from quickstudy.learners.generative._generated import Embedding, Generates, SolverGenerator
-from quickstudy.learners.generative.hypernet import Hypernet
 from quickstudy.learners.gradient.heads import body_features
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.nets.generators.critic import SolverCritic, hinge
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
-class SolverGAN(MetaLearner):
+class SolverGAN(SupportQueryLearner):
     """Solver GAN: solvers written from the support set and noise, against those that gradients find.
 
     Args:
         model: maps ``[n, ...]`` to logits ``[n, classes]``, at least as many as a task has, or values ``[n, outputs]``;
             its head (``model.head``, or its last layer) is an ``nn.Linear`` with a bias.
-        kind: of the tasks: ``classification`` or ``regression``.
         generates: ``all`` parameters, or those of the ``head`` alone.
         width: of the generator's hidden layers, and of a regression's code.
         prototypes: whether the head of a classification starts at the classes' prototypes; else it starts at zero.
@@ -75,7 +72,7 @@ class SolverGAN(MetaLearner):
             stops with an error (0: never).
         inner_lr: step size of gradient steps after the generation, > 0.
         inner_steps: gradient steps after the generation, of first order, >= 0; more may be taken in the test.
-        loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
+        loss: ``cross_entropy`` for labels; for values ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
             (see ``quickstudy.core.functional``).
@@ -89,7 +86,6 @@ class SolverGAN(MetaLearner):
         self,
         model: nn.Module,
         *,
-        kind: str = "classification",
         generates: Generates = "all",
         width: int = 128,
         prototypes: bool = True,
@@ -119,7 +115,6 @@ class SolverGAN(MetaLearner):
         if real_from not in ("all", "support"):
             raise UsageError(f"real_from must be all or support, got {real_from!r}.")
         self.model = model
-        self.kind = kind
         self.generates: Generates = generates
         self.width = width
         self.prototypes = prototypes
@@ -141,10 +136,16 @@ class SolverGAN(MetaLearner):
         self.net = TaskModel(model, bn, execution)
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss)
         self.generator = SolverGenerator(
-            self.net, kind=kind, generates=generates, width=width, prototypes=prototypes, noise=noise, who="SolverGAN"
+            self.net,
+            by_class=loss == "cross_entropy",
+            generates=generates,
+            width=width,
+            prototypes=prototypes,
+            noise=noise,
+            who="SolverGAN",
         )
         outputs, features = self.generator.outputs, self.generator.features
-        by_class = kind == "classification"
+        by_class = loss == "cross_entropy"
         self.critic = SolverCritic(features, features if by_class else width, 1 if by_class else outputs, critic_width)
         self.health = GanHealth(fail_after, "SolverGAN")
 
@@ -157,10 +158,6 @@ class SolverGAN(MetaLearner):
         """The ensembles after 0, 1, ..., ``steps`` gradient steps of every one of its solvers."""
         given = self.generator.embed(support)
         return self._from(self.generator(given, self._noise(given.code)), support, steps)
-
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        """The query loss of the ensemble."""
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         """The critic's parameters get the gradient of the critic's loss, all others that of the generator's."""
@@ -216,7 +213,7 @@ class SolverGAN(MetaLearner):
         draws = self.train_draws if self.training else self.draws
         inner = replace(self.inner, begin=always(made))
         path = inner.path(each_task(support, draws), steps=steps, order=1)
-        return (Ensemble(solver, draws, self.kind == "classification", support) for solver in path)
+        return (Ensemble(solver, draws, self.loss == "cross_entropy", support) for solver in path)
 
     def _found(self, start: Params, batch: TaskBatch) -> AdaptedModel:
         """The solver that gradient descent reaches from the learned start."""
@@ -244,33 +241,5 @@ class SolverGAN(MetaLearner):
         return self.chunk or (None if self.training else self.net.tasks_at_once)
 
     @property
-    def bn_mode(self) -> str:
-        return self.inner.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """The families of functions generated for 1, 2 and 5 points; of other tasks than curves there is no picture."""
-        from quickstudy.report.pictures.families import draw_family
-
-        return draw_family(self, batch)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. Curves are learned from 1 to 10 points."""
-        options = Hypernet.recipe(preset, tasks, way, shot)
-        if is_regression(tasks):
-            shots = {"shot": (1, 10)} if tasks == "sinusoids" else {}
-            return {
-                **options,
-                **shots,
-                "draws": 20,
-                "train_draws": 4,
-                "adversarial": 1.0,
-                "real_steps": 10,
-                "real_lr": 0.02,
-            }
-        options = {**options, "real_lr": 0.1}
-        return {**options, "chunk": 4} if preset == "paper" else options
+    def task_model(self) -> TaskModel:
+        return self.net

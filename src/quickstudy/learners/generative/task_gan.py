@@ -31,8 +31,8 @@ on both sides (Zhao et al.: Differentiable Augmentation for Data-Efficient GAN T
 is ours. Tensors: t tasks, c classes, k drawings of a set, s sets, n images.
 """
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -40,10 +40,10 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
+from quickstudy.core.learner import MetaGradient, Scalars, Solver
 from quickstudy.core.losses import task_losses
-from quickstudy.core.picture import Picture
 from quickstudy.core.seeding import generator
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._average import MovingAverage
 from quickstudy.learners.generative._drawn_sets import by_class, energy_distance, turned, varieties
 from quickstudy.learners.generative._gan_health import GanHealth
@@ -55,7 +55,7 @@ from quickstudy.tasks.images.affine import random_maps, warp
 SCORED = 20  # made classes that a task's are compared with
 
 
-class TaskGAN(MetaLearner):
+class TaskGAN(SupportQueryLearner):
     """Task GAN: makes drawings of classes nobody drew, against a critic that sees several at once.
 
     Args:
@@ -77,7 +77,7 @@ class TaskGAN(MetaLearner):
         UsageError: an option out of its range, or examples that are no square images.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
     any_way: ClassVar[bool] = True
 
     def __init__(
@@ -185,8 +185,11 @@ class TaskGAN(MetaLearner):
         real = self.sets(batch)[:, :, 0]
         codes = self._codes((len(real), SCORED, real.shape[2]), generator(0, "task-gan", "score"), real)
         made = self.images(*codes)
-        losses = task_losses(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
+        losses = task_losses(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
         return torch.stack([energy_distance(turned(real), turned(made)), losses]).unsqueeze(1)
+
+    def score_name(self, batch: TaskBatch) -> str:
+        return "energy_distance"
 
     def sets(self, batch: TaskBatch) -> Float[Tensor, "t c s k ch h w"]:
         """The drawings of every class of a task, support and query together, in sets."""
@@ -229,35 +232,3 @@ class TaskGAN(MetaLearner):
         maps = random_maps(len(sets), strength=self.augment, quarters=True)
         each = maps.repeat_interleave(sets[0, ..., 0, 0, 0].numel(), 0)
         return warp(sets.flatten(0, 3), each).unflatten(0, sets.shape[:4])
-
-    @property
-    def score_name(self) -> str:
-        return "energy_distance"
-
-    @property
-    def adapt_steps(self) -> int:
-        return 0
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return None
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Drawings of generated classes beside real ones, and the way from one class to another."""
-        from quickstudy.report.pictures.classes import class_sheet, class_walk
-
-        return [class_sheet(self, batch), class_walk(self)]
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. Adam without momentum: with it the classes become few."""
-        steps = {"demo": 600, "quick": 3000, "paper": 30000}[preset]
-        return {"steps": steps, "meta_batch": 8, "meta_lr": 5e-4, "optimizer": "adam0", "query": 3}

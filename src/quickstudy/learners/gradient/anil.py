@@ -14,16 +14,12 @@ Reference: Raghu, Raghu, Bengio, Vinyals: Rapid Learning or Feature Reuse? Towar
 MAML. ICLR 2020.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution, head_names
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.learners.gradient.maml import MAML
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -65,11 +61,3 @@ class ANIL(GradientLearner):
         self.head = head
         self.inner_lr = inner_lr
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=head_names(model, head))
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's, with ``inner_steps`` for the head to get somewhere."""
-        options = MAML.recipe(preset, tasks, way, shot)
-        if is_regression(tasks):
-            return {**options, "inner_steps": 5}
-        return {**options, "inner_lr": 0.4, "inner_steps": 5, "test_steps": 5}

@@ -12,16 +12,12 @@ Where it differs from the paper: the mean over tasks stands for the sum; BatchNo
 Reference: Oh, Yoo, Kim, Yun: BOIL: Towards Representation Change for Few-shot Learning. ICLR 2021.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution, head_names, trainable
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.learners.gradient.maml import MAML
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -64,9 +60,3 @@ class BOIL(GradientLearner):
         self.inner_lr = inner_lr
         body = frozenset(trainable(model)) - head_names(model, head)
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=body)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's, with the larger inner step that a fixed head allows."""
-        options = MAML.recipe(preset, tasks, way, shot)
-        return options if is_regression(tasks) else {**options, "inner_lr": 0.5, "inner_steps": 1}

@@ -22,25 +22,24 @@ Reference: Zintgraf, Shiarlis, Kurin, Hofmann, Whiteson: Fast Context Adaptation
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
-from quickstudy.core.batch import Examples, TaskBatch
-from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.batch import Examples
+from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
-from quickstudy.core.learner import LossLearner, Scalars
-from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.losses import TaskLoss, check_loss, task_losses
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 _LAYERS = (*_NORMS, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-class CAVIA(LossLearner):
+class CAVIA(SupportQueryLearner):
     """CAVIA: a shared network and, per task, a few context parameters that adapt by gradient steps.
 
     Args:
@@ -104,32 +103,12 @@ class CAVIA(LossLearner):
         scales = film if enters == "auto" else enters == "film"
         self.scale = nn.Linear(context, len(bias), bias=False, device=bias.device, dtype=bias.dtype) if scales else None
 
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: sections 5.1 and 5.3. ``quick``, ``demo``: ours, for two CPU cores."""
-        if is_regression(tasks):
-            inner = {"context": 5, "inner_lr": 1.0, "inner_steps": 1, "shot": 10, "query": 10}
-            steps = {"demo": 3000, "quick": 15000, "paper": 50000}[preset]
-            return {**inner, "steps": steps, "meta_batch": 25, "test_query": 100}
-        inner = {"context": 100, "inner_lr": 1.0, "inner_steps": 2}
-        if preset == "paper":
-            outer = {"steps": 60000, "meta_batch": 16, "filters": 64, "query": 15}
-            return {**inner, **outer, "test_query": 15}
-        # The context's gradients are small at first; larger steps learn sooner.
-        inner |= {"inner_lr": 20.0, "inner_steps": 3}
-        steps = 800 if preset == "demo" else 4000 if shot == 1 else 2500
-        outer = {"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
-        return {**inner, **outer, "filters": 32, "query": 5, "test_query": 15}
-
     def adapt(self, support: Examples) -> AdaptedModel:
         *_, last = self._contexts(support, self.inner_steps)
         return self._solver(last, support)
 
     def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
         return (self._solver(phi, support) for phi in self._contexts(support, steps))
-
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
 
     def _contexts(self, support: Examples, steps: int) -> Iterator[Tensor]:
         """The contexts ``[tasks, context]`` after 0, 1, ..., ``steps`` steps."""
@@ -162,16 +141,8 @@ class CAVIA(LossLearner):
         return self.inner_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return describe(self.bn, self.model)
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.net
 
 
 def place(model: nn.Module, at: str | None) -> tuple[str, bool]:

@@ -13,16 +13,12 @@ Where it differs from the paper: the mean over tasks stands for the sum; BatchNo
 Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.learners.gradient.maml import MAML
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -57,11 +53,3 @@ class FOMAML(GradientLearner):
         super().__init__(model, inner_steps=inner_steps, order=1, loss=loss, bn=bn, execution=execution, chunk=chunk)
         self.inner_lr = inner_lr
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's. ``quick``, ``demo``: with more and smaller inner steps."""
-        options = MAML.recipe(preset, tasks, way, shot)
-        if is_regression(tasks) or preset == "paper":
-            return options
-        return {**options, "inner_lr": 0.1, "inner_steps": 5, "test_steps": 5}

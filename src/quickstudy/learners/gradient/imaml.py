@@ -17,7 +17,6 @@ Reference: Rajeswaran, Finn, Kakade, Levine: Meta-Learning with Implicit Gradien
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +26,14 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.conjugate_gradients import conjugate_gradients
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars
+from quickstudy.core.learner import MetaGradient, Scalars
 from quickstudy.core.losses import TaskLoss, judge, task_losses
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
-from quickstudy.registry import is_regression
 from quickstudy.rules import ProximalSGD
 
 
-class IMAML(MetaLearner):
+class IMAML(SupportQueryLearner):
     """Implicit MAML: the meta-gradient at the inner problem's solution; memory flat in the steps.
 
     Args:
@@ -86,37 +85,11 @@ class IMAML(MetaLearner):
         self.chunk = chunk
         self.inner = InnerLoop(TaskModel(model, bn, execution), ProximalSGD(lr=inner_lr, strength=strength), loss)
 
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 4, the inner step size ours. ``quick``, ``demo``: ours, for two cores."""
-        if is_regression(tasks):  # none in the paper
-            steps = {"demo": 2000, "quick": 10000, "paper": 70000}[preset]
-            inner = {"inner_lr": 0.01, "inner_steps": 10, "strength": 0.5, "cg_steps": 5, "cg_damping": 2.0}
-            return {**inner, "steps": steps, "meta_batch": 25, "clip": 10.0, "shot": 10, "query": 10}
-        few = way <= 5
-        test = {"test_query": 15}
-        if preset == "paper":
-            inner = {
-                "inner_lr": 0.1,
-                "inner_steps": 16 if few else 25,
-                "strength": 2.0,
-                "cg_steps": 5,
-                "cg_damping": 1.0,
-            }
-            return {**inner, **test, "steps": 60000, "meta_batch": 32 if few else 16, "filters": 64, "query": shot}
-        inner = {"inner_lr": 0.2, "inner_steps": 8, "strength": 0.5, "cg_steps": 2, "cg_damping": 5.0}
-        steps = 500 if preset == "demo" else 3000 if shot == 1 else 1500
-        outer = {"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
-        return {**inner, **test, **outer, "filters": 32, "query": 5}
-
     def adapt(self, support: Examples) -> AdaptedModel:
         return self.inner.adapt(support, steps=self.inner_steps, order=1)
 
     def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
         return self.inner.path(support, steps=steps, order=1)
-
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         """mean_i (I + H_i / lambda)^-1 grad L'_i(phi_i), exact where phi_i solves the inner problem."""
@@ -151,16 +124,8 @@ class IMAML(MetaLearner):
         return self.inner_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.inner.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return self.inner.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.inner.net
 
 
 def derivative(of: Tensor | Params, at: Params, *, along: Params | None = None, create_graph: bool = False) -> Params:

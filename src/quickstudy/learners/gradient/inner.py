@@ -7,12 +7,12 @@ from typing import final
 
 from torch import Tensor, nn
 
-from quickstudy.core.batch import Examples, TaskBatch
-from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.batch import Examples
+from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
-from quickstudy.core.learner import LossLearner, Scalars
-from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.losses import TaskLoss, check_loss, task_losses
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import UpdateRule
 
@@ -46,10 +46,6 @@ class InnerLoop:
                     f"what adapts must be some of the model's trainable parameters ({', '.join(sorted(names))}), got "
                     f"{', '.join(sorted(self.adapts)) or 'none'}."
                 )
-
-    @property
-    def bn_mode(self) -> str:
-        return describe(self.net.bn, self.net.model)
 
     def solver(self, params: Params, support: Examples) -> AdaptedModel:
         """The network under given parameters, its queries normalised as the BatchNorm mode says."""
@@ -85,7 +81,7 @@ class InnerLoop:
         return self.solver(last, support)
 
 
-class GradientLearner(LossLearner):
+class GradientLearner(SupportQueryLearner):
     """A learner whose adapting is ``inner_steps`` steps of one ``InnerLoop``, and whose meta-gradient goes through it.
 
     What makes it one method or another is the loop, ``inner``, which its constructor builds after this one's.
@@ -137,10 +133,6 @@ class GradientLearner(LossLearner):
     def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
         return self.inner.path(support, steps=steps, order=self.order)
 
-    @final
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
-
     @property
     @final
     def adapt_steps(self) -> int:
@@ -148,15 +140,5 @@ class GradientLearner(LossLearner):
 
     @property
     @final
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.inner.net.tasks_at_once
-
-    @property
-    @final
-    def bn_mode(self) -> str:
-        return self.inner.bn_mode
-
-    @property
-    @final
-    def judged_by(self) -> str | TaskLoss:
-        return self.inner.loss
+    def task_model(self) -> TaskModel:
+        return self.net

@@ -19,8 +19,6 @@ those that came with the model.
 Reference: Ravi, Larochelle: Optimization as a Model for Few-Shot Learning. ICLR 2017.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
@@ -28,7 +26,6 @@ from quickstudy.core.functional import Execution
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
 from quickstudy.learners.gradient.reptile import Minibatches
-from quickstudy.registry import is_regression
 from quickstudy.rules import LSTMGates
 
 
@@ -73,18 +70,3 @@ class LSTMMetaLearner(GradientLearner):
         self.step_bias = step_bias
         self.rule = LSTMGates(hidden=hidden_units, keep_bias=keep_bias, step_bias=step_bias)
         self.inner = InnerLoop(self.net, self.rule, loss, Minibatches(inner_batch))
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 5.1, its outer steps ours. ``quick``, ``demo``: ours, for a CPU."""
-        outer = {"schedule": "cosine", "clip": 0.25 if preset == "paper" else 10.0}
-        steps = {"demo": 600, "quick": 4000, "paper": 50000}[preset]
-        if is_regression(tasks):
-            units = {"hidden_units": 20 if preset == "paper" else 8}
-            return {**outer, **units, "steps": steps, "meta_batch": 25, "inner_steps": 5, "step_bias": (-4.0, -3.0)}
-        inner = {"inner_steps": 12 if shot == 1 else 5, "test_query": 15}
-        if preset == "paper":
-            return {**outer, **inner, "steps": steps, "meta_batch": 1, "filters": 32, "query": 15}
-        # Larger first steps get somewhere in fewer of them.
-        small = {"inner_steps": 3, "hidden_units": 8, "step_bias": (-1.0, 0.0), "keep_bias": (6.0, 7.0)}
-        return {**outer, **inner, **small, "steps": steps, "meta_batch": 4, "meta_lr": 3e-3, "filters": 32, "query": 5}

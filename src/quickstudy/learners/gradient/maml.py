@@ -13,15 +13,12 @@ Where it differs from the paper: the mean over tasks stands for the sum; BatchNo
 Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD
 
 
@@ -60,18 +57,3 @@ class MAML(GradientLearner):
         )
         self.inner_lr = inner_lr
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 5 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
-        if is_regression(tasks):
-            steps = {"demo": 3000, "quick": 15000, "paper": 70000}[preset]
-            return {"steps": steps, "meta_batch": 25, "inner_lr": 0.01, "inner_steps": 1, "test_steps": 10}
-        few = way <= 5
-        inner = {"inner_lr": 0.4 if few else 0.1, "inner_steps": 1 if few else 5}
-        test = {"test_query": 15, "test_steps": 3 if few else 5}
-        if preset == "paper":
-            return {**inner, **test, "steps": 60000, "meta_batch": 32 if few else 16, "filters": 64, "query": shot}
-        steps = 800 if preset == "demo" else 4000 if shot == 1 else 2500
-        outer = {"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
-        return {**inner, **test, **outer, "filters": 32, "query": 5}

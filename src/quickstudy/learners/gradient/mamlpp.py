@@ -19,25 +19,24 @@ Reference: Antoniou, Edwards, Storkey: How to Train Your MAML. ICLR 2019.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
-from quickstudy.core.batchnorm import Mode, Statistics, describe
+from quickstudy.core.batchnorm import Mode, Statistics
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.learner import MetaGradient, Scalars, derivative
 from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
-from quickstudy.registry import is_regression
 from quickstudy.rules import PerStep
 
 _MOMENTUM = 0.1
 
 
-class MAMLPlusPlus(MetaLearner):
+class MAMLPlusPlus(SupportQueryLearner):
     """MAML++: MAML with learned rates and BatchNorm per inner step, and a loss after every inner step.
 
     Args:
@@ -113,21 +112,6 @@ class MAMLPlusPlus(MetaLearner):
             self.register_buffer(f"running_var_{i}", torch.ones(inner_steps + 1, layer.num_features))
         self.outer_step: Tensor
         self.register_buffer("outer_step", torch.zeros(()))
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: the authors' settings for Omniglot. ``quick``, ``demo``: ours, for two cores."""
-        if is_regression(tasks):  # none in the paper
-            steps = {"demo": 2000, "quick": 10000, "paper": 70000}[preset]
-            inner = {"inner_lr": 0.01, "inner_steps": 3, "multi_step": steps // 10}
-            return {**inner, "steps": steps, "meta_batch": 25, "schedule": "cosine", "clip": 10.0}
-        outer = {"meta_batch": 8, "schedule": "cosine", "test_query": 15}
-        if preset == "paper":
-            inner = {"inner_lr": 0.1, "inner_steps": 5, "multi_step": 5000}
-            return {**inner, **outer, "steps": 50000, "meta_lr": 1e-3, "filters": 64, "query": 1}
-        steps = 500 if preset == "demo" else 2000 if shot == 1 else 1000
-        inner = {"inner_lr": 0.2, "inner_steps": 3, "multi_step": steps // 4}
-        return {**inner, **outer, "steps": steps, "meta_lr": 3e-3, "clip": 10.0, "filters": 32, "query": 5}
 
     def adapt(self, support: Examples) -> AdaptedModel:
         *_, last = self.adapt_path(support, self.inner_steps)
@@ -229,13 +213,9 @@ class MAMLPlusPlus(MetaLearner):
         return self.inner_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.net.tasks_at_once
+    def task_model(self) -> TaskModel:
+        return self.net
 
     @property
     def bn_mode(self) -> str:
-        return "running per step" if self.layers else describe(self.bn, self.model)
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+        return "running per step" if self.layers else super().bn_mode

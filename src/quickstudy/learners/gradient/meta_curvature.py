@@ -16,15 +16,12 @@ Where it differs from the paper: the mean over tasks stands for the sum; BatchNo
 Reference: Park, Oliva: Meta-Curvature. NeurIPS 2019.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution, trainable
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.learners.gradient.maml import MAML
 from quickstudy.rules import Curvature
 
 
@@ -64,8 +61,3 @@ class MetaCurvature(GradientLearner):
         self.inner_lr = inner_lr
         self.rule = Curvature(trainable(model), lr=inner_lr)
         self.inner = InnerLoop(self.net, self.rule, loss)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's, whose protocol the paper follows."""
-        return MAML.recipe(preset, tasks, way, shot)

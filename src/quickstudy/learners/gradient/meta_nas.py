@@ -23,8 +23,8 @@ Learning (MetaNAS). CVPR 2020.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,19 +33,18 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, derivative
+from quickstudy.core.learner import MetaGradient, Scalars, derivative
 from quickstudy.core.losses import TaskLoss, judge
-from quickstudy.core.picture import Picture
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.nets.backbones.cell_net import RelaxedCellNet
 from quickstudy.nets.backbones.genotype import OPERATIONS, Genotype
-from quickstudy.report.pictures.cells import draw_search
 from quickstudy.rules import SGD, TwoRates
 
 THETA = "theta"
 
 
-class MetaNAS(MetaLearner):
+class MetaNAS(SupportQueryLearner):
     """Meta-NAS: a network's cell and its weights, learned so that both adapt to a task in few steps.
 
     Args:
@@ -72,7 +71,7 @@ class MetaNAS(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
     temperature: Tensor
 
     def __init__(
@@ -137,13 +136,6 @@ class MetaNAS(MetaLearner):
         self.mixed = InnerLoop(self.net, rule, loss, begin=self._mixture)
         self.pruned = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=weights, begin=self._pruned)
 
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours, for a CPU. ``paper`` only searches for longer, with more channels."""
-        steps = {"demo": 200, "quick": 1000, "paper": 10000}[preset]
-        outer = {"steps": steps, "anneal": steps, "meta_batch": 4, "meta_lr": 1e-2, "schedule": "cosine", "clip": 10.0}
-        return {**outer, "filters": 32 if preset == "paper" else 16, "query": 5, "test_query": 15}
-
     def adapt(self, support: Examples) -> AdaptedModel:
         return self._loop.adapt(support, steps=self.inner_steps, order=1)
 
@@ -176,10 +168,6 @@ class MetaNAS(MetaLearner):
         (last,) = deque(self.mixed.params(support, steps=self.inner_steps, order=1), maxlen=1)
         return [self._strongest(logits.detach().softmax(-1)) for logits in last[THETA]]
 
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """The cell found, and the weights of its operations before adapting and after, for the batch's tasks."""
-        return draw_search(self, batch.support)
-
     def _mixture(self, support: Examples) -> Params:
         start = self.net.start(len(support))
         return {**start, THETA: start[THETA] / self.temperature}
@@ -211,13 +199,5 @@ class MetaNAS(MetaLearner):
         return self.inner_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return self.mixed.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.net

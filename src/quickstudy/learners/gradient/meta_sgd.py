@@ -15,15 +15,12 @@ step shares its rates with the others.
 Reference: Li, Zhou, Chen, Li: Meta-SGD: Learning to Learn Quickly for Few-Shot Learning. arXiv:1707.09835, 2017.
 """
 
-from typing import Any
-
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution, trainable
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.learners.gradient.maml import MAML
 from quickstudy.rules import PerParameter
 
 
@@ -63,9 +60,3 @@ class MetaSGD(GradientLearner):
         self.inner_lr = inner_lr
         self.rule = PerParameter(trainable(model), lr=inner_lr)
         self.inner = InnerLoop(self.net, self.rule, loss)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's, with one inner step. ``paper``: one in the test, too."""
-        options = {**MAML.recipe(preset, tasks, way, shot), "inner_steps": 1}
-        return {**options, "test_steps": 1} if preset == "paper" else options

@@ -16,8 +16,9 @@ prototypes); the mean over tasks stands for the sum; BatchNorm's mode is an opti
 Reference: Triantafillou et al.: Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples. ICLR 2020.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from torch import nn
 
@@ -28,7 +29,6 @@ from quickstudy.core.functional import Execution, Params, TaskModel
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.heads import body_features, linear_head, means_by_class, prototype_head
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.learners.gradient.maml import MAML
 from quickstudy.rules import SGD
 
 
@@ -51,6 +51,8 @@ class ProtoMAML(GradientLearner):
         UsageError: an option out of its range, or a model whose head cannot be made of prototypes.
     """
 
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
+
     def __init__(
         self,
         model: nn.Module,
@@ -71,14 +73,6 @@ class ProtoMAML(GradientLearner):
         self.inner_lr = inner_lr
         head = linear_head(model, "ProtoMAML makes each task's head of the prototypes of its classes")
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, begin=PrototypeHead(self.net, head))
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: MAML's, with smaller inner steps, as the start is better. ``paper``: first order."""
-        options = MAML.recipe(preset, tasks, way, shot)
-        if preset == "paper":
-            return {**options, "inner_lr": 0.01, "inner_steps": 5, "test_steps": 5, "order": 1}
-        return {**options, "inner_lr": 0.1, "inner_steps": 1, "test_steps": 3}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ Reference: Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. ar
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +25,15 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, TaskModel
-from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars
+from quickstudy.core.learner import MetaGradient
 from quickstudy.core.losses import TaskLoss, judge
 from quickstudy.core.seeding import generator
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
-from quickstudy.registry import is_regression
 from quickstudy.rules import SGD, Adam
 
 
-class Reptile(MetaLearner):
+class Reptile(SupportQueryLearner):
     """Reptile: a start moved toward where training on each task ends; no second derivatives.
 
     Args:
@@ -93,34 +93,11 @@ class Reptile(MetaLearner):
         self.inner_train = InnerLoop(net, rule, loss, Minibatches(inner_batch))
         self.inner = InnerLoop(net, rule, loss, Minibatches(eval_batch or inner_batch))
 
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 6.1 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
-        # 50 steps of adaptation make validating dear: do it seldom.
-        outer = {"optimizer": "sgd", "schedule": "linear", "meta_batch": 5, "validate_every": 1500}
-        if is_regression(tasks):
-            steps = {"demo": 3000, "quick": 10000, "paper": 30000}[preset]
-            inner = {"inner_optimizer": "sgd", "inner_lr": 0.02, "inner_steps": 32, "inner_batch": 10}
-            return {**outer, **inner, "steps": steps, "meta_lr": 0.1, "shot": 10, "query": 40}
-        few = way <= 5
-        # 10 training shots (15 for 5-shot): ``query`` is what the support set lacks of them.
-        outer |= {"meta_lr": 1.0, "query": (10 if shot == 1 else 15) - shot}
-        inner = {"inner_lr": 1e-3 if few else 5e-4, "inner_steps": 5 if few else 10, "inner_batch": 10 if few else 20}
-        test = {"test_query": 15, "eval_steps": 50, "eval_batch": 5 if few and shot == 1 else 10}
-        if preset == "paper":
-            return {**outer, **inner, **test, "steps": 100000 if few else 200000, "filters": 64}
-        # Plain gradient steps get as far as Adam's when there is little time, and adapt in fewer.
-        quick = {"inner_optimizer": "sgd", "inner_lr": 0.1, "eval_steps": 20, "filters": 32, "validation_tasks": 100}
-        return {**outer, **inner, **test, **quick, "steps": 1000 if preset == "demo" else 5000}
-
     def adapt(self, support: Examples) -> AdaptedModel:
         return self.inner.adapt(support, steps=self.adapt_steps, order=1)
 
     def adapt_path(self, support: Examples, steps: int) -> Iterator[AdaptedModel]:
         return self.inner.path(support, steps=steps, order=1)
-
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         """phi - mean_i W_i; the diagnostics are of W_i on the support set, which it was trained on."""
@@ -140,16 +117,8 @@ class Reptile(MetaLearner):
         return self.inner_steps if self.eval_steps is None else self.eval_steps
 
     @property
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.inner.net.tasks_at_once
-
-    @property
-    def bn_mode(self) -> str:
-        return self.inner.bn_mode
-
-    @property
-    def judged_by(self) -> str | TaskLoss:
-        return self.loss
+    def task_model(self) -> TaskModel:
+        return self.inner.net
 
 
 @dataclass(frozen=True)

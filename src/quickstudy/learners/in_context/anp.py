@@ -24,15 +24,15 @@ Reference: Kim, Mnih, Schwarz, Garnelo, Eslami, Rosenbaum, Vinyals, Teh: Attenti
 """
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.learners.in_context.set_encoder import Attention, Decoder, Encoder, check_options, groups
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, ways
-from quickstudy.registry import is_regression
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 
 
 class ANP(MetricLearner):
@@ -40,7 +40,7 @@ class ANP(MetricLearner):
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
-        kind: of the tasks: ``classification`` (logits) or ``regression`` (mean and spread).
+        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and spread).
         out_features: numbers in y of a regression; classes are counted in the support set.
         width: of the codes and of the hidden layers of encoder and decoder; a multiple of heads.
         depth: linear layers of encoder and decoder each.
@@ -56,13 +56,13 @@ class ANP(MetricLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy", "regression": "gaussian"}
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        kind: str = "classification",
+        loss: Literal["cross_entropy", "gaussian"] = "cross_entropy",
         out_features: int = 1,
         width: int = 128,
         depth: int = 3,
@@ -74,9 +74,9 @@ class ANP(MetricLearner):
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        check_options("ANP", kind, width=width, depth=depth, min_spread=min_spread, heads=heads)
+        check_options("ANP", loss, width=width, depth=depth, min_spread=min_spread, heads=heads)
         self.model = model
-        self.kind = kind
+        self.loss = loss
         self.out_features = out_features
         self.width = width
         self.depth = depth
@@ -87,15 +87,16 @@ class ANP(MetricLearner):
         self.execution: Execution = execution
         self.chunk = chunk
         self.net = TaskModel(model, bn, execution)
-        self.encoder = Encoder(kind, model, out_features, width, depth)
+        values = out_features if loss == "gaussian" else None
+        self.encoder = Encoder(model, values, width, depth)
         self.among = Attention(width, width, heads) if self_attention else None
         self.across = Attention(math.prod(feature_shape(model)), width, heads)
-        self.decoder = Decoder(kind, model, out_features, width, depth, min_spread)
+        self.decoder = Decoder(model, values, width, depth, min_spread)
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """The codes of the support set; every query reads them, each class's apart, and is decoded with that."""
         z_tnf = features.flatten(2)
-        members_tng = groups(y, self.kind, self.bn_mode)
+        members_tng = groups(y, self.loss, self.bn_mode)
         r_tnw = self.encoder(z_tnf, y)
         if self.among is not None:
             together_t1nn = (members_tng.unsqueeze(2) & members_tng.unsqueeze(1)).any(3).unsqueeze(1)
@@ -107,19 +108,3 @@ class ANP(MetricLearner):
             return self.decoder(z_tmf, self.across(z_tmf, z_tnf, r_tnw, seen_tg1n))
 
         return predict
-
-    @property
-    def judged_by(self) -> str:
-        return "gaussian" if self.kind == "regression" else "cross_entropy"
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours."""
-        if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 10000, "paper": 100000}[preset]
-            outer = {"steps": steps, "meta_batch": 16, "meta_lr": 2e-3, "schedule": "cosine", "clip": 10.0}
-            return {**outer, "hidden": (64, 64), "width": 128 if preset == "paper" else 64}
-        steps = {"demo": 600, "quick": 3000, "paper": 20000}[preset]
-        outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        filters = 64 if preset == "paper" else 32
-        return {**ways(tasks, way, 20), **outer, "filters": filters, "query": 5, "test_query": 15}

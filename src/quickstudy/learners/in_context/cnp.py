@@ -21,15 +21,15 @@ Reference: Garnelo, Rosenbaum, Maddison, Ramalho, Saxton, Shanahan, Teh, Rezende
 ICML 2018.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.learners.in_context.set_encoder import Decoder, Encoder, check_options, groups, mean_of_groups
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, ways
-from quickstudy.registry import is_regression
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner
 
 
 class CNP(MetricLearner):
@@ -37,7 +37,7 @@ class CNP(MetricLearner):
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
-        kind: of the tasks: ``classification`` (logits) or ``regression`` (mean and spread).
+        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and spread).
         out_features: numbers in y of a regression; classes are counted in the support set.
         width: of the code and of the hidden layers of encoder and decoder.
         depth: linear layers of encoder and decoder each.
@@ -51,13 +51,13 @@ class CNP(MetricLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy", "regression": "gaussian"}
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        kind: str = "classification",
+        loss: Literal["cross_entropy", "gaussian"] = "cross_entropy",
         out_features: int = 1,
         width: int = 128,
         depth: int = 3,
@@ -67,9 +67,9 @@ class CNP(MetricLearner):
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        check_options("CNP", kind, width=width, depth=depth, min_spread=min_spread)
+        check_options("CNP", loss, width=width, depth=depth, min_spread=min_spread)
         self.model = model
-        self.kind = kind
+        self.loss = loss
         self.out_features = out_features
         self.width = width
         self.depth = depth
@@ -78,27 +78,12 @@ class CNP(MetricLearner):
         self.execution: Execution = execution
         self.chunk = chunk
         self.net = TaskModel(model, bn, execution)
-        self.encoder = Encoder(kind, model, out_features, width, depth)
-        self.decoder = Decoder(kind, model, out_features, width, depth, min_spread)
+        values = out_features if loss == "gaussian" else None
+        self.encoder = Encoder(model, values, width, depth)
+        self.decoder = Decoder(model, values, width, depth, min_spread)
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """The mean code of the support set (of each class); it goes to the decoder with every query."""
-        members_tng = groups(y, self.kind, self.bn_mode)
+        members_tng = groups(y, self.loss, self.bn_mode)
         r_tgw = mean_of_groups(self.encoder(features.flatten(2), y), members_tng)
         return lambda asked: self.decoder(asked.flatten(2), r_tgw.unsqueeze(1))
-
-    @property
-    def judged_by(self) -> str:
-        return "gaussian" if self.kind == "regression" else "cross_entropy"
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours."""
-        if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 10000, "paper": 100000}[preset]
-            outer = {"steps": steps, "meta_batch": 16, "meta_lr": 1e-3, "schedule": "cosine", "clip": 10.0}
-            return {**outer, "hidden": (64, 64)}
-        steps = {"demo": 600, "quick": 3000, "paper": 20000}[preset]
-        outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        filters = 64 if preset == "paper" else 32
-        return {**ways(tasks, way, 20), **outer, "filters": filters, "query": 5, "test_query": 15}

@@ -25,7 +25,7 @@ TabPFN. ICLR 2023.
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,9 +36,8 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.pad import present
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, ways
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 from quickstudy.nets.context import ContextTransformer
-from quickstudy.registry import is_regression
 
 ABSENT = -1e4  # the logit of a class that a task of the batch does not have
 
@@ -48,7 +47,7 @@ class InContext(MetricLearner):
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
-        kind: of the tasks: ``classification`` (logits) or ``regression`` (mean and spread).
+        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and spread).
         out_features: numbers in y of a regression; classes are counted in the support set.
         table: the features are columns of a table: standardised by the support, in any order and number.
         width: of the state of a token, a multiple of ``heads``.
@@ -67,14 +66,13 @@ class InContext(MetricLearner):
         UsageError: an option out of its range, or a model without a ``feature_shape``.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
-    suits: ClassVar[Mapping[str, str]] = {"tabular": "flat"}
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy", "regression": "gaussian"}
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        kind: str = "classification",
+        loss: Literal["cross_entropy", "gaussian"] = "cross_entropy",
         out_features: int = 1,
         table: bool = False,
         width: int = 64,
@@ -89,10 +87,12 @@ class InContext(MetricLearner):
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if kind not in self.learns or min_spread <= 0:
-            raise UsageError(f"kind must be one of {self.learns} and min_spread > 0, got {kind!r} and {min_spread}.")
+        if loss not in ("cross_entropy", "gaussian") or min_spread <= 0:
+            raise UsageError(
+                f"InContext needs loss cross_entropy or gaussian and min_spread > 0, got {loss!r} and {min_spread}."
+            )
         self.model = model
-        self.kind = kind
+        self.loss = loss
         self.out_features = out_features
         self.table = table
         self.width = width
@@ -114,14 +114,14 @@ class InContext(MetricLearner):
             heads=heads,
             groups=groups,
             whitened=whitened,
-            numbers=2 if kind == "regression" else 1,
+            numbers=2 if loss == "gaussian" else 1,
         )
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """Read the support set."""
         here = present(y)
         labels_tno = self._labels(y, features.dtype)
-        there = labels_tno.any(1) if self.kind == "classification" else torch.ones_like(labels_tno[:, 0]).bool()
+        there = labels_tno.any(1) if self.loss == "cross_entropy" else torch.ones_like(labels_tno[:, 0]).bool()
         rows_tnf = features.flatten(2)
         scale = Standardise(rows_tnf, here) if self.table else None
         read = self.transformer.read(rows_tnf if scale is None else scale(rows_tnf), labels_tno, here, there)
@@ -129,7 +129,7 @@ class InContext(MetricLearner):
         def predict(asked: Tensor) -> Tensor:
             rows_tqf = asked.flatten(2)
             out_tqoc = self.transformer.answer(read, rows_tqf if scale is None else scale(rows_tqf))
-            if self.kind == "classification":
+            if self.loss == "cross_entropy":
                 return out_tqoc.squeeze(-1).masked_fill(~there.unsqueeze(1), ABSENT)
             mean, raw = out_tqoc.unbind(-1)
             return torch.stack([mean, self.min_spread + F.softplus(raw)], -1)
@@ -138,34 +138,15 @@ class InContext(MetricLearner):
 
     def _labels(self, y: Tensor, dtype: torch.dtype) -> Float[Tensor, "tasks n outputs"]:
         """One-hot labels, or the values; zero where there is no example."""
-        if self.kind == "regression":
+        if self.loss == "gaussian":
             if not y.is_floating_point() or y.ndim != 3:
-                raise UsageError(f"kind='regression' needs values y [tasks, n, outputs], got {y.dtype} {[*y.shape]}.")
+                raise UsageError(f"loss='gaussian' needs values y [tasks, n, outputs], got {y.dtype} {[*y.shape]}.")
             return y.nan_to_num(0.0).to(dtype)
         if y.is_floating_point() or y.ndim != 2 or int(y.min()) < -1:
             raise UsageError(
                 f"labels must be integers [tasks, n], 0 or more (-1: padding), got {y.dtype} {[*y.shape]}."
             )
         return (y.unsqueeze(-1) == torch.arange(int(y.max()) + 1, device=y.device)).to(dtype)
-
-    @property
-    def judged_by(self) -> str:
-        return "gaussian" if self.kind == "regression" else "cross_entropy"
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; all are ours. ``paper`` on ``tabular`` is how the shipped checkpoint was trained."""
-        outer = {"schedule": "cosine", "clip": 1.0}
-        if tasks == "tabular":
-            steps = {"demo": 200, "quick": 1000, "paper": 5000}[preset]
-            table = {"table": True, "whitened": 2, "way": 10, "shot": 20, "test_tasks": 500, "validation_tasks": 500}
-            return {**table, **outer, "steps": steps, "meta_batch": 16, "meta_lr": 3e-3, "optimizer": "adamw"}
-        if is_regression(tasks):
-            steps = {"demo": 2000, "quick": 8000, "paper": 50000}[preset]
-            return {**outer, "steps": steps, "meta_batch": 16, "layers": 4}
-        steps = {"demo": 600, "quick": 3000, "paper": 20000}[preset]
-        sizes = {"filters": 64 if preset == "paper" else 32, "layers": 2, "query": 5, "test_query": 15}
-        return {**ways(tasks, way, 20), **outer, **sizes, "steps": steps, "meta_batch": 2, "meta_lr": 2e-3}
 
 
 class Standardise:

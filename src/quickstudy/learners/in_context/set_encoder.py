@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from quickstudy.core.batchnorm import counts_padding
 from quickstudy.core.errors import UsageError
+from quickstudy.core.losses import TaskLoss
 from quickstudy.core.pad import present
 from quickstudy.learners.metric.base import feature_shape
 from quickstudy.nets.backbones.mlp import linear_layers
@@ -23,17 +24,16 @@ class Encoder(nn.Module):
     """h: the code of each support example, from its features and, where they are values, its outputs.
 
     Args:
-        kind: of the tasks: ``classification`` or ``regression``.
         model: gives the features.
-        out_features: numbers in y of a regression.
+        values: numbers in y of a regression (None: y are labels).
         width: of the code and of every hidden layer.
         depth: linear layers.
     """
 
-    def __init__(self, kind: str, model: nn.Module, out_features: int, width: int, depth: int) -> None:
+    def __init__(self, model: nn.Module, values: int | None, width: int, depth: int) -> None:
         super().__init__()
-        self.values = kind == "regression"
-        features = math.prod(feature_shape(model)) + out_features * self.values
+        self.values = values is not None
+        features = math.prod(feature_shape(model)) + (values or 0)
         self.layers = layers((features, *[width] * depth))
 
     def forward(self, z: Float[Tensor, "t n f"], y: Tensor) -> Float[Tensor, "t n w"]:
@@ -45,25 +45,22 @@ class Decoder(nn.Module):
     """g: predictions from a query's features and the codes of the groups, in the layout of the loss.
 
     Args:
-        kind: of the tasks: ``classification`` or ``regression``.
         model: gives the features.
-        out_features: numbers in y of a regression.
+        values: numbers in y of a regression (None: y are labels).
         width: of the codes and of every hidden layer.
         depth: linear layers.
         min_spread: least spread of a regression's predictions.
     """
 
-    def __init__(
-        self, kind: str, model: nn.Module, out_features: int, width: int, depth: int, min_spread: float
-    ) -> None:
+    def __init__(self, model: nn.Module, values: int | None, width: int, depth: int, min_spread: float) -> None:
         super().__init__()
-        self.values = kind == "regression"
+        self.values = values is not None
         self.min_spread = min_spread
         # The first layer sees its inputs side by side: a sum of one product each, so that none is repeated.
         self.asked = linear(math.prod(feature_shape(model)), width)
         self.code = linear(width, width, bias=False)
         self.average = None if self.values else linear(width, width, bias=False)
-        self.rest = nn.Sequential(nn.ReLU(), layers((*[width] * depth, 2 * out_features if self.values else 1)))
+        self.rest = nn.Sequential(nn.ReLU(), layers((*[width] * depth, 1 if values is None else 2 * values)))
 
     def forward(self, z: Float[Tensor, "t m f"], r: Float[Tensor, "t _ g w"]) -> Tensor:
         """From codes that are the same for all queries (``[t, 1, g, w]``) or each query's own (``[t, m, g, w]``).
@@ -134,16 +131,16 @@ def mean_of_groups(r: Float[Tensor, "t n w"], members: Bool[Tensor, "t n g"]) ->
     return members.to(r.dtype).mT @ r / members.sum(1).clamp(min=1).unsqueeze(2)
 
 
-def groups(y: Tensor, kind: str, bn_mode: str) -> Bool[Tensor, "t n g"]:
+def groups(y: Tensor, loss: str | TaskLoss, bn_mode: str) -> Bool[Tensor, "t n g"]:
     """Which group each support example is in; padding is in none.
 
     Args:
         y: labels ``[t, n]`` or values ``[t, n, outputs]``.
-        kind: ``classification`` (the way is what the labels say) or ``regression`` (one group).
+        loss: ``cross_entropy`` (the way is what the labels say) or ``gaussian`` (one group).
         bn_mode: BatchNorm's.
 
     Raises:
-        UsageError: labels that do not fit the kind, a class without an example, or padding that BatchNorm would count.
+        UsageError: labels that do not fit the loss, a class without an example, or padding that BatchNorm would count.
     """
     here = present(y)
     if counts_padding(bn_mode) and not bool(here.all()):
@@ -151,9 +148,9 @@ def groups(y: Tensor, kind: str, bn_mode: str) -> Bool[Tensor, "t n g"]:
             f"BatchNorm ({bn_mode}) would count the padding in its statistics; adapt to tasks of one size at a time, "
             f"or use a net without BatchNorm, or one with running statistics and bn='running'."
         )
-    if (kind == "regression") != y.is_floating_point():
-        raise UsageError(f"built with kind={kind!r}, it cannot take y of {y.dtype} {[*y.shape]}; build it anew.")
-    if kind == "regression":
+    if (loss == "gaussian") != y.is_floating_point():
+        raise UsageError(f"built with loss={loss!r}, it cannot take y of {y.dtype} {[*y.shape]}; build it anew.")
+    if loss == "gaussian":
         return here.unsqueeze(2)
     classes = torch.arange(int(y.max()) + 1, device=y.device)
     members = y.unsqueeze(2) == classes
@@ -165,10 +162,10 @@ def groups(y: Tensor, kind: str, bn_mode: str) -> Bool[Tensor, "t n g"]:
     return members
 
 
-def check_options(name: str, kind: str, *, width: int, depth: int, min_spread: float, heads: int = 1) -> None:
+def check_options(name: str, loss: str, *, width: int, depth: int, min_spread: float, heads: int = 1) -> None:
     """Raise ``UsageError`` for options out of their ranges."""
-    if kind not in ("classification", "regression"):
-        raise UsageError(f"{name} is for kind='classification' or 'regression', got {kind!r}.")
+    if loss not in ("cross_entropy", "gaussian"):
+        raise UsageError(f"{name} needs loss cross_entropy (labels) or gaussian (values), got {loss!r}.")
     if min(width, depth, heads) < 1 or width % heads or not 0 < min_spread < 1:
         raise UsageError(
             f"{name} needs width, depth >= 1, width a multiple of heads and 0 < min_spread < 1, got width={width}, "

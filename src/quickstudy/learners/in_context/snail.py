@@ -22,7 +22,8 @@ Reference: Mishra, Rohaninejad, Chen, Abbeel: A Simple Neural Attentive Meta-Lea
 """
 
 import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -34,7 +35,6 @@ from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.pad import present
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 from quickstudy.nets.memory.temporal import CausalAttention, CausalBlock, Chain, tc_block
-from quickstudy.registry import is_regression
 
 
 class SNAIL(MetricLearner):
@@ -60,7 +60,7 @@ class SNAIL(MetricLearner):
         UsageError: an option out of its range, or a model without a ``feature_shape``.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy", "regression": "mse"}
     any_way: ClassVar[bool] = False
 
     def __init__(
@@ -99,7 +99,7 @@ class SNAIL(MetricLearner):
         self.values = values
         self.tc_filters = tc_filters
         self.arrange: Literal["sorted", "given"] = arrange
-        self.loss: Literal["cross_entropy", "mse"] = loss
+        self.loss = loss
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
@@ -147,22 +147,3 @@ class SNAIL(MetricLearner):
                 f"largest way (on the command line: train_way), or sample tasks of a smaller way."
             )
         return y.unsqueeze(-1) == torch.arange(k, device=y.device)
-
-    @property
-    def judged_by(self) -> str:
-        return self.loss
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: the sizes of appendix C.1; its steps, and ``quick`` and ``demo``, are ours."""
-        small = {"keys": (64, 128, 128), "values": (32, 64, 64), "tc_filters": 64}
-        if is_regression(tasks):
-            steps = {"demo": 3000, "quick": 15000, "paper": 70000}[preset]
-            outer = {"steps": steps, "meta_batch": 25, "schedule": "cosine", "clip": 10.0}
-            return {**outer, "length": 11, **({} if preset == "paper" else small)}
-        shape = {"length": way * shot + 1, "test_query": 15}
-        if preset == "paper":
-            outer = {"steps": 50000, "meta_batch": 32, "schedule": "cosine", "clip": 10.0}
-            return {**shape, **outer, "filters": 64, "query": 5}
-        outer = {"steps": 1000 if preset == "demo" else 5000, "meta_batch": 8, "meta_lr": 2e-3, "schedule": "cosine"}
-        return {**shape, **outer, **small, "clip": 10.0, "filters": 32, "query": 5}

@@ -23,22 +23,22 @@ ICML 2016.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
-from quickstudy.core.batchnorm import Mode, describe
+from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.features import FromFeatures, solver_of_features
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.core.learner import LossLearner, Scalars, Solver
+from quickstudy.core.learner import Scalars, Solver
 from quickstudy.core.losses import judge
 from quickstudy.core.pad import present
-from quickstudy.core.picture import Picture
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.memory import streams
 from quickstudy.learners.metric.base import feature_shape
 from quickstudy.nets.memory.cells import Cell, LSTMCell, State, repeat
@@ -55,7 +55,7 @@ class Read(NamedTuple):
     words: Float[Tensor, "tasks k w"]
 
 
-class MANN(LossLearner):
+class MANN(SupportQueryLearner):
     """Memory-augmented network: reads examples and labels as a stream, and recalls.
 
     Args:
@@ -79,7 +79,7 @@ class MANN(LossLearner):
         UsageError: an option out of its range, or a model without a ``feature_shape``.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
     embeds: ClassVar[bool] = True
 
     def __init__(
@@ -160,7 +160,7 @@ class MANN(LossLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         if not self.stream:
             shuffled = streams.shuffled(batch.support)  # class by class, the place of an example tells its label
-            return judge(self.judged_by, self.adapt(shuffled)(batch.query.x), batch.query.y)
+            return judge(self.loss, self.adapt(shuffled)(batch.query.x), batch.query.y)
         log_p, y = self.read_stream(batch)
         there = present(y)
         nll_tn = -log_p.gather(2, y.clamp(min=0).unsqueeze(-1)).squeeze(-1).masked_fill(~there, 0.0)
@@ -214,31 +214,10 @@ class MANN(LossLearner):
         said = self.head(outputs)
         return said.log_softmax(-1) if self.labels == "one_hot" else streams.spell(said, words)
 
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """Accuracy by instance, and what the memory of the first task did while it was read."""
-        from quickstudy.report.pictures.instances import pictures
-
-        return pictures(self, batch)
-
     @property
     def tasks_at_once(self) -> int | None:
         return self.chunk
 
     @property
-    def bn_mode(self) -> str:
-        return describe(self.net.bn, self)
-
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"  # of log-probabilities: softmax leaves them as they are (of one-hot labels)
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 4.2, with ``--net flat``; its steps ours. ``quick``, ``demo``: ours."""
-        episode = {"query": max(1, 10 - shot), "test_query": 15}
-        if preset == "paper":
-            size = {"size": 20} if tasks in ("omniglot", "glyphs") else {}
-            return {**size, **episode, "steps": 100000, "meta_batch": 16, "meta_lr": 1e-4, "clip": 10.0}
-        steps = 600 if preset == "demo" else 3000
-        outer = {"steps": steps, "meta_batch": 4, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0}
-        return {**episode, **outer, "filters": 32, "sharpen": True}
+    def task_model(self) -> TaskModel:
+        return self.net

@@ -17,22 +17,20 @@ cell has no bypass to the output; what the paper leaves open about the memory is
 Reference: Graves, Wayne, Danihelka: Neural Turing Machines. arXiv:1410.5401, 2014.
 """
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
-from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import LossLearner, Scalars, Solver
-from quickstudy.core.losses import judge
-from quickstudy.core.picture import Picture, from_figure
+from quickstudy.core.learner import Solver
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.nets.memory.cells import Cell, LSTMCell, read
-from quickstudy.nets.memory.ntm import NTM, NTMState
+from quickstudy.nets.memory.ntm import NTM
 
 
-class SequenceLearner(LossLearner):
+class SequenceLearner(SupportQueryLearner):
     """Neural Turing machine (or an LSTM): a sequence is read into a memory, then answered from it.
 
     Args:
@@ -51,8 +49,8 @@ class SequenceLearner(LossLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("sequence",)
-    default_tasks: ClassVar[str] = "copy"
+    learns: ClassVar[Mapping[str, str]] = {"sequence": "bits"}
+    loss = "bits"
 
     def __init__(
         self,
@@ -110,72 +108,3 @@ class SequenceLearner(LossLearner):
             return self.answer(read(self.net, x, memory)[0])
 
         return solve
-
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
-
-    @property
-    def judged_by(self) -> str:
-        return "bits"
-
-    @property
-    def tasks_at_once(self) -> int | None:
-        return None
-
-    @property
-    def bn_mode(self) -> str:
-        return "none"
-
-    def draw(self, batch: TaskBatch) -> Sequence[Picture]:
-        """The first sequence, what was answered, and where the heads read and wrote meanwhile."""
-        return [_draw_heads(self, batch[:1])] if isinstance(self.net, NTM) else []
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name; the net's sizes are the paper's in every preset, steps and step size ours."""
-        quick, meta_lr = {"copy": (5000, 1e-3), "repeat-copy": (12000, 3e-3)}.get(tasks, (20000, 1e-3))
-        steps = {"demo": 3000, "quick": quick, "paper": 50000}[preset]
-        outer = {"steps": steps, "meta_batch": 16, "meta_lr": meta_lr, "schedule": "cosine", "clip": 10.0}
-        return {**outer, "validate_every": 1000, "validation_tasks": 100}
-
-
-def _draw_heads(learner: SequenceLearner, batch: TaskBatch) -> Picture:
-    from matplotlib.figure import Figure
-
-    assert isinstance(learner.net, NTM)
-    shown = torch.cat([batch.support.x, batch.query.x], 1)
-    weights: list[Tensor] = []
-    with torch.no_grad():
-        state: NTMState = learner.net.start(1)
-        for x in shown.unbind(1):
-            _, state = learner.net(x, state)
-            weights.append(state.weights[0])
-        answer = learner.adapt(batch.support)(batch.query.x).sigmoid()
-    heads_hti = torch.stack(weights, 1).cpu()
-    steps, read_steps = shown.shape[1], batch.support.x.shape[1]
-    truth, said = (torch.cat([y.new_zeros(read_steps, y.shape[-1]), y[0]]).T.cpu() for y in (batch.query.y, answer))
-    names = [f"read head {i + 1}" for i in range(learner.reads)] + [
-        f"write head {i + 1}" for i in range(learner.writes)
-    ]
-    rows = [("input", shown[0].T.cpu()), ("target", truth), ("answer", said)]
-    half = learner.slots // 2  # the memory is a ring: slot 0, where the heads start, comes to the middle
-    used = torch.roll(heads_hti, half, -1).amax((0, 1)).gt(0.01).nonzero().flatten()
-    first, last = max(int(used[0]) - 2, 0), min(int(used[-1]) + 3, learner.slots)
-    rows += [(n, torch.roll(head, half, -1)[:, first:last].T) for n, head in zip(names, heads_hti, strict=True)]
-    figure = Figure(figsize=(min(16.0, 3 + 0.16 * steps), 1.1 * 3 + 2.4 * len(names)), layout="constrained")
-    axes = figure.subplots(len(rows), 1, sharex=True, height_ratios=[1] * 3 + [2.4] * len(names), squeeze=False)
-    for ax, (name, values) in zip(axes[:, 0], rows, strict=True):
-        low, high = (first - half, last - half) if "head" in name else (0, len(values))
-        ends = (-0.5, steps - 0.5, high - 0.5, low - 0.5)
-        ax.imshow(values.numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=ends)
-        ax.axvline(read_steps - 0.5, color="0.4", linewidth=0.8)
-        ax.set_ylabel(name if "head" not in name else f"{name}\nslot")
-        if "head" not in name:
-            ax.set_yticks([])
-    axes[-1, 0].set_xlabel("step (reading left of the line, answering right of it)")
-    caption = (
-        f"A test sequence of {read_steps} steps that are read and {steps - read_steps} that are answered, and where "
-        f"the heads pointed at each step: dark is a weight of 1, each column sums to 1. Heads start at slot 0; the "
-        f"memory is a ring of {learner.slots} slots, of which those in use are shown."
-    )
-    return from_figure(figure, name="heads", caption=caption)

@@ -9,6 +9,7 @@ BatchNorm, where the network has it (see ``quickstudy.core.batchnorm``):
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 import torch
@@ -16,30 +17,27 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.core.batch import Examples, TaskBatch
-from quickstudy.core.batchnorm import describe
+from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
 from quickstudy.core.features import FromFeatures, solver_of_features
 from quickstudy.core.functional import TaskModel
-from quickstudy.core.learner import LossLearner, Scalars, Solver
-from quickstudy.core.losses import judge
+from quickstudy.core.learner import Solver
+from quickstudy.core.support_query import SupportQueryLearner
 
 
-class MetricLearner(LossLearner):
+class MetricLearner(SupportQueryLearner):
     """A learner whose adapting is to embed the support set; what it does with the features makes it one or another.
 
     It sets:
 
     Args:
         net: the embedding, the same for all tasks.
-        chunk: tasks at once in ``meta_backward`` (None: what suits the model).
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("classification",)
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
     embeds: ClassVar[bool] = True
     any_way: ClassVar[bool] = True
     net: TaskModel
-    chunk: int | None
 
     @abstractmethod
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
@@ -49,19 +47,10 @@ class MetricLearner(LossLearner):
     def adapt(self, support: Examples) -> Solver:
         return solver_of_features(self.net, support, self.fit, bn_mode=self.bn_mode)
 
-    @final
-    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
-        return judge(self.judged_by, self.adapt(batch.support)(batch.query.x), batch.query.y)
-
     @property
     @final
-    def tasks_at_once(self) -> int | None:
-        return self.chunk or self.net.tasks_at_once
-
-    @property
-    @final
-    def bn_mode(self) -> str:
-        return describe(self.net.bn, self)
+    def task_model(self) -> TaskModel:
+        return self.net
 
 
 def one_hot(y: Tensor, like: Tensor) -> Float[Tensor, "tasks n way"]:
@@ -91,11 +80,6 @@ def class_means(
     """The mean over each class's support examples, however many there are."""
     sums = torch.einsum("tnk,tn...->tk...", members, features)
     return sums / members.sum(1).view(*sums.shape[:2], *[1] * (features.ndim - 2))
-
-
-def ways(tasks: str, way: int, many: int) -> dict[str, int]:
-    """For recipes: train on ``many`` classes a task, where the tasks are sure to have them (a folder may not)."""
-    return {"train_way": max(many, way)} if tasks in ("omniglot", "glyphs") else {}
 
 
 def feature_shape(model: torch.nn.Module) -> tuple[int, ...]:

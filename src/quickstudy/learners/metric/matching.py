@@ -20,7 +20,6 @@ Reference: Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra: Matching Network
 """
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +29,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, one_hot, ways
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, one_hot
 
 
 class MatchingNet(MetricLearner):
@@ -75,7 +74,7 @@ class MatchingNet(MetricLearner):
         self.context = FullContext(math.prod(feature_shape(model)), processing_steps) if fce else None
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
-        """Attention over the support set."""
+        """Attention over the support set, to log-probabilities (softmax leaves them as they are)."""
         h_tnf = features.flatten(2)
         g_tnf = h_tnf if self.context is None else self.context.support(h_tnf)
         members = one_hot(y, h_tnf)
@@ -86,21 +85,6 @@ class MatchingNet(MetricLearner):
             return log_label_attention(self.scale * cosines(f_tqf, g_tnf), members)
 
         return predict
-
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"  # of log-probabilities: softmax leaves them as they are
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 4.1.1, its steps ours. ``quick``, ``demo``: ours, for two CPU cores."""
-        if tasks == "sinusoids":
-            return {"steps": 1000}  # never taken: they are no classes
-        if preset == "paper":
-            outer = {"steps": 50000, "meta_batch": 16, "schedule": "cosine"}
-            return {**outer, "filters": 64, "query": 5, "test_query": 15}
-        outer = {"steps": 600 if preset == "demo" else 3000, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        return {**ways(tasks, way, 20), **outer, "scale": 10.0, "filters": 32, "query": 5, "test_query": 15}
 
 
 def cosines(f: Float[Tensor, "tasks q f"], g: Float[Tensor, "tasks n f"]) -> Float[Tensor, "tasks q n"]:

@@ -13,7 +13,7 @@ option; ``scale`` multiplies the distances (the paper: 1).
 Reference: Snell, Swersky, Zemel: Prototypical Networks for Few-shot Learning. NeurIPS 2017.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, class_means, one_hot, ways
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, class_means, one_hot
 
 
 class ProtoNet(MetricLearner):
@@ -68,22 +68,6 @@ class ProtoNet(MetricLearner):
         prototypes_tkf = class_means(z_tnf, one_hot(y, z_tnf))
         far = squared_distances if self.distance == "euclidean" else cosine_distances
         return lambda asked: -self.scale * far(asked.flatten(2), prototypes_tkf)
-
-    @property
-    def judged_by(self) -> str:
-        return "cross_entropy"
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 3.1, training 60-way. ``quick``, ``demo``: ours, for two CPU cores."""
-        if tasks == "sinusoids":
-            return {"steps": 1000}  # never taken: they are no classes
-        if preset == "paper":
-            outer = {"steps": 20000, "meta_batch": 1, "meta_lr": 4e-3, "schedule": "cosine"}
-            return {**ways(tasks, way, 60), **outer, "filters": 64, "query": 5, "test_query": 15}
-        steps = 600 if preset == "demo" else 3000
-        outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        return {**ways(tasks, way, 20), **outer, "filters": 32, "query": 5, "test_query": 15}
 
 
 def squared_distances(

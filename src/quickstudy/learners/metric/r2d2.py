@@ -17,7 +17,7 @@ Reference: Bertinetto, Henriques, Torr, Vedaldi: Meta-learning with differentiab
 """
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +27,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, one_hot, ways
-from quickstudy.registry import is_regression
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, one_hot
 
 
 class R2D2(MetricLearner):
@@ -65,7 +64,7 @@ class R2D2(MetricLearner):
         self.model = model
         self.ridge = ridge
         self.scale = scale
-        self.loss: Literal["cross_entropy", "mse"] = loss
+        self.loss = loss
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
@@ -86,22 +85,6 @@ class R2D2(MetricLearner):
         if y.ndim != 3 or not y.is_floating_point():
             raise UsageError(f"loss='mse' needs values y [tasks, n, outputs], got {y.dtype} {[*y.shape]}.")
         return y
-
-    @property
-    def judged_by(self) -> str:
-        return self.loss
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: the authors' Omniglot run with 64 filters (60-way). ``quick``, ``demo``: ours."""
-        if is_regression(tasks):
-            return {"steps": {"demo": 3000, "quick": 15000, "paper": 70000}[preset], "meta_batch": 25}
-        if preset == "paper":
-            outer = {"steps": 20000, "meta_batch": 1, "meta_lr": 5e-3, "schedule": "cosine"}
-            return {**ways(tasks, way, 60), **outer, "filters": 64, "query": max(1, 10 - shot), "test_query": 15}
-        steps = 600 if preset == "demo" else 3000
-        outer = {"steps": steps, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        return {**ways(tasks, way, 20), **outer, "filters": 32, "query": 5, "test_query": 15}
 
 
 def with_one(features: Float[Tensor, "tasks n ..."]) -> Float[Tensor, "tasks n f"]:

@@ -21,8 +21,8 @@ Reference: Sung, Yang, Zhang, Xiang, Torr, Hospedales: Learning to Compare: Rela
 CVPR 2018.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode, by_support
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.learners.metric.base import FromFeatures, MetricLearner, class_means, feature_shape, one_hot, ways
+from quickstudy.learners.metric.base import FromFeatures, MetricLearner, class_means, feature_shape, one_hot
 from quickstudy.nets.backbones.mlp import linear_layers
 
 
@@ -53,6 +53,8 @@ class RelationNet(MetricLearner):
         UsageError: an option out of its range, or a model without a ``feature_shape``.
     """
 
+    learns: ClassVar[Mapping[str, str]] = {"classification": "mse"}  # of the relation scores
+
     def __init__(
         self,
         model: nn.Module,
@@ -70,6 +72,7 @@ class RelationNet(MetricLearner):
                 f"RelationNet needs relation_filters and relation_hidden >= 1 and pool mean or sum, got "
                 f"{relation_filters}, {relation_hidden} and {pool!r}."
             )
+        self.loss = relation_loss
         self.model = model
         self.relation_filters = relation_filters
         self.relation_hidden = relation_hidden
@@ -125,25 +128,6 @@ class RelationNet(MetricLearner):
         layer = F.linear if weight.ndim == 2 else _convolution
         a, b = weight.chunk(2, dim=1)
         return (lambda x: _each(layer, x, a, bias)), (lambda x: _each(layer, x, b, None))
-
-    @property
-    def judged_by(self) -> Callable[[Tensor, Tensor], Tensor]:
-        return relation_loss
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name. ``paper``: section 4.1 and its code. ``quick``, ``demo``: ours, for two CPU cores."""
-        if tasks == "sinusoids":
-            return {"steps": 1000}  # never taken: they are no classes
-        maps = {"pools": 2, "test_query": 15}
-        if preset == "paper":
-            query = (19 if shot == 1 else 15) if way <= 5 else (10 if shot == 1 else 5)
-            outer = {"steps": 1000000, "meta_batch": 1, "clip": 0.5}
-            return {**maps, **outer, "filters": 64, "query": query, "pool": "sum"}
-        outer = {"steps": 600 if preset == "demo" else 3000, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"}
-        # Of many ways' pairs nearly all are wrong ones, and training is slow to start; tests may have any way.
-        few = ways(tasks, 5, 5)
-        return {**maps, **few, **outer, "clip": 10.0, "filters": 32, "relation_filters": 32, "query": 10}
 
 
 def relation_loss(predictions: Float[Tensor, "n way"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:

@@ -23,7 +23,8 @@ ICML 2021.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal, final, get_args
 
 import torch
@@ -31,10 +32,8 @@ from torch import Tensor
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import Gradients, MetaGradient, MetaLearner, Scalars, Solver
-from quickstudy.core.picture import Picture
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.optimizers._unrolled import evolved, level_of, truncated
-from quickstudy.report.pictures.optimizers import curves, update_map
 from quickstudy.rules import UpdateRule
 from quickstudy.tasks.problems.problems import ProblemBatch
 
@@ -42,7 +41,7 @@ Estimator = Literal["backprop", "pes"]
 WORST = 10.0  # of the final loss relative to the start, so that one divergence does not drown the mean
 
 
-class OptimizerLearner(MetaLearner):
+class OptimizerLearner(MetaLearner[ProblemBatch]):
     """A rule, and how it is meta-trained. What makes it one learner or another is the rule.
 
     Args:
@@ -60,8 +59,7 @@ class OptimizerLearner(MetaLearner):
         UsageError: an option out of its range.
     """
 
-    learns: ClassVar[tuple[str, ...]] = ("problems",)
-    default_tasks: ClassVar[str] = "problems"
+    learns: ClassVar[Mapping[str, str]] = {"problems": "final_loss"}
 
     def __init__(
         self,
@@ -102,10 +100,14 @@ class OptimizerLearner(MetaLearner):
     @final
     def adapt(self, support: ProblemBatch) -> Solver:
         """Each problem's network after ``eval_steps`` steps."""
-        path = unroll(support.loss, support.start, self.rule, steps=self.eval_steps, order=self.order)
-        (params,) = deque(path, maxlen=1)
-        weights = {name: p * support.scales[name] for name, p in params.items()}
-        return lambda x: support.net(weights, x)
+        (last,) = deque(self.adapt_path(support, self.eval_steps), maxlen=1)
+        return last
+
+    @final
+    def adapt_path(self, support: ProblemBatch, steps: int) -> Iterator[Solver]:
+        """Each problem's network after 0, 1, ..., ``steps`` steps."""
+        for params in unroll(support.loss, support.start, self.rule, steps=steps, order=self.order):
+            yield partial(support.net, {name: p * support.scales[name] for name, p in params.items()})
 
     @final
     def meta_loss(self, batch: ProblemBatch) -> tuple[Tensor, Scalars]:
@@ -162,34 +164,13 @@ class OptimizerLearner(MetaLearner):
         return torch.stack(rows, 1)
 
     @final
-    def draw(self, batch: ProblemBatch) -> Sequence[Picture]:
-        """Loss curves beside Adam's, and the update as a function of gradient and momentum."""
-        return [curves(self.rule, batch, self.eval_steps), update_map(self.rule)]
-
-    @property
-    @final
-    def score_name(self) -> str:
+    def score_name(self, batch: ProblemBatch) -> str:
         return "final_loss"
 
     @property
     @final
     def adapt_steps(self) -> int:
         return self.eval_steps
-
-    @property
-    @final
-    def tasks_at_once(self) -> int | None:
-        return self.chunk
-
-    @property
-    @final
-    def bn_mode(self) -> str:
-        return "none"
-
-    @property
-    @final
-    def judged_by(self) -> str:
-        return "cross_entropy"
 
 
 def _metrics(loss: Tensor, steps: int, diverged: Tensor) -> Scalars:

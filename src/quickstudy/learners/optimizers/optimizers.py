@@ -1,19 +1,7 @@
 """The learned optimizers there are: ``OptimizerLearner`` with one rule each. The method is in ``optimizer.py``."""
 
-from typing import Any
-
 from quickstudy.learners.optimizers.optimizer import Estimator, OptimizerLearner
 from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam
-
-
-def _recipe(preset: str, options: dict[str, Any]) -> dict[str, Any]:
-    """What the learners' presets share. All are ours; the papers' train for GPU- or TPU-months."""
-    steps = {"demo": 100, "quick": 400, "paper": 20000}[preset]
-    horizon = {"demo": (10, 40), "quick": (20, 100), "paper": (20, 1000)}[preset]
-    every = {"validation_tasks": 50, "validate_every": max(50, steps // 10), "log_every": 10}
-    tests = {**every, "test_tasks": 100, "eval_steps": horizon[1]}  # beyond what it was trained for, a rule may diverge
-    outer = {"steps": steps, "meta_batch": 8, "clip": 1.0, "schedule": "cosine", "horizon": horizon}
-    return {**outer, **tests, "curriculum": 0 if preset == "demo" else steps // 2, **options}
 
 
 class AdamOptimizer(OptimizerLearner):
@@ -64,11 +52,6 @@ class AdamOptimizer(OptimizerLearner):
         )
         self.lr = lr
         self.betas = betas
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: ours, for two cores (``paper``: with the long unrolls of the papers)."""
-        return _recipe(preset, {"meta_lr": 0.03})
 
 
 class LSTMOptimizer(OptimizerLearner):
@@ -123,11 +106,6 @@ class LSTMOptimizer(OptimizerLearner):
         self.scale = scale
         self.normalize = normalize
 
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: ours, for two cores (``paper``: with the long unrolls of the papers)."""
-        return _recipe(preset, {"meta_lr": 3e-3})
-
 
 class MLPOptimizer(OptimizerLearner):
     """A learned optimizer: a small MLP over momenta, second moments and the step.
@@ -177,11 +155,6 @@ class MLPOptimizer(OptimizerLearner):
         )
         self.hidden = hidden
         self.lr = lr
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: ours, for two cores (``paper``: with the long unrolls of the papers)."""
-        return _recipe(preset, {"meta_lr": 3e-3})
 
 
 class HyperOptimizer(OptimizerLearner):
@@ -238,8 +211,3 @@ class HyperOptimizer(OptimizerLearner):
         self.bank = bank
         self.lstm = lstm
         self.lr = lr
-
-    @staticmethod
-    def recipe(preset: str, tasks: str, way: int, shot: int) -> dict[str, Any]:
-        """Options by name: ours, for two cores (``paper``: with the long unrolls of the papers)."""
-        return _recipe(preset, {"meta_lr": 3e-3})

@@ -1,58 +1,70 @@
-"""What the reports of reinforcement learners show: paths before and after adapting, and learning within a trial."""
+"""What reinforcement learners do: paths before and after adapting, and learning within a trial."""
 
 from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.core.picture import Picture, from_figure
-from quickstudy.learners.agents.episodes import Episodes
+from quickstudy.core.picture import Picture
+from quickstudy.learners.agents.maml_rl import MAMLRL
+from quickstudy.learners.agents.rl2 import RL2
+from quickstudy.report.pictures import draw
+from quickstudy.report.svg import INK, NARROW, SERIES, canvas, picture
 from quickstudy.tasks.environments.base import Environments
 from quickstudy.tasks.environments.navigation import NavigationBatch
 
 TASKS = 3
 PATHS = 5
+TRIALS = 200  # of each task: a picture of what the learner does, not of luck
 
 
-def draw_paths(played: Sequence[Episodes], batch: Environments) -> list[Picture]:
-    """A row for each task, a panel for each number of updates; nothing where the tasks are no goals in a plane."""
+@draw.register
+def draw_paths(learner: MAMLRL, batch: Environments) -> Sequence[Picture]:
+    """Paths before and after the updates: a row for each task, a panel for each number of updates.
+
+    Nothing where the tasks are no goals in a plane.
+    """
     if not isinstance(batch, NavigationBatch):
         return []
-    from matplotlib.figure import Figure
-
+    played = [episodes for _, episodes in learner.path(batch, max(1, learner.inner_steps))]
     tasks = min(TASKS, len(batch))
-    figure = Figure(figsize=(2.6 * len(played), 2.6 * tasks), layout="constrained")
-    panels = figure.subplots(tasks, len(played), squeeze=False, sharex=True, sharey=True)
-    for task in range(tasks):
-        for updates, episodes in enumerate(played):
-            axes = panels[task, updates]
-            for path, alive in zip(episodes.observations[task, :PATHS], episodes.alive[task, :PATHS], strict=True):
-                x, y = path[alive > 0].cpu().T
-                axes.plot(x.tolist(), y.tolist(), linewidth=0.8)
-            goal = batch.goals[task].tolist()
-            axes.plot(*goal, marker="*", color="black", markersize=12)
-            axes.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal")
-            axes.set_title(f"return {float(episodes.returns[task]):.1f}", fontsize=9)
-            if task == 0:
-                when = "before" if not updates else f"after {updates} update{'s' if updates > 1 else ''}"
-                axes.set_title(f"{when}\nreturn {float(episodes.returns[task]):.1f}", fontsize=9)
+    with canvas(12 + (NARROW - 12) / 2 * len(played), 24 + 148 * tasks) as figure:
+        panels = figure.subplots(tasks, len(played), squeeze=False, sharex=True, sharey=True)
+        for task in range(tasks):
+            for updates, episodes in enumerate(played):
+                axes = panels[task, updates]
+                shown = zip(episodes.observations[task, :PATHS], episodes.alive[task, :PATHS], SERIES, strict=False)
+                for path, alive, color in shown:
+                    x, y = path[alive > 0].cpu().T
+                    axes.plot(x.tolist(), y.tolist(), color=color, linestyle="-", linewidth=1.0)
+                axes.plot(*batch.goals[task].tolist(), marker="*", color=INK, markersize=11, linestyle="none")
+                axes.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+                axes.grid(True, axis="both")
+                when = ("before" if not updates else f"after {updates} update{'s' * (updates > 1)}") + "\n"
+                axes.set_title(f"{'' if task else when}return {float(episodes.returns[task]):.1f}")
     caption = (
         f"Paths of {PATHS} episodes from the origin in {tasks} test tasks (rows), before adapting and after each "
         f"update; the star is the goal. Returns are means over all episodes."
     )
-    return [from_figure(figure, name="paths", caption=caption)]
+    return [picture(figure, name="paths", caption=caption)]
+
+
+@draw.register
+def draw_trials(learner: RL2, batch: Environments) -> Sequence[Picture]:
+    """The reward of a trial's episodes, one after the other: whether they get better."""
+    rewards = learner.play(batch, TRIALS).rewards.view(len(batch), TRIALS, learner.trial, batch.horizon)
+    return [draw_learning(rewards.sum(-1))]
 
 
 def draw_learning(rewards: Float[Tensor, "tasks trials episodes"]) -> Picture:
     """The mean reward of each episode of a trial, a curve for each task."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.add_subplot()
     tasks, trials, episodes = rewards.shape
-    for number, curve in enumerate(rewards.mean(1).cpu(), 1):
-        axes.plot(range(1, episodes + 1), curve.tolist(), marker="o", markersize=3, label=f"task {number}")
-    axes.set(xlabel="episode of the trial", ylabel="reward of the episode")
-    axes.legend(frameon=False)
+    with canvas(NARROW, 200) as figure:
+        axes = figure.add_subplot()
+        for number, curve in enumerate(rewards.mean(1).cpu(), 1):
+            axes.plot(range(1, episodes + 1), curve.tolist(), marker="o", markersize=3, label=f"task {number}")
+        axes.set(xlabel="episode of the trial", ylabel="reward of the episode")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(loc="outside upper left", ncols=3)
     caption = f"Learning within a trial: reward by episode in {tasks} test tasks, each the mean of {trials} trials."
-    return from_figure(figure, name="learning", caption=caption)
+    return picture(figure, name="learning", caption=caption)

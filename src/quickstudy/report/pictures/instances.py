@@ -1,69 +1,58 @@
-"""How a MANN does over a stream: accuracy by instance, and pictures of that and of its memory."""
+"""How a MANN does over a stream: accuracy by instance, and what its memory does meanwhile."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from quickstudy.core.batch import TaskBatch
-from quickstudy.core.picture import Picture, from_figure
-from quickstudy.learners.memory import streams
+from quickstudy.core.picture import Picture
+from quickstudy.learners.memory.instances import by_instance
 from quickstudy.learners.memory.mann import MANN
 from quickstudy.nets.memory.cells import State
 from quickstudy.nets.memory.lrua import LRUAState
 from quickstudy.nets.memory.ntm import NTMState
+from quickstudy.report.pictures import draw
+from quickstudy.report.svg import NARROW, SERIES, canvas, picture, tinted
 
 
-def by_instance(learner: MANN, batch: TaskBatch) -> Float[Tensor, "tasks instances"]:
-    """How often a class was told right when it was seen the 1st, 2nd, ... time in its task's stream, mean over classes.
-
-    An instance that no class of a task has is nan.
-    """
-    with torch.no_grad():
-        log_p, y = learner.read_stream(batch)
-    right, seen = (log_p.argmax(-1) == y).double(), streams.presentations(y, learner.out_features)
-    at = seen.unsqueeze(-1) == torch.arange(int(seen.max()) + 1, device=y.device)
-    return (right.unsqueeze(-1) * at).sum(1) / at.sum(1)
-
-
-def pictures(learner: MANN, batch: TaskBatch) -> list[Picture]:
-    """Both pictures of a batch of tasks."""
+@draw.register
+def draw_stream(learner: MANN, batch: TaskBatch) -> Sequence[Picture]:
+    """Accuracy by instance, and what the memory of the first task did while it was read."""
     return [accuracies(learner, batch), memory_over_time(learner, batch)]
 
 
 def accuracies(learner: MANN, batch: TaskBatch) -> Picture:
     """Accuracy by instance, mean over the tasks."""
-    from matplotlib.figure import Figure
-
     means = by_instance(learner, batch).nanmean(0).cpu()
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(range(1, len(means) + 1), (100 * means).tolist(), marker="o")
-    axes.set_xlabel("instance of a class in the stream")
-    axes.set_ylabel("accuracy [%]")
-    axes.set_ylim(0, 102)
+    with canvas(NARROW, 180) as figure:
+        axes = figure.add_subplot()
+        axes.plot(range(1, len(means) + 1), (100 * means).tolist(), marker="o", markersize=4)
+        axes.set(xlabel="instance of a class in the stream", ylabel="accuracy [%]", ylim=(0, 102))
+        axes.xaxis.get_major_locator().set_params(integer=True)
     caption = f"Accuracy when a class is seen the 1st, 2nd, ... time, on {len(batch)} test tasks."
-    return from_figure(figure, name="by-instance", caption=caption)
+    return picture(figure, name="by-instance", caption=caption)
 
 
 def memory_over_time(learner: MANN, batch: TaskBatch) -> Picture:
     """What the first task's memory was asked for, and how it was used, step by step."""
-    from matplotlib.figure import Figure
-
     views = [_views(state) for state in states(learner, batch[:1])]
     names = list(views[0])
-    figure = Figure(figsize=(9, 2.2 * len(names) + 0.4), layout="constrained")
-    for i, name in enumerate(names):
-        axes = figure.add_subplot(len(names), 1, i + 1)
-        picture = torch.stack([view[name] for view in views], 1).cpu()
-        image = axes.imshow(picture.tolist(), aspect="auto", interpolation="nearest", cmap="viridis")
-        figure.colorbar(image, ax=axes)
-        axes.set_ylabel("unit" if name == "hidden state" else "slot")
-        axes.set_title(name, fontsize=10)
-    figure.axes[-2].set_xlabel("step of the stream")
+    with canvas(NARROW, 160 * len(names) + 20) as figure:
+        panels = figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0]
+        for axes, name in zip(panels, names, strict=True):
+            shown = torch.stack([view[name] for view in views], 1).cpu()
+            most = max(float(shown.abs().max()), 1e-12)
+            tinted(axes, shown / most, SERIES[0], aspect="auto")
+            signed = bool((shown < 0).any())
+            if signed:
+                tinted(axes, -shown / most, SERIES[1], aspect="auto")
+            title = f"{name}, " + (f"{-most:.2g} (orange) to {most:.2g}" if signed else f"0 to {most:.2g}")
+            axes.set(ylabel="unit" if name == "hidden state" else "slot", title=title)
+        panels[-1].set_xlabel("step of the stream")
     caption = f"{', '.join(names).capitalize()} while the stream of one test task is read."
-    return from_figure(figure, name="memory", caption=caption)
+    return picture(figure, name="memory", caption=caption)
 
 
 def states(learner: MANN, batch: TaskBatch) -> list[State]:

@@ -1,17 +1,17 @@
-"""What a learned optimizer's report shows: its loss curves, and its update as a function of gradient and momentum."""
+"""What a learned optimizer does: its loss curves, and its update as a function of gradient and momentum."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from quickstudy.core.picture import Picture, from_figure
+from quickstudy.core.picture import Picture
 from quickstudy.core.unroll import unroll
+from quickstudy.learners.optimizers.optimizer import OptimizerLearner
+from quickstudy.report.pictures import draw
+from quickstudy.report.svg import INK, NARROW, SERIES, canvas, picture, tinted
 from quickstudy.rules import Adam, UpdateRule
 from quickstudy.tasks.problems.problems import ProblemBatch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 ADAMS = (1e-3, 1e-2, 1e-1)
 GRID = 41  # gradients, and momenta, in the picture of the update
@@ -19,17 +19,23 @@ REACH = 2.0  # both from minus to plus this, in root mean squares of the tensor'
 PAST = 30  # steps with the same gradient, before the one that is drawn
 
 
+@draw.register
+def draw_optimizer(learner: OptimizerLearner, batch: ProblemBatch) -> Sequence[Picture]:
+    """Loss curves beside Adam's, and the update as a function of gradient and momentum."""
+    return [curves(learner.rule, batch, learner.eval_steps), update_map(learner.rule)]
+
+
 def curves(rule: UpdateRule, batch: ProblemBatch, steps: int) -> Picture:
     """The relative training loss (geometric mean over the problems) of the rule and of Adam at three step sizes."""
-    figure = _figure(6.4, 3.6)
-    axes = figure.add_subplot()
-    for lr in ADAMS:
-        axes.plot(loss_path(Adam(lr=lr), batch, steps), linewidth=1, linestyle="--", label=f"Adam, {lr:g}")
-    axes.plot(loss_path(rule, batch, steps), linewidth=2, color="black", label="learned")
-    axes.set(xlabel="inner step", ylabel="loss / loss at the start", yscale="log", title=batch.family)
-    axes.legend(frameon=False)
+    with canvas(NARROW, 230) as figure:
+        axes = figure.add_subplot()
+        for lr in ADAMS:
+            axes.plot(loss_path(Adam(lr=lr), batch, steps), linewidth=1.4, label=f"Adam, {lr:g}")
+        axes.plot(loss_path(rule, batch, steps), linewidth=2.2, color=INK, linestyle="-", label="learned")
+        axes.set(xlabel="inner step", ylabel="loss / loss at the start", yscale="log", title=batch.family)
+        figure.legend(loc="outside upper left", ncols=2)
     caption = f"Training loss on {len(batch)} test problems ({batch.family}), relative to the start; geometric mean."
-    return from_figure(figure, name="loss-curves", caption=caption)
+    return picture(figure, name="loss-curves", caption=caption)
 
 
 def loss_path(rule: UpdateRule, batch: ProblemBatch, steps: int) -> list[float]:
@@ -68,21 +74,15 @@ def updates(rule: UpdateRule) -> Tensor:
 def update_map(rule: UpdateRule) -> Picture:
     """``updates`` as a picture."""
     found = updates(rule)
-    figure = _figure(4.8, 4.0)
-    axes = figure.add_subplot()
     most = max(float(found.abs().max()), 1e-12)
-    extent = (-REACH, REACH, -REACH, REACH)
-    shown = axes.imshow(found.numpy(), origin="lower", extent=extent, cmap="RdBu", vmin=-most, vmax=most)
-    axes.set(xlabel="gradient now", ylabel=f"gradient of the {PAST} steps before")
-    figure.colorbar(shown, label="step of the parameter")
+    with canvas(NARROW, 280) as figure:
+        axes = figure.add_subplot()
+        for sign, color in ((1, SERIES[0]), (-1, SERIES[1])):
+            tinted(axes, sign * found / most, color, origin="lower", extent=(-REACH, REACH, -REACH, REACH))
+        axes.set(xlabel="gradient now", ylabel=f"gradient of the {PAST} steps before")
+        axes.set_title(f"step: {-most:.2g} (orange) to {most:.2g} (blue)", loc="right")
     caption = (
         f"The learned step of one coordinate after {PAST} steps of one gradient and then another, in units of the root "
         f"mean square of its tensor's gradients."
     )
-    return from_figure(figure, name="update", caption=caption)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
+    return picture(figure, name="update", caption=caption)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from quickstudy.core.errors import DataError
 from quickstudy.core.files import put
+from quickstudy.core.offline import is_offline
 
 Prepared = tuple[UInt8[Tensor, "n c h w"], list[str]]
 
@@ -68,6 +69,8 @@ def download(url: str, path: Path, known_hash: str | None, advice: str) -> Path:
     """
     if path.exists():
         return path
+    if is_offline():
+        raise DataError(f"{path} is not at hand, and nothing is downloaded here; {advice}.")
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel("CRITICAL")  # the library is silent

@@ -1,0 +1,43 @@
+"""Learners whose tasks are examples: adapted on a support set, judged on a query set (``TaskBatch``)."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.learner import MetaLearner, Scalars, Solver
+from quickstudy.core.losses import TaskLoss, judge, score_name, task_losses, task_scores
+
+
+class SupportQueryLearner(MetaLearner[TaskBatch]):
+    """What learners of support and query sets have in common. ``adapt`` makes it one or another.
+
+    One that adapts step by step has ``adapt_steps`` and ``adapt_path`` beside it, and is scored after each step.
+    """
+
+    learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy", "regression": "mse"}
+    loss: str | TaskLoss = "cross_entropy"
+    """By which solvers are judged on a task's query: a name or ``loss(predictions, targets) -> scalar`` of one task."""
+
+    @abstractmethod
+    def adapt(self, support: Examples) -> Solver:
+        """Learn each task from its support examples."""
+
+    def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
+        """The mean over tasks of the adapted solvers' query loss; the loss and the score as diagnostics."""
+        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
+
+    def score_tasks(self, batch: TaskBatch, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
+        """The score and the loss of each task's query after each of the steps ``at`` (ascending)."""
+        path = enumerate(self.adapt_path(batch.support, at[-1]))
+        predictions = [solver(batch.query.x) for step, solver in path if step in at]
+        scored = [[f(self.loss, p, batch.query.y) for p in predictions] for f in (task_scores, task_losses)]
+        return torch.stack([torch.stack(by_step) for by_step in scored])
+
+    def score_name(self, batch: TaskBatch) -> str:
+        """``accuracy`` of labels, ``bit_error`` of bits, else the loss's own name."""
+        return score_name(self.loss, batch.query.y)
