@@ -538,7 +538,7 @@ def test_adapt_says_what_cannot_be(trained, waves, drawings, tmp_path):
     support, query = Path(shutil.copytree(drawings / "support", tmp_path / "support")), drawings / "query"
     shutil.copytree(support / "character 0", support / "character 3")
     both = ["--support", support, "--query", query]
-    fails(2, "adapt", trained[0], *both, says="4 classes, but this run tells 3 apart")
+    fails(2, "adapt", trained[0], *both, says="4 classes, but this learner tells 3 apart")
     fails(2, "adapt", waves[0], *both, says="trained on Sinusoids")
     fails(3, "adapt", trained[0], "--support", support, "--query", tmp_path / "nowhere", says="nowhere is no folder")
     shutil.rmtree(support / "character 3")

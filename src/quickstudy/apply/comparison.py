@@ -7,42 +7,18 @@ is chosen for each family from a grid, on problems of other seeds (split ``val``
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.core.functional import Params
 from quickstudy.core.unroll import unroll
-from quickstudy.rules import SGD, Adam, UpdateRule
+from quickstudy.rules import SGD, Adam, AdamW, UpdateRule
 from quickstudy.tasks.problems.problems import Problems
 
 GRID = tuple(10 ** (k / 2) for k in range(-8, 2))  # 1e-4 to 3.2, ten values
 PLACES = 40  # of a curve
 WORST = 10.0  # of a loss relative to the start; what diverges counts so
-
-
-class AdamW(UpdateRule):
-    """Adam with decoupled weight decay.
-
-    Args:
-        lr: step size, > 0.
-        weight_decay: share of a parameter that is taken off with each step, times lr.
-    """
-
-    def __init__(self, *, lr: float, weight_decay: float = 0.01) -> None:
-        super().__init__()
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.adam = Adam(lr=lr)
-
-    def init(self, params: Params) -> Any:
-        return self.adam.init(params)
-
-    def update(self, params: Params, grads: Params, state: Any) -> tuple[Params, Any]:
-        shrunk = {name: p * (1 - self.lr * self.weight_decay) for name, p in params.items()}
-        return self.adam.update(shrunk, grads, state)
 
 
 USUAL: dict[str, Callable[[float], UpdateRule]] = {

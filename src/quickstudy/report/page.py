@@ -13,12 +13,13 @@ from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
 from quickstudy.core.losses import larger_is_better
 from quickstudy.core.picture import Picture
+from quickstudy.core.words import duration
 from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.report.content import Evaluation, Series, Story
 from quickstudy.report.examples import DrawnTasks, load_examples
 from quickstudy.report.pictured import pictures_of
-from quickstudy.report.words import duration_text, interval_text, metric_name, score_text
+from quickstudy.report.words import interval_text, metric_name, score_text
 from quickstudy.training.runs import Run
 from quickstudy.version import __version__
 
@@ -91,7 +92,7 @@ def _render(runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration_text, "metric_name": metric_name}
+    environment.filters |= {"duration": duration, "metric_name": metric_name}
     names = _distinct_names(runs, stories)
     page = environment.get_template("report.html.j2").render(
         sections=sections,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.learners.agents._trust import conjugate_gradients, trust_region_step
+from quickstudy.learners.agents._trust import trust_region_step
 from quickstudy.learners.agents.episodes import Episodes, advantages, baseline, dice, gae
 from quickstudy.recipes import Choice
 from quickstudy.report.pictures import draw
@@ -234,8 +234,6 @@ def test_trust_region_step():
     rng = torch.Generator().manual_seed(0)
     root = torch.randn(4, 4, generator=rng, dtype=torch.float64)
     metric, g = root @ root.T + torch.eye(4), torch.randn(4, generator=rng, dtype=torch.float64)
-    (x,) = conjugate_gradients(lambda v: [metric @ v[0]], [g], 10)
-    torch.testing.assert_close(x, torch.linalg.solve(metric, g))
 
     def judge(step):
         return float(-g @ step[0]), float(step[0] @ metric @ step[0] / 2) * (1 - 1e-9)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from quickstudy.core.conjugate_gradients import conjugate_gradients
 from quickstudy.core.functional import Params
 from quickstudy.nets.policies import ActionDistribution
 
@@ -30,7 +31,13 @@ def trust_region_step(
         radius: largest divergence.
         iterations: of conjugate gradients.
     """
-    direction = conjugate_gradients(lambda v: _plus(curvature(v), v, DAMPING), gradient, iterations)
+
+    def damped(v: Params) -> Params:
+        found = curvature([v[name][0] for name in v])
+        return {name: part + DAMPING * v[name] for name, part in _as_one_task(found).items()}
+
+    solution, _ = conjugate_gradients(damped, _as_one_task(gradient), steps=iterations)
+    direction = [part[0] for part in solution.values()]
     length = _dot(direction, curvature(direction)).clamp(min=1e-12)
     full = [(2 * radius / length).sqrt() * d for d in direction]
     before, _ = judge([torch.zeros_like(s) for s in full])
@@ -43,29 +50,12 @@ def trust_region_step(
     return [torch.zeros_like(s) for s in full], 0.0
 
 
-def conjugate_gradients(product: Callable[[Vector], Vector], b: Vector, iterations: int) -> Vector:
-    """An approximate solution x of ``product(x) = b``, for a symmetric positive definite product."""
-    x = [torch.zeros_like(t) for t in b]
-    r, p = b, b
-    size = _dot(r, r)
-    for _ in range(iterations):
-        if float(size) < 1e-20:
-            break
-        q = product(p)
-        alpha = size / _dot(p, q)
-        x, r = _plus(x, p, alpha), _plus(r, q, -alpha)
-        new = _dot(r, r)
-        p = _plus(r, p, new / size)
-        size = new
-    return x
+def _as_one_task(v: Vector) -> Params:
+    return {str(i): part.unsqueeze(0) for i, part in enumerate(v)}
 
 
 def _dot(a: Vector, b: Vector) -> Tensor:
     return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
-
-
-def _plus(a: Vector, b: Vector, times: float | Tensor) -> Vector:
-    return [x + times * y for x, y in zip(a, b, strict=True)]
 
 
 def fisher_product(

@@ -43,8 +43,9 @@ from quickstudy.core.functional import Params
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.agents._trust import Vector, fisher_product, trust_region_step
-from quickstudy.learners.agents.episodes import Episodes, FirstAndLater, advantages, dice, minus_mean, play
+from quickstudy.learners.agents.episodes import Episodes, advantages, dice, minus_mean, play
 from quickstudy.nets.policies import ActionDistribution, Policy
+from quickstudy.rules import FirstAndLater
 from quickstudy.tasks.environments.base import Environments
 
 Outer = Literal["trpo", "gradient", "reptile"]
@@ -129,7 +130,7 @@ class MAMLRL(MetaLearner[Environments]):
         self.smoothing = smoothing
         self.chunk = chunk
         self.policy = Policy(in_features=in_features, actions=out_features, hidden=self.hidden, log_std=log_std)
-        self._rule = FirstAndLater(inner_lr, inner_lr / 2 if later_lr is None else later_lr)
+        self._rule = FirstAndLater(first=inner_lr, later=inner_lr / 2 if later_lr is None else later_lr)
 
     def adapt(self, support: Environments) -> Solver:
         """Play, and step; the solver gives what the adapted policies would do: means, or logits, of the actions."""

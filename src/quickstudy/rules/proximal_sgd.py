@@ -1,0 +1,33 @@
+"""Gradient descent that holds on to where it started: iMAML's inner steps (Rajeswaran et al. 2019).
+
+    p' = p - lr * (g + strength * (p - start))
+
+a gradient step down ``loss + strength / 2 * |p - start|^2``.
+"""
+
+from quickstudy.core.errors import UsageError
+from quickstudy.core.functional import Params
+from quickstudy.core.rule import UpdateRule
+
+
+class ProximalSGD(UpdateRule):
+    """Gradient descent with a pull back to the start, which is its state.
+
+    Args:
+        lr: step size, > 0.
+        strength: of the pull, >= 0.
+    """
+
+    def __init__(self, *, lr: float = 0.1, strength: float = 2.0) -> None:
+        super().__init__()
+        if lr <= 0 or strength < 0:
+            raise UsageError(f"ProximalSGD needs lr > 0 and strength >= 0, got {lr} and {strength}.")
+        self.lr = lr
+        self.strength = strength
+
+    def init(self, params: Params) -> Params:
+        return params
+
+    def update(self, params: Params, grads: Params, state: Params) -> tuple[Params, Params]:
+        pull = {name: self.strength * (p - state[name]) for name, p in params.items()}
+        return {name: p - self.lr * (grads[name] + pull[name]) for name, p in params.items()}, state
