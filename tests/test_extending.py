@@ -95,7 +95,6 @@ def test_the_rest_follows(copy):
         "test_round_trip[learners-head-only]",
         "test_round_trip[tasks-lines]",
         "test_images[head-only-support]",
-        "test_regression[head-only]",
         "test_every_learner_has_a_page_in_the_navigation",
         "test_every_learner_has_a_recipe",
     ):
