@@ -40,8 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
         if name and not asked:
             print(f"\nquickstudy: there is no command {name!r}.", file=sys.stderr)
         return 0 if asked else 2
-    if "" not in sys.path:
-        sys.path.append("")  # a learner of one's own, as module:Class, may be in the current folder
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _one_line_warning
