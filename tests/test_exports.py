@@ -14,6 +14,7 @@ from quickstudy import exports, registry
 from quickstudy.core.entry import Entry, Names
 
 ALWAYS = json.loads((Path(__file__).parent / "fixtures" / "public_names.json").read_text())
+RENAMED = {"SelfPlay": "LOLA", "SequenceLearner": "NTMLearner"}
 
 
 def fresh(code: str) -> str:
@@ -23,7 +24,7 @@ def fresh(code: str) -> str:
 @pytest.mark.parametrize("package", ALWAYS)
 def test_every_public_name_is_still_there(package):
     module = importlib.import_module(package)
-    assert set(ALWAYS[package]) <= set(module.__all__) <= set(dir(module))
+    assert {RENAMED.get(name, name) for name in ALWAYS[package]} <= set(module.__all__) <= set(dir(module))
     for name in module.__all__:
         assert getattr(module, name) is getattr(importlib.import_module(package), name)
 
@@ -40,6 +41,16 @@ def test_what_is_registered_is_exported(kind):
 def test_what_is_not_there():
     with pytest.raises(AttributeError, match=r"module 'quickstudy\.nets' has no attribute 'Abacus'"):
         _ = qs.nets.Abacus
+
+
+@pytest.mark.parametrize("package", ["quickstudy", "quickstudy.learners"])
+@pytest.mark.parametrize(("was", "now"), RENAMED.items())
+def test_an_old_name_still_works_and_says_the_new_one(package, was, now):
+    module = importlib.import_module(package)
+    with pytest.warns(DeprecationWarning, match=rf"{package}\.{was} is called {now} now") as caught:
+        assert getattr(module, was) is getattr(module, now)
+    assert caught[0].filename == __file__
+    assert was not in module.__all__ and was not in dir(module)
 
 
 def test_a_learner_is_imported_without_the_others():

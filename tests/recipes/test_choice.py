@@ -65,7 +65,7 @@ def test_build_fits_the_net_to_the_tasks(learner):
     built, tasks = choice.build(choice.options({**tiny, **own, "train_way": None}))
     assert isinstance(built, registry.load("learners", learner))
     assert all(getattr(built, name) == value for name, value in own.items())
-    assert callable(built.judged_by) or built.judged_by == "cross_entropy"
+    assert callable(built.loss) or built.loss == "cross_entropy"
     if not choice.takes_net:
         return
     outputs = None if built.embeds else 3
@@ -77,7 +77,7 @@ def test_build_fits_the_net_to_the_tasks(learner):
 def test_regression_gets_its_loss():
     choice = Choice("maml", "sinusoids", "mlp", "quick")
     built, tasks = choice.build(choice.options({"hidden": (8,)}))
-    assert (built.judged_by, built.model.in_features, built.model.out_features) == ("mse", 1, 1)
+    assert (built.loss, built.model.in_features, built.model.out_features) == ("mse", 1, 1)
     assert isinstance(tasks, qs.tasks.Sinusoids)
 
 

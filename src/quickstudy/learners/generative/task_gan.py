@@ -60,7 +60,7 @@ class TaskGAN(SupportQueryLearner):
 
     Args:
         x_shape: of an example, ``(channels, size, size)``, values in [0, 1].
-        draws: the generator: ``strokes`` (a pen's, in one colour) or ``pixels`` (convolutional, images of any kind).
+        generator_type: ``strokes`` (a pen's, in one colour) or ``pixels`` (convolutional, images of any kind).
         drawings: of a class that the critic sees at once, >= 2; of fewer in a task, as many as there are.
         class_code: numbers in a class's code, >= 1.
         drawing_code: numbers in a drawing's code, >= 1.
@@ -84,7 +84,7 @@ class TaskGAN(SupportQueryLearner):
         self,
         *,
         x_shape: tuple[int, ...] = (1, 28, 28),
-        draws: Literal["strokes", "pixels"] = "strokes",
+        generator_type: Literal["strokes", "pixels"] = "strokes",
         drawings: int = 4,
         class_code: int = 64,
         drawing_code: int = 32,
@@ -105,10 +105,10 @@ class TaskGAN(SupportQueryLearner):
             )
         if not 0 <= ema < 1:
             raise UsageError(f"ema must be in [0, 1), got {ema}.")
-        if draws not in ("strokes", "pixels"):
-            raise UsageError(f"draws must be strokes or pixels, got {draws!r}.")
+        if generator_type not in ("strokes", "pixels"):
+            raise UsageError(f"generator_type must be strokes or pixels, got {generator_type!r}.")
         self.x_shape = tuple(x_shape)
-        self.draws: Literal["strokes", "pixels"] = draws
+        self.generator_type: Literal["strokes", "pixels"] = generator_type
         self.drawings = drawings
         self.class_code = class_code
         self.drawing_code = drawing_code
@@ -120,7 +120,7 @@ class TaskGAN(SupportQueryLearner):
         self.ema = ema
         self.fail_after = fail_after
         codes = (self.x_shape, class_code, drawing_code)
-        self.generator = StrokeGenerator(*codes) if draws == "strokes" else ImageGenerator(*codes, width=width)
+        self.generator = StrokeGenerator(*codes) if generator_type == "strokes" else ImageGenerator(*codes, width=width)
         self.critic = SetCritic(self.x_shape, critic_width)
         self.average = MovingAverage(self.generator, ema)
         helps = "A smaller outer step size helps, or a larger r1"

@@ -26,7 +26,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, Scalars
-from quickstudy.core.losses import TaskLoss, judge, task_losses
+from quickstudy.core.losses import TaskLoss, query_loss, task_losses
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.rules import UpdateRule
@@ -39,7 +39,7 @@ class IMAML(SupportQueryLearner):
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: step size of the inner gradient steps, > 0; below 2 / (lambda + the loss's curvature).
         inner_steps: gradient steps per task, >= 0; the more, the closer to the solution that the gradient assumes.
-        strength: lambda, how strongly the inner problem holds on to the start, > 0.
+        lam: lambda of the paper, how strongly the inner problem holds on to the start, > 0.
         cg_steps: steps of conjugate gradients, >= 0; 0 takes the query's gradient as it is (first-order MAML's).
         cg_damping: added to lambda in the equation that conjugate gradients solve, >= 0; 0 is the paper's equation.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
@@ -58,7 +58,7 @@ class IMAML(SupportQueryLearner):
         *,
         inner_lr: float = 0.1,
         inner_steps: int = 16,
-        strength: float = 2.0,
+        lam: float = 2.0,
         cg_steps: int = 5,
         cg_damping: float = 0.0,
         loss: str | TaskLoss = "cross_entropy",
@@ -67,22 +67,22 @@ class IMAML(SupportQueryLearner):
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if inner_lr <= 0 or strength <= 0 or min(inner_steps, cg_steps, cg_damping) < 0:
+        if inner_lr <= 0 or lam <= 0 or min(inner_steps, cg_steps, cg_damping) < 0:
             raise UsageError(
-                "IMAML needs inner_lr and strength > 0, inner_steps, cg_steps and cg_damping >= 0, got "
-                f"{inner_lr}, {strength}, {inner_steps}, {cg_steps} and {cg_damping}."
+                "IMAML needs inner_lr and lam > 0, inner_steps, cg_steps and cg_damping >= 0, got "
+                f"{inner_lr}, {lam}, {inner_steps}, {cg_steps} and {cg_damping}."
             )
         self.model = model
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
-        self.strength = strength
+        self.lam = lam
         self.cg_steps = cg_steps
         self.cg_damping = cg_damping
         self.loss = loss
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.inner = InnerLoop(TaskModel(model, bn, execution), ProximalSGD(inner_lr, strength), loss)
+        self.inner = InnerLoop(TaskModel(model, bn, execution), ProximalSGD(inner_lr, lam), loss)
 
     def adapt(self, support: Examples) -> AdaptedModel:
         return self.inner.adapt(support, steps=self.inner_steps, order=1)
@@ -97,7 +97,7 @@ class IMAML(SupportQueryLearner):
             end = self.inner.adapt(support, steps=self.inner_steps, order=1).params
         with torch.enable_grad():
             at = {name: p.detach().requires_grad_() for name, p in end.items()}
-            loss, metrics = judge(self.loss, self.inner.solver(at, support)(batch.query.x), batch.query.y)
+            loss, metrics = query_loss(self.loss, self.inner.solver(at, support)(batch.query.x), batch.query.y)
             # The mean over tasks, undone: each task's own gradient.
             query_grad = derivative(len(batch) * loss, at)
             if self.cg_steps == 0:
@@ -108,7 +108,7 @@ class IMAML(SupportQueryLearner):
         def matrix(v: Params) -> Params:
             """v + H v / lambda, by one more derivative of the support's gradient at phi."""
             h = derivative(support_grad, at, along=v)
-            return {name: v[name] + h[name] / (self.strength + self.cg_damping) for name in v}
+            return {name: v[name] + h[name] / (self.lam + self.cg_damping) for name in v}
 
         with torch.no_grad():
             g, residual = conjugate_gradients(matrix, query_grad, steps=self.cg_steps)
@@ -128,18 +128,18 @@ class IMAML(SupportQueryLearner):
 
 
 class ProximalSGD(UpdateRule):
-    """A gradient step down loss + strength/2 |p - start|^2: ``p' = p - lr * (g + strength * (p - start))``."""
+    """A gradient step down loss + lam/2 |p - start|^2: ``p' = p - lr * (g + lam * (p - start))``."""
 
-    def __init__(self, lr: float, strength: float) -> None:
+    def __init__(self, lr: float, lam: float) -> None:
         super().__init__()
         self.lr = lr
-        self.strength = strength
+        self.lam = lam
 
     def init(self, params: Params) -> Params:
         return params
 
     def update(self, params: Params, grads: Params, state: Params) -> tuple[Params, Params]:
-        pull = {name: self.strength * (p - state[name]) for name, p in params.items()}
+        pull = {name: self.lam * (p - state[name]) for name, p in params.items()}
         return {name: p - self.lr * (grads[name] + pull[name]) for name, p in params.items()}, state
 
 

@@ -28,7 +28,7 @@ from quickstudy.core.batchnorm import Mode, Statistics
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
 from quickstudy.core.learner import MetaGradient, Scalars, derivative
-from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.losses import TaskLoss, check_loss, query_loss, task_losses
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import PerStep
@@ -150,7 +150,7 @@ class MAMLPlusPlus(SupportQueryLearner):
         for step, weight in enumerate(self.step_weights(), start=1):
             if weight > 0:
                 predictions = self._solver(step, path[step], batch.support)(batch.query.x)
-                loss, metrics = judge(self.loss, predictions, batch.query.y)
+                loss, metrics = query_loss(self.loss, predictions, batch.query.y)
                 total = total + weight * loss
         assert isinstance(total, Tensor), "the last step always counts"
         return total, {**metrics, "multi_step_loss": total.detach()}, path

@@ -26,7 +26,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, TaskModel
 from quickstudy.core.learner import MetaGradient
-from quickstudy.core.losses import TaskLoss, judge
+from quickstudy.core.losses import TaskLoss, query_loss
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
@@ -106,7 +106,7 @@ class Reptile(SupportQueryLearner):
         )
         with torch.no_grad():
             end = self.inner_train.adapt(together, steps=self.inner_steps, order=1)
-            metrics = judge(self.loss, end(batch.support.x), batch.support.y)[1]
+            metrics = query_loss(self.loss, end(batch.support.x), batch.support.y)[1]
             direction: dict[str, Tensor] = {
                 name: p - end.params[name].mean(0) for name, p in self.model.named_parameters() if name in end.params
             }

@@ -58,7 +58,9 @@ class StrokeGenerator(nn.Module):
         super().__init__()
         channels, self.size = check_images(x_shape)
         if channels != 1:
-            raise UsageError(f"strokes are drawn in one colour, not in {channels} channels; use draws='pixels'.")
+            raise UsageError(
+                f"strokes are drawn in one colour, not in {channels} channels; use generator_type='pixels'."
+            )
         self.lines = lines
         self.plan = nn.Sequential(nn.Linear(class_code, width), nn.LeakyReLU(0.2), nn.Linear(width, width))
         self.of_plan = nn.Linear(width, lines * (2 * CONTROLS + 3) + 1)
