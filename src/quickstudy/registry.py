@@ -64,7 +64,7 @@ TASKS = Names(
     {
         "omniglot": Entry("quickstudy.tasks.images.omniglot:Omniglot"),
         "glyphs": Entry("quickstudy.tasks.images.glyphs:Glyphs"),
-        "synthesized": Entry("quickstudy.tasks.images.synthesized:Synthesized"),
+        "synthesized": Entry("quickstudy.apply.synthesized:Synthesized"),
         "sinusoids": Entry("quickstudy.tasks.functions.sinusoids:Sinusoids"),
         "gp": Entry("quickstudy.tasks.functions.gaussian_processes:GaussianProcesses"),
         "copy": Entry("quickstudy.tasks.functions.algorithmic:Copy"),

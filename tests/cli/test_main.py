@@ -18,6 +18,7 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.cli import main as cli
 from quickstudy.cli.terminal import ProgressLine
+from quickstudy.recipes import usual_tasks
 
 
 def words_of(**options) -> list[str]:
@@ -126,8 +127,9 @@ def test_help_of_every_command_gives_defaults(command, monkeypatch):
 def helped():
     """Every learner with the tasks that it is for, and all other tasks with one learner each (all pairs: minutes)."""
     learners = {name: registry.load("learners", name) for name in registry.LEARNERS}
-    yield from ((name, cls.default_tasks) for name, cls in learners.items())
-    for tasks in set(registry.TASKS) - {cls.default_tasks for cls in learners.values()}:
+    usual = {name: usual_tasks(name) for name in learners}
+    yield from usual.items()
+    for tasks in set(registry.TASKS) - set(usual.values()):
         kind = registry.load("tasks", tasks).kind
         yield next(name for name, cls in learners.items() if kind in cls.learns), tasks
 
@@ -539,12 +541,9 @@ def test_one_line_makes_a_third_partys_learner_trainable(tmp_path, monkeypatch, 
     monkeypatch.setenv("COLUMNS", "300")
     assert json.loads(quickstudy("list", "--json").out)["learners"]["centroids"].startswith("Nearest class mean")
     words = ["train", "centroids", "--tasks", "glyphs", "--net", "mlp"]
-    assert re.search(
-        r"--temperature FLOAT[\s│]+divides the distances, > 0\. \(default: 1\.0\)", quickstudy(*words, "--help").out
-    )
-    without_steps = quickstudy(*words)
-    assert without_steps.code == 2
-    assert "--steps" in without_steps.err
+    helped = quickstudy(*words, "--help").out
+    assert re.search(r"--temperature FLOAT[\s│]+divides the distances, > 0\. \(default: 1\.0\)", helped)
+    assert re.search(r"--steps INT[^(]*\([^d][^(]*\(default: 1000\)", helped)  # of a learner that brings no recipe
 
     words += [*SMALL, *words_of(size=16, way=3, hidden=8, steps=2, out=tmp_path / "r")]
     fails(2, *words, "--test-steps", 3, says="Centroids adapts in one go")

@@ -73,9 +73,10 @@ class Choice:
         A network (``model``) is chosen; an update rule (``rule``) comes with the name of the learner.
         """
         found = {"model": ("nets", self.net)} if self.takes_net else {}
-        cls = registry.load("learners", self.learner)
-        if "rule" in fixed_options(self.learner) and get_type_hints(cls.__init__).get("rule") is UpdateRule:
-            found["rule"] = ("rules", fixed_options(self.learner)["rule"])
+        rule = fixed_options(self.learner).get("rule")
+        hints = get_type_hints(registry.load("learners", self.learner).__init__) if rule else {}
+        if rule and hints.get("rule") is UpdateRule:  # else it is a word of the learner's own
+            found["rule"] = ("rules", rule)
         return found
 
     def groups(self) -> dict[str, tuple[Callable[..., Any], Collection[str]]]:

@@ -155,7 +155,7 @@ def _thousands(value: float, _: Any) -> str:
     return f"{value:g}"
 
 
-def _svg(key: str, label: str, draw: Callable[["Axes"], None], size: tuple[float, float]) -> Markup:
+def _svg(key: str, label: str, draw: Callable[["Axes"], None], size: tuple[int, int]) -> Markup:
     with canvas(*size, letters=LETTERS) as figure:
         draw(figure.add_subplot())
     return inline(figure, key=key, label=label)

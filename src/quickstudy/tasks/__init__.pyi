@@ -1,6 +1,7 @@
 # Written by docs/generate.py from the registry: not to be edited.
 # ruff: noqa
 
+from quickstudy.apply.synthesized import Synthesized as Synthesized
 from quickstudy.core.batch import Batch as Batch
 from quickstudy.core.batch import Examples as Examples
 from quickstudy.core.batch import TaskBatch as TaskBatch
@@ -29,6 +30,5 @@ from quickstudy.tasks.images.from_dataset import episodes_from as episodes_from
 from quickstudy.tasks.images.glyphs import Glyphs as Glyphs
 from quickstudy.tasks.images.image_folder import ImageFolder as ImageFolder
 from quickstudy.tasks.images.omniglot import Omniglot as Omniglot
-from quickstudy.tasks.images.synthesized import Synthesized as Synthesized
 from quickstudy.tasks.problems.problems import ProblemBatch as ProblemBatch
 from quickstudy.tasks.problems.problems import Problems as Problems

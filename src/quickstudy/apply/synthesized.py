@@ -23,6 +23,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.seeding import fold
 from quickstudy.core.seeding import generator as generator_of
 from quickstudy.tasks.images.episodes import Affine, Episodes
+from quickstudy.training.runs import Run
 
 AT_ONCE = 50  # classes drawn at a time
 
@@ -167,8 +168,6 @@ class InMemory:
 
 def _opened(generator: str | Path | InMemory | MakesClasses) -> tuple[MakesClasses, Any]:
     """The learner, and what it was trained on where that is known."""
-    from quickstudy.training.runs import Run  # above the tasks
-
     if isinstance(generator, InMemory):
         return generator.learner, None
     run = Run.open(generator) if isinstance(generator, str | Path) else None
