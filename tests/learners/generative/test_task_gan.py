@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import quickstudy as qs
 from quickstudy.learners.generative._average import MovingAverage
 from quickstudy.learners.generative._drawn_sets import GRID, by_class, energy_distance, varieties
-from quickstudy.learners.generative._set_opinions import opinions, slope_penalty
+from quickstudy.learners.generative._set_scores import set_scores, slope_penalty
 from quickstudy.report.pictures import draw
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import double
@@ -186,7 +186,7 @@ def test_it_tells_sets_of_several_classes_after_a_short_training():
     for found in (before, after):
         with torch.no_grad():
             sets = learner.sets(held_out.sample(40, 0))
-            of = opinions(learner.critic, sets, sets)
+            of = set_scores(learner.critic, sets, sets)
             found.append((of.real > of.mixed).float().mean())
         if found is before:
             qs.train(learner, tasks, steps=40, meta_batch=4, meta_lr=3e-3, optimizer="adam0")

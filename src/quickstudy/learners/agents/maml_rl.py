@@ -62,7 +62,8 @@ class MAMLRL(MetaLearner[Environments]):
         log_std: where the log of the standard deviation of continuous actions starts; it is learned, and adapts.
         inner_lr: step size of the first inner step, > 0.
         later_lr: step size of the inner steps after it (None: half of inner_lr).
-        inner_steps: policy-gradient steps per task, >= 0; 0 is ordinary training on all tasks.
+        inner_steps: policy-gradient steps per task in training, validation and test, >= 0; 0: no
+            adapting, ordinary training on all tasks.
         episodes: per task and step, >= 2.
         order: 2: through the inner gradients; 1: they count as constants (``reptile``: always).
         credit: of the inner objective: ``past`` (DiCE), or ``own``, whose second derivatives are biased, of less

@@ -40,7 +40,7 @@ class MetaAgent(MetaLearner[GameBatch]):
 
     Args:
         out_features: logits of a policy, 5.
-        inner_steps: steps that both players learn for (K), >= 1.
+        inner_steps: steps (K) of both players in training, validation and test, >= 1.
         inner_lr: where the learned step sizes (alpha) start, on the discounted sum of rewards.
         learn_rates: whether they are learned.
         hidden_size: units of the network that adds to each step (f); 0: none.

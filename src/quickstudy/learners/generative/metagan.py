@@ -63,7 +63,7 @@ class MetaGAN(SupportQueryLearner):
         x_shape: of one example; ``(channels, height, width)`` are images with pixels in [0, 1].
         base: what the learner is: ``maml`` (adapts by gradient steps) or ``relation`` (compares).
         inner_lr: size of the inner gradient steps, > 0 (``maml``).
-        inner_steps: gradient steps per task, >= 0 (``maml``).
+        inner_steps: gradient steps per task in training, validation and test, >= 0 (``maml``).
         order: 2 differentiates through the inner gradients, 1 takes them as constants (``maml``).
         relation_filters: channels of the relation module (``relation``).
         relation_hidden: width of its last hidden layer (``relation``).

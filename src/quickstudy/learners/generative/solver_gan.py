@@ -71,7 +71,7 @@ class SolverGAN(SupportQueryLearner):
         fail_after: steps in a row with draws all the same, or with a critic that is never wrong, after which training
             stops with an error (0: never).
         inner_lr: step size of gradient steps after the generation, > 0.
-        inner_steps: gradient steps after the generation, of first order, >= 0; more may be taken in the test.
+        inner_steps: gradient steps after the generation, of first order, in training, validation and test, >= 0.
         loss: ``cross_entropy`` for labels; for values ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``

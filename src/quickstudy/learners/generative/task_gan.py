@@ -47,7 +47,7 @@ from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._average import MovingAverage
 from quickstudy.learners.generative._drawn_sets import by_class, energy_distance, turned, varieties
 from quickstudy.learners.generative._gan_health import GanHealth
-from quickstudy.learners.generative._set_opinions import embed, opinions, slope_penalty
+from quickstudy.learners.generative._set_scores import embed, set_scores, slope_penalty
 from quickstudy.nets.generators.class_images import ImageGenerator, SetCritic
 from quickstudy.nets.generators.strokes import StrokeGenerator
 from quickstudy.tasks.images.affine import random_maps, warp
@@ -133,7 +133,7 @@ class TaskGAN(SupportQueryLearner):
         return self._drawn(classes, drawings, averaged=True)
 
     def adapt(self, support: Examples) -> Solver:
-        """For each class, the critic's opinion of the class's support drawings and the query as one set."""
+        """For each class, the critic's score of the class's support drawings and the query as one set."""
         known_tckf = embed(self.critic, by_class(support))
 
         def solve(x: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class TaskGAN(SupportQueryLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The critic's loss, without the penalty."""
         real = self.sets(batch)
-        loss = opinions(self.critic, self._seen(real), self._seen(self._made(real))).loss(self.mixed)
+        loss = set_scores(self.critic, self._seen(real), self._seen(self._made(real))).loss(self.mixed)
         return loss, {"loss": loss.detach()}
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
@@ -159,7 +159,7 @@ class TaskGAN(SupportQueryLearner):
             real = self.sets(batch)
             made = self._made(real)
             seen = self._seen(real)
-            of = opinions(self.critic, seen, self._seen(made))
+            of = set_scores(self.critic, seen, self._seen(made))
             loss = of.loss(self.mixed)
             penalty = slope_penalty(self.critic, seen)
             critics, generators = list(self.critic.parameters()), list(self.generator.parameters())

@@ -38,7 +38,8 @@ class IMAML(SupportQueryLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: step size of the inner gradient steps, > 0; below 2 / (lambda + the loss's curvature).
-        inner_steps: gradient steps per task, >= 0; the more, the closer to the solution that the gradient assumes.
+        inner_steps: gradient steps per task in training, validation and test, >= 0; the more, the
+            closer to the solution that the gradient assumes.
         lam: lambda of the paper, how strongly the inner problem holds on to the start, > 0.
         cg_steps: steps of conjugate gradients, >= 0; 0 takes the query's gradient as it is (first-order MAML's).
         cg_damping: added to lambda in the equation that conjugate gradients solve, >= 0; 0 is the paper's equation.

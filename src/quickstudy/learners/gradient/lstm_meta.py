@@ -34,7 +34,7 @@ class LSTMMetaLearner(GradientLearner):
 
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
-        inner_steps: steps per task, >= 0.
+        inner_steps: steps per task in training, validation and test, >= 0.
         inner_batch: support examples per step, drawn without replacement until all were seen (None: all, at each step).
         hidden_size: units of the LSTM, >= 1.
         keep_bias: (low, high) of the uniform distribution from which the forget gate's bias starts.

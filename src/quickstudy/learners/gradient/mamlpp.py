@@ -42,7 +42,7 @@ class MAMLPlusPlus(SupportQueryLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: where the rates alpha start, > 0.
-        inner_steps: gradient steps per task, >= 1.
+        inner_steps: gradient steps per task in training, validation and test, >= 1.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         first_order_steps: outer steps at the beginning that are of order 1 whatever ``order`` says.
         multi_step: outer steps over which the multi-step loss turns into the last step's loss; 0: from the beginning.

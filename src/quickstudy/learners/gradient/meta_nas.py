@@ -57,7 +57,7 @@ class MetaNAS(SupportQueryLearner):
         operations: what an edge can be (see ``quickstudy.nets.OPERATIONS``).
         inner_lr: step size alpha of the weights' inner gradient steps, > 0.
         theta_lr: step size beta of the inner steps of the logits of an edge's operations, > 0.
-        inner_steps: gradient steps per task, >= 0.
+        inner_steps: gradient steps per task in training, validation and test, >= 0.
         discretise: whether adapting ends in a pruned cell for each task; else in the mixture.
         temperatures: where the temperature starts and where it ends, > 0.
         anneal: outer steps over which it falls (0: it stays where it starts).

@@ -39,8 +39,8 @@ class Reptile(SupportQueryLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: step size of the inner optimizer, > 0.
-        inner_steps: inner steps per task in meta-training, >= 1.
-        eval_steps: inner steps of ``adapt`` (None: as ``inner_steps``).
+        inner_steps: gradient steps per task in training, >= 1.
+        eval_steps: gradient steps per task in validation and test (None: as ``inner_steps``).
         inner_batch: examples per inner step, drawn without replacement until all were seen (None: all at each step).
         eval_batch: the same for ``adapt`` (None: as ``inner_batch``).
         inner_optimizer: ``adam`` (with beta1 = 0, as the paper) or ``sgd``.
