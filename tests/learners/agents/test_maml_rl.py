@@ -316,9 +316,10 @@ def test_pictures_and_solver():
 
 def test_built_by_name():
     choice = Choice.of("maml-rl")
-    options = choice.options()()
-    assert (choice.tasks, options.optimizer, options.meta_lr) == ("navigation", "sgd", 1.0)
-    learner, _ = Choice.of("maml-rl", "mdps").build(vars(Choice.of("maml-rl", "mdps").options()(hidden=(4,))))
+    options = choice.options()
+    assert (choice.tasks, options["optimizer"], options["meta_lr"]) == ("navigation", "sgd", 1.0)
+    on_mdps = Choice.of("maml-rl", "mdps")
+    learner, _ = on_mdps.build(on_mdps.options({"hidden": (4,)}))
     assert (learner.in_features, learner.out_features) == (10, 5)
 
 

@@ -141,7 +141,7 @@ def test_picture():
 def test_built_by_name():
     choice = Choice.of("rl2")
     assert choice.tasks == "bandits"
-    learner, _ = choice.build(vars(choice.options()(arms=7, episodes=20)))
+    learner, _ = choice.build(choice.options({"arms": 7, "episodes": 20}))
     assert (learner.in_features, learner.out_features, learner.episodes) == (1, 7, 20)
 
 

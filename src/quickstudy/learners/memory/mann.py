@@ -127,12 +127,20 @@ class MANN(SupportQueryLearner):
     def _make_cell(self, read: int) -> Cell:
         if self.memory == "lstm":
             return LSTMCell(read, self.hidden_size)
-        sizes = {"hidden_size": self.hidden_size, "slots": self.slots, "slot_width": self.slot_width}
+        size, slots, width, heads = self.hidden_size, self.slots, self.slot_width, self.heads
         if self.memory == "ntm":
             from quickstudy.nets.memory.ntm import NTM
 
-            return NTM(read, **sizes, reads=self.heads, writes=self.heads)
-        return LRUA(read, **sizes, heads=self.heads, decay=self.decay, sharpen=self.sharpen)
+            return NTM(read, hidden_size=size, slots=slots, slot_width=width, reads=heads, writes=heads)
+        return LRUA(
+            read,
+            hidden_size=size,
+            slots=slots,
+            slot_width=width,
+            heads=heads,
+            decay=self.decay,
+            sharpen=self.sharpen,
+        )
 
     def adapt(self, support: Examples) -> Solver:
         """Read the support set; log-probabilities ``[tasks, n, out_features]`` of each query as the next step."""
