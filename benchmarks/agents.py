@@ -10,7 +10,7 @@
 ``--navigation``: returns after 0, 1, 2 and 3 updates on goals not seen in training, of MAML, of Reptile (in three
 larger inner steps) and of the same network trained as long on all goals at once (inner steps in the test only, at the
 best of a few step sizes); the reward is the one of the authors' code, whose figures the paper has. ``--bandits``: the
-rewards of a trial of ``--pulls``, summed, for each ``--arms``. ``--mdps``: the same over ``--trial`` episodes.
+rewards of a trial of ``--pulls``, summed, for each ``--arms``. ``--mdps``: the same over ``--episodes`` episodes.
 ``--cheetah``: MuJoCo's HalfCheetah forwards or backwards, MAML and pretrained, with short episodes that two cores can
 make. A budget is seconds of one core for each row; a row is a run in a process of its own. Rows that are in
 results.jsonl already are not run again, and a run that was interrupted goes on from its last checkpoint.
@@ -157,10 +157,10 @@ def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
         if given.bandits:
             shapes = [(pulls, arms) for pulls in given.pulls for arms in given.arms]
             own = {"what": "bandits", "learner": "rl2", "tasks": "bandits", **same}
-            rows += [{**own, "options": {"trial": pulls, "arms": arms, **sizes(pulls)}} for pulls, arms in shapes]
+            rows += [{**own, "options": {"episodes": pulls, "arms": arms, **sizes(pulls)}} for pulls, arms in shapes]
         if given.mdps:
             own = {"what": "mdps", "learner": "rl2", "tasks": "mdps", **same}
-            rows += [{**own, "options": {"trial": trial}} for trial in given.trial]
+            rows += [{**own, "options": {"episodes": trial}} for trial in given.episodes]
     return rows
 
 
@@ -181,8 +181,8 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
     bandits = [r for r in records if r["what"] == "bandits"]
     if bandits:
         lines = [["pulls, arms", "RL^2", *RULES, "outer steps"]]
-        for r in sorted(bandits, key=lambda r: (r["options"]["trial"], r["options"]["arms"])):
-            pulls, arms = r["options"]["trial"], r["options"]["arms"]
+        for r in sorted(bandits, key=lambda r: (r["options"]["episodes"], r["options"]["arms"])):
+            pulls, arms = r["options"]["episodes"], r["options"]["arms"]
             batch = qs.tasks.Bandits(arms=arms, split="test").sample(max(n_tasks, 10000), fold(0, "rules"))
             torch.manual_seed(0)
             rules = [interval(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
@@ -195,8 +195,8 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
         print()
         batch = qs.tasks.TabularMDPs(split="test").sample(n_tasks, fold(0, "rules"))
         lines = [["episodes", "RL^2", *MDP_RULES, "outer steps"]]
-        for r in sorted(mdps, key=lambda r: r["options"]["trial"]):
-            trial = r["options"]["trial"]
+        for r in sorted(mdps, key=lambda r: r["options"]["episodes"]):
+            trial = r["options"]["episodes"]
             torch.manual_seed(0)
             rules = [interval(play_mdps(rule, batch, trial)) for rule in MDP_RULES.values()]
             cells = [f"{mean:.1f} ± {ci:.1f}" for mean, ci in (*((s["mean"], s["ci95"]) for s in r["by_step"]), *rules)]
@@ -268,7 +268,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=600, help="seconds of one core for the training of a row")
     parser.add_argument("--pulls", type=int, nargs="+", default=[10, 100, 500])
     parser.add_argument("--arms", type=int, nargs="+", default=[5, 10])
-    parser.add_argument("--trial", type=int, nargs="+", default=[10, 25], help="episodes of an MDP")
+    parser.add_argument("--episodes", type=int, nargs="+", default=[10, 25], help="episodes of an MDP")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--test-tasks", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5, help="of --speed")

@@ -40,7 +40,7 @@ def trained(task: str, cell: str, steps: int | None, seed: int, out: Path) -> qs
     """The run, gone on with where it stopped."""
     choice = Choice.of("ntm", task)
     own: dict[str, Any] = {} if steps is None else {"steps": steps}
-    options = choice.options({"cell": cell, "hidden": HIDDEN[cell], "seed": seed, **own})
+    options = choice.options({"cell": cell, "hidden_size": HIDDEN[cell], "seed": seed, **own})
     learner, tasks = choice.build(options)
     training, _ = split_options(options)
     given = {**training, "out": out, "resume": True, "workers": 1}

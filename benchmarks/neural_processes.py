@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 import quickstudy as qs
 from quickstudy.cli.terminal import ProgressLine, table
-from quickstudy.core.losses import mean_of, spread_of, task_losses
+from quickstudy.core.losses import mean_of, std_of, task_losses
 from quickstudy.core.seeding import fold
 from quickstudy.recipes import Choice, split_options
 from rows import add, interval, is_done, read, steps_in_time
@@ -49,11 +49,11 @@ def yardsticks(n_tasks: int) -> dict[str, dict[str, tuple[float, float]]]:
     found: dict[str, dict[str, tuple[float, float]]] = {"exact": {}, "prior": {}}
     for name, tasks in tests().items():
         exact, prior = [], []
-        spread = math.hypot(tasks.output_scale[0], tasks.noise)
+        std = math.hypot(tasks.output_scale[0], tasks.noise)
         for batch, seed in blocks(tasks, n_tasks):
             y = batch.query.y
             exact.append(task_losses("gaussian", tasks.exact(batch.support, batch.query.x, seed=seed), y))
-            flat = torch.stack([torch.zeros_like(y), torch.full_like(y, spread)], -1)
+            flat = torch.stack([torch.zeros_like(y), torch.full_like(y, std)], -1)
             prior.append(task_losses("gaussian", flat, y))
         found["exact"][name], found["prior"][name] = interval(torch.cat(exact)), interval(torch.cat(prior))
     return found
@@ -105,7 +105,7 @@ def one_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
 
 
 def draw(learner: qs.MetaLearner, path: Path, name: str) -> None:
-    """Four test tasks of growing support size: mean and two spreads of the learner, and of the exact answer."""
+    """Four test tasks of growing support size: mean and two standard deviations, the learner's and the exact ones."""
     figure = Figure(figsize=(11, 2.8), layout="constrained")
     for axes, shot in zip(figure.subplots(1, len(SHOTS), sharey=True), SHOTS, strict=True):
         tasks = qs.tasks.GaussianProcesses(split="test", shot=shot)
@@ -115,8 +115,8 @@ def draw(learner: qs.MetaLearner, path: Path, name: str) -> None:
         with torch.no_grad():
             found = {"exact": tasks.exact(support, x, seed=seed), name: learner.adapt(support)(x)}
         for (label, predictions), color in zip(found.items(), ("#888888", "#1f5fbf"), strict=True):
-            at, mean, spread = (v.flatten().numpy() for v in (x, mean_of(predictions), spread_of(predictions)))
-            axes.fill_between(at, mean - 2 * spread, mean + 2 * spread, color=color, alpha=0.2, linewidth=0)
+            at, mean, std = (v.flatten().numpy() for v in (x, mean_of(predictions), std_of(predictions)))
+            axes.fill_between(at, mean - 2 * std, mean + 2 * std, color=color, alpha=0.2, linewidth=0)
             axes.plot(at, mean, color=color, label=label, linestyle="--" if label == "exact" else "-")
         axes.plot(support.x.flatten(), support.y.flatten(), "o", color="#222222", markersize=4, zorder=5)
         axes.set_title(f"{shot} points", fontsize=9)

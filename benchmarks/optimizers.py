@@ -149,9 +149,9 @@ def speed(given: argparse.Namespace) -> list[dict[str, Any]]:
         "LearnedAdam": LearnedAdam(),
         "FeatureMLP 4": FeatureMLP(),
         "FeatureMLP 4, compiled": FeatureMLP(),
-        "FeatureMLP 16": FeatureMLP(hidden=16),
+        "FeatureMLP 16": FeatureMLP(hidden_size=16),
         "HyperMLP 8": HyperMLP(),
-        "CoordinateLSTM 4": CoordinateLSTM(hidden=4),
+        "CoordinateLSTM 4": CoordinateLSTM(hidden_size=4),
         "CoordinateLSTM 20": CoordinateLSTM(),
     }
     chosen = {name: rule for name, rule in rules.items() if given.only in name}

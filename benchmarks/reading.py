@@ -140,7 +140,7 @@ def ntm_workload(n: int, steps: int, leave_out: str) -> Workload:
     """A neural Turing machine of the paper's size: 128 slots of 20, an LSTM of 100."""
     torch.manual_seed(0)
     ours = qs.nets.NTM(16)
-    plain = PlainNTM(16, ours.hidden, ours.slots, ours.width)
+    plain = PlainNTM(16, ours.hidden_size, ours.slots, ours.slot_width)
     return workload(f"NTM, {n} tasks, {steps} steps", ours, plain, ntm_step, ours.heads, (n, steps), leave_out)
 
 
@@ -148,7 +148,7 @@ def lrua_workload(n: int, steps: int, leave_out: str) -> Workload:
     """MANN's memory at the paper's size, 128 slots of 40, four heads, an LSTM of 200, on 20x20 pixels and 5 labels."""
     torch.manual_seed(0)
     ours = qs.nets.LRUA(405)
-    plain = PlainLRUA(405, ours.hidden, ours.slots, ours.width, ours.heads, ours.decay)
+    plain = PlainLRUA(405, ours.hidden_size, ours.slots, ours.slot_width, ours.heads, ours.decay)
     name = f"MANN (LRUA), {n} tasks, {steps} steps"
     return workload(name, ours, plain, lrua_step, ours.to_heads, (n, steps), leave_out)
 

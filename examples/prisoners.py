@@ -22,13 +22,13 @@ games = qs.tasks.IteratedGames(game="prisoners-dilemma", discount=0.96)
 states = ("at first", "after CC", "after CD", "after DC", "after DD")  # own move, then the other's
 
 print("in self-play            return   how likely to cooperate " + ", ".join(states))
-for rule in ("naive", "lola"):
+for method in ("naive", "lola"):
     torch.manual_seed(0)
-    agents = qs.SelfPlay(rule=rule, pairs=given.pairs)
+    agents = qs.LOLA(method=method, pairs=given.pairs)
     qs.train(agents, games, steps=given.steps, meta_batch=1, optimizer="sgd", meta_lr=1.0)
     result = qs.evaluate(agents, games, n_tasks=given.pairs)
     likely = agents.policies.detach().sigmoid().mean((0, 1))
-    print(f"{rule:20}{result.mean:10.2f}   " + " ".join(f"{p:.2f}" for p in likely))
+    print(f"{method:20}{result.mean:10.2f}   " + " ".join(f"{p:.2f}" for p in likely))
 
 # Both learn for ten steps; only one of the two has learned how to.
 opponents = qs.tasks.IteratedGames(opponents=("naive",))

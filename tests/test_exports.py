@@ -14,6 +14,7 @@ from quickstudy import exports, registry
 from quickstudy.core.entry import Entry, Names
 
 ALWAYS = json.loads((Path(__file__).parent / "fixtures" / "public_names.json").read_text())
+RENAMED = {"SelfPlay": "LOLA", "SequenceLearner": "NTMLearner"}
 
 
 def fresh(code: str) -> str:
@@ -23,7 +24,7 @@ def fresh(code: str) -> str:
 @pytest.mark.parametrize("package", ALWAYS)
 def test_every_public_name_is_still_there(package):
     module = importlib.import_module(package)
-    assert set(ALWAYS[package]) <= set(module.__all__) <= set(dir(module))
+    assert {RENAMED.get(name, name) for name in ALWAYS[package]} <= set(module.__all__) <= set(dir(module))
     for name in module.__all__:
         assert getattr(module, name) is getattr(importlib.import_module(package), name)
 
@@ -40,6 +41,23 @@ def test_what_is_registered_is_exported(kind):
 def test_what_is_not_there():
     with pytest.raises(AttributeError, match=r"module 'quickstudy\.nets' has no attribute 'Abacus'"):
         _ = qs.nets.Abacus
+
+
+@pytest.mark.parametrize("name", [name for name in registry.LEARNERS.own if not name.endswith("-optimizer")])
+def test_a_learners_file_class_and_name_agree(name):
+    """``NAME`` is in ``NAME.py``, and its class is called so, or so with what kind of thing it is (RelationNet)."""
+    module, _, cls = registry.LEARNERS[name].path.partition(":")
+    assert module.rpartition(".")[2] == name.replace("-", "_")
+    assert cls.lower().replace("plusplus", "pp").startswith(name.replace("-", ""))
+
+
+@pytest.mark.parametrize("package", ["quickstudy", "quickstudy.learners"])
+@pytest.mark.parametrize(("was", "now"), RENAMED.items())
+def test_an_old_name_still_works_and_says_the_new_one(package, was, now):
+    module = importlib.import_module(package)
+    with pytest.warns(DeprecationWarning, match=rf"{package}\.{was} is called {now} now"):
+        assert getattr(module, was) is getattr(module, now)
+    assert was not in {*module.__all__, *dir(module)}
 
 
 def test_a_learner_is_imported_without_the_others():

@@ -9,7 +9,7 @@ import pytest
 import quickstudy as qs
 from quickstudy import registry
 from quickstudy.cli.main import main
-from quickstudy.training.upgrade import upgraded
+from quickstudy.training.upgrade import SINCE_1, upgraded
 
 FORMAT_1 = Path(__file__).parent / "fixtures" / "format-1"
 RUNS = sorted(path.name for path in FORMAT_1.iterdir() if path.is_dir())
@@ -56,6 +56,23 @@ def test_every_learner_and_its_tasks_are_built_from_what_was_written(pair):
     for description in CONFIGS[pair].values():
         now = upgraded(description, 1)
         assert registry.describe(registry.build(now)) == now, "it is not as it would be written now"
+
+
+@pytest.mark.parametrize("kind_and_name", SINCE_1)
+def test_a_renamed_option_keeps_what_was_written(kind_and_name):
+    """Each old name is one that was written; its value is what the object has under the new name."""
+    kind, name = kind_and_name
+    if kind == "rules":
+        assert registry.build(upgraded({"rules": name, "options": {"hidden": 3}}, 1)).hidden_size == 3
+        return
+    written = [d for pair in CONFIGS.values() for d in pair.values() if d.get(kind) == name]
+    assert written
+    for description in written:
+        built = registry.build(upgraded(description, 1))
+        for change in SINCE_1[kind_and_name]:
+            value = description["options"][change.was]
+            if change.now is not None:
+                assert registry.describe(getattr(built, change.now)) == change.values.get(value, value)
 
 
 def test_every_learner_that_was_written_is_still_registered():

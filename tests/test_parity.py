@@ -44,9 +44,10 @@ MORE = {("incontext", "tabular"): {"table": True}}
 LEFT_OUT = {("protomaml", "sinusoids")}  # its head is made of classes
 FLOAT32 = {"problems"}  # their networks and data are drawn when asked for
 OPTIONS = {
-    "inner_steps": 2, "bn": "support", "width": 8, "label_width": 4, "layers": 1, "heads": 2, "groups": 1,
-    "truncation": 3, "trial": 4, "hidden_units": 4, "rounds": 5,
+    "inner_steps": 2, "bn": "support", "width": 8, "slot_width": 8, "label_width": 4, "layers": 1, "heads": 2,
+    "groups": 1, "truncation": 3, "rounds": 5,
 }  # fmt: skip
+OWN = {"rl2": {"episodes": 4}, "lstm-meta": {"hidden_size": 4}}
 
 
 def cases():
@@ -72,7 +73,7 @@ def build(name, tasks, options):
     elif "model" in takes:
         facts["model"] = qs.nets.MLP(in_features=shape[0], out_features=outputs, hidden=(8,))
     loss = {"loss": cls.learns[tasks.kind]}
-    given = {**facts, **loss, **OPTIONS, **options}
+    given = {**facts, **loss, **OPTIONS, **OWN.get(name, {}), **options}
     return registry.make("learners", name, **{option: value for option, value in given.items() if option in takes})
 
 

@@ -26,16 +26,18 @@ EXAMPLES = {
     ("learners", "meta-curvature"): lambda images: qs.MetaCurvature(qs.nets.Conv4(filters=3, size=16), inner_lr=0.2),
     ("learners", "protomaml"): lambda images: qs.ProtoMAML(qs.nets.Conv4(filters=3, size=16), inner_steps=3, chunk=1),
     ("learners", "lstm-meta"): lambda images: qs.LSTMMetaLearner(
-        qs.nets.MLP(hidden=(8,)), inner_batch=3, hidden_units=4, step_bias=(-2.0, -1.0), loss="mse"
+        qs.nets.MLP(hidden=(8,)), inner_batch=3, hidden_size=4, step_bias=(-2.0, -1.0), loss="mse"
     ),
     ("learners", "adam-optimizer"): lambda images: qs.AdamOptimizer(lr=0.02, betas=(0.8, 0.9), truncation=3),
-    ("learners", "lstm-optimizer"): lambda images: qs.LSTMOptimizer(hidden=3, normalize=False, order=2),
-    ("learners", "mlp-optimizer"): lambda images: qs.MLPOptimizer(hidden=4, estimator="pes", sigma=0.1, pairs=2),
-    ("learners", "hyper-optimizer"): lambda images: qs.HyperOptimizer(hidden=4, bank=2, lstm=3, curriculum=10, chunk=1),
+    ("learners", "lstm-optimizer"): lambda images: qs.LSTMOptimizer(hidden_size=3, normalize=False, order=2),
+    ("learners", "mlp-optimizer"): lambda images: qs.MLPOptimizer(hidden_size=4, estimator="pes", sigma=0.1, pairs=2),
+    ("learners", "hyper-optimizer"): lambda images: qs.HyperOptimizer(
+        hidden_size=4, bank=2, lstm=3, curriculum=10, chunk=1
+    ),
     ("learners", "reptile"): lambda images: qs.Reptile(qs.nets.Conv4(filters=3, size=16), eval_steps=7, bn="support"),
     ("learners", "cavia"): lambda images: qs.CAVIA(qs.nets.MLP(hidden=(8,)), context=3, at="layers.2", loss="mse"),
     ("learners", "mamlpp"): lambda images: qs.MAMLPlusPlus(qs.nets.Conv4(filters=3, size=16), per_step_statistics=True),
-    ("learners", "imaml"): lambda images: qs.IMAML(qs.nets.MLP(hidden=(8,)), strength=0.5, cg_steps=2, loss="mse"),
+    ("learners", "imaml"): lambda images: qs.IMAML(qs.nets.MLP(hidden=(8,)), lam=0.5, cg_steps=2, loss="mse"),
     ("learners", "protonet"): lambda images: qs.ProtoNet(
         qs.nets.Conv4(filters=3, size=16, out_features=None), distance="cosine", scale=10.0
     ),
@@ -45,12 +47,12 @@ EXAMPLES = {
     ("learners", "relation"): lambda images: qs.RelationNet(
         qs.nets.Conv4(filters=3, size=16, out_features=None, pools=2, features="maps"), relation_filters=4, pool="sum"
     ),
-    ("learners", "r2d2"): lambda images: qs.R2D2(qs.nets.MLP(out_features=None), ridge=0.5, scale=2.0, loss="mse"),
+    ("learners", "r2d2"): lambda images: qs.R2D2(qs.nets.MLP(out_features=None), lam=0.5, scale=2.0, loss="mse"),
     ("learners", "incontext"): lambda images: qs.InContext(
         qs.nets.Flat(in_features=4), table=True, width=8, label_width=4, layers=1, heads=2, groups=1, whitened=1
     ),
     ("learners", "cnp"): lambda images: qs.CNP(
-        qs.nets.MLP(in_features=2, out_features=None), loss="gaussian", out_features=2, width=8, min_spread=0.2
+        qs.nets.MLP(in_features=2, out_features=None), loss="gaussian", out_features=2, width=8, min_std=0.2
     ),
     ("learners", "anp"): lambda images: qs.ANP(
         qs.nets.MLP(out_features=None), loss="gaussian", width=8, heads=2, self_attention=False
@@ -58,11 +60,17 @@ EXAMPLES = {
     ("learners", "snail"): lambda images: qs.SNAIL(
         qs.nets.MLP(out_features=None), out_features=1, length=4, keys=(2, 3, 4), values=(4, 3, 2), loss="mse"
     ),
-    ("learners", "ntm"): lambda images: qs.SequenceLearner(
-        in_features=3, out_features=2, hidden=4, slots=6, width=3, reads=2, controller="feedforward"
+    ("learners", "ntm"): lambda images: qs.NTMLearner(
+        in_features=3, out_features=2, hidden_size=4, slots=6, slot_width=3, reads=2, controller="feedforward"
     ),
     ("learners", "mann"): lambda images: qs.MANN(
-        qs.nets.Flat(in_features=9), out_features=3, memory="lstm", labels="string", hidden=4, decay=0.9, stream=False
+        qs.nets.Flat(in_features=9),
+        out_features=3,
+        memory="lstm",
+        labels="string",
+        hidden_size=4,
+        decay=0.9,
+        stream=False,
     ),
     ("learners", "hypernet"): lambda images: qs.Hypernet(
         qs.nets.Conv4(filters=3, size=16), generates="head", width=4, prototypes=False, inner_steps=2
@@ -74,16 +82,25 @@ EXAMPLES = {
         qs.nets.Conv4(filters=3, size=16, out_features=None), out_features=3, x_shape=(1, 16, 16), base="relation"
     ),
     ("learners", "task-gan"): lambda images: qs.TaskGAN(
-        x_shape=(1, 16, 16), draws="pixels", drawings=3, class_code=4, drawing_code=2, width=4, critic_width=4, ema=0.5
+        x_shape=(1, 16, 16),
+        generator_type="pixels",
+        drawings=3,
+        class_code=4,
+        drawing_code=2,
+        width=4,
+        critic_width=4,
+        ema=0.5,
     ),
-    ("learners", "lola"): lambda images: qs.SelfPlay(rule="dice", pairs=3, assumed_lr=0.5, rollouts=4),
-    ("learners", "meta-agent"): lambda images: qs.MetaAgent(inner_steps=3, hidden=0, learn_rates=False),
+    ("learners", "lola"): lambda images: qs.LOLA(method="dice", pairs=3, lookahead_lr=0.5, rollouts=4),
+    ("learners", "meta-agent"): lambda images: qs.MetaAgent(inner_steps=3, hidden_size=0, learn_rates=False),
     ("tasks", "games"): None,  # no examples; its own tests rebuild it
     ("learners", "meta-nas"): lambda images: qs.MetaNAS(
         x_shape=(1, 16, 16), filters=2, nodes=1, operations=("skip", "sep5"), temperatures=(0.5, 0.2), discretise=False
     ),
     ("learners", "maml-rl"): lambda images: qs.MAMLRL(in_features=3, hidden=(8,), later_lr=0.2, outer="gradient"),
-    ("learners", "rl2"): lambda images: qs.RL2(in_features=3, out_features=2, hidden=4, trial=3, entropy=0.1),
+    ("learners", "rl2"): lambda images: qs.RL2(
+        in_features=3, out_features=2, hidden_size=4, episodes=3, entropy_coef=0.1
+    ),
     ("tasks", "synthesized"): None,  # needs a trained generator; its own tests rebuild it
     ("tasks", "omniglot"): None,  # needs its data; its own tests rebuild it
     ("tasks", "glyphs"): lambda images: qs.tasks.Glyphs(way=3, size=16, rotate=False),
@@ -106,14 +123,14 @@ EXAMPLES = {
     ("nets", "mlp"): lambda images: qs.nets.MLP(in_features=2, hidden=(3,)),
     ("rules", "sgd"): lambda images: qs.rules.SGD(lr=0.5, momentum=0.25),
     ("rules", "adamw"): lambda images: qs.rules.AdamW(lr=0.5, weight_decay=0.1),
-    ("rules", "proximal-sgd"): lambda images: qs.rules.ProximalSGD(lr=0.5, strength=0.1),
+    ("rules", "proximal-sgd"): lambda images: qs.rules.ProximalSGD(lr=0.5, lam=0.1),
     ("rules", "first-and-later"): lambda images: qs.rules.FirstAndLater(first=0.5, later=0.1),
     ("rules", "two-rates"): lambda images: qs.rules.TwoRates(names=("theta",), lr=0.5, other_lr=2.0),
-    ("rules", "lstm-gates"): lambda images: qs.rules.LSTMGates(hidden=3, keep_bias=(1.0, 2.0)),
+    ("rules", "lstm-gates"): lambda images: qs.rules.LSTMGates(hidden_size=3, keep_bias=(1.0, 2.0)),
     ("rules", "learned-adam"): lambda images: qs.rules.LearnedAdam(lr=0.5, betas=(0.5, 0.9)),
-    ("rules", "coordinate-lstm"): lambda images: qs.rules.CoordinateLSTM(hidden=3, scale=0.5),
-    ("rules", "feature-mlp"): lambda images: qs.rules.FeatureMLP(hidden=4, lr=0.1),
-    ("rules", "hyper-mlp"): lambda images: qs.rules.HyperMLP(hidden=4, bank=2, lstm=3),
+    ("rules", "coordinate-lstm"): lambda images: qs.rules.CoordinateLSTM(hidden_size=3, scale=0.5),
+    ("rules", "feature-mlp"): lambda images: qs.rules.FeatureMLP(hidden_size=4, lr=0.1),
+    ("rules", "hyper-mlp"): lambda images: qs.rules.HyperMLP(hidden_size=4, bank=2, lstm=3),
     ("rules", "adam"): lambda images: qs.rules.Adam(lr=0.5, betas=(0.0, 0.9)),
 }
 REGISTERED = [(kind, name) for kind, names in registry.KINDS.items() for name in names]

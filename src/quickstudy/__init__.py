@@ -29,4 +29,5 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.apply.few_shot_classifier": ["FewShotClassifier"],
         "quickstudy.apply.tabular": ["TabularClassifier"],
     },
+    renamed={"SelfPlay": "LOLA", "SequenceLearner": "NTMLearner"},
 )

@@ -16,7 +16,7 @@ from quickstudy.core.errors import RunError as RunError
 from quickstudy.core.errors import UsageError as UsageError
 from quickstudy.core.learner import MetaLearner as MetaLearner
 from quickstudy import learners as learners
-from quickstudy.learners.agents.lola import SelfPlay as SelfPlay
+from quickstudy.learners.agents.lola import LOLA as LOLA
 from quickstudy.learners.agents.maml_rl import MAMLRL as MAMLRL
 from quickstudy.learners.agents.meta_agent import MetaAgent as MetaAgent
 from quickstudy.learners.agents.rl2 import RL2 as RL2
@@ -42,7 +42,7 @@ from quickstudy.learners.in_context.cnp import CNP as CNP
 from quickstudy.learners.in_context.incontext import InContext as InContext
 from quickstudy.learners.in_context.snail import SNAIL as SNAIL
 from quickstudy.learners.memory.mann import MANN as MANN
-from quickstudy.learners.memory.ntm import SequenceLearner as SequenceLearner
+from quickstudy.learners.memory.ntm import NTMLearner as NTMLearner
 from quickstudy.learners.metric.matching import MatchingNet as MatchingNet
 from quickstudy.learners.metric.protonet import ProtoNet as ProtoNet
 from quickstudy.learners.metric.r2d2 import R2D2 as R2D2

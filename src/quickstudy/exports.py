@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ def lazily(
     more: Mapping[str, Iterable[str]] | None = None,
     modules: Iterable[str] = (),
     sklearn: Mapping[str, Iterable[str]] | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> Exported:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package whose names are imported when they are first used.
 
@@ -33,6 +35,7 @@ def lazily(
         more: names that are not registered, by their module.
         modules: that are given as they are.
         sklearn: names that need the extra of this name, by their module; a star import leaves them out.
+        renamed: what names are called now that had another one: they still work, with a warning, and are not listed.
     """
     names = {entry.title: entry for entry in KINDS[kind].own.values()} if kind else {}
     names.update({name: Entry(f"{module}:{name}") for module, group in (more or {}).items() for name in group})
@@ -41,6 +44,10 @@ def lazily(
     EXPORTS[package] = {**names, **optional}
 
     def get(name: str) -> Any:
+        if renamed and name in renamed:
+            now = renamed[name]
+            warnings.warn(f"{package}.{name} is called {now} now.", DeprecationWarning, stacklevel=2)
+            return getattr(sys.modules[package], now)
         if name not in EXPORTS[package]:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         entry = EXPORTS[package][name]

@@ -69,7 +69,7 @@ LEARNERS = Names(
         ),
         "cnp": Entry("quickstudy.learners.in_context.cnp:CNP", "Garnelo et al. 2018"),
         "anp": Entry("quickstudy.learners.in_context.anp:ANP", "Kim et al. 2019"),
-        "ntm": Entry("quickstudy.learners.memory.ntm:SequenceLearner", "Graves et al. 2014"),
+        "ntm": Entry("quickstudy.learners.memory.ntm:NTMLearner", "Graves et al. 2014"),
         "snail": Entry("quickstudy.learners.in_context.snail:SNAIL", "Mishra et al. 2018"),
         "mann": Entry("quickstudy.learners.memory.mann:MANN", "Santoro et al. 2016"),
         "hypernet": Entry("quickstudy.learners.generative.hypernet:Hypernet", "Ha et al. 2017"),
@@ -79,7 +79,7 @@ LEARNERS = Names(
         "meta-nas": Entry("quickstudy.learners.gradient.meta_nas:MetaNAS", "Lian et al. 2020; Elsken et al. 2020"),
         "maml-rl": Entry("quickstudy.learners.agents.maml_rl:MAMLRL", "Finn et al. 2017"),
         "rl2": Entry("quickstudy.learners.agents.rl2:RL2", "Duan et al. 2016"),
-        "lola": Entry("quickstudy.learners.agents.lola:SelfPlay", "Foerster et al. 2018"),
+        "lola": Entry("quickstudy.learners.agents.lola:LOLA", "Foerster et al. 2018"),
         "meta-agent": Entry("quickstudy.learners.agents.meta_agent:MetaAgent", "Kim et al. 2021; Lu et al. 2022"),
     },
 )

@@ -245,7 +245,7 @@ def test_the_one_that_ships():
 
 def test_from_a_run(tmp_path):
     tasks = qs.tasks.Problems(families=("quadratic",), horizon=(3, 3), examples=16)
-    learner = qs.MLPOptimizer(hidden=4)
+    learner = qs.MLPOptimizer(hidden_size=4)
     qs.train(learner, tasks, steps=2, meta_batch=2, out=tmp_path / "r", checkpoint_every=1)
     net = Net()
     optimizer = qs.LearnedOptimizer.from_run(tmp_path / "r", net.parameters(), lr=0.5)

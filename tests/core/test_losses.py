@@ -10,7 +10,7 @@ from quickstudy.core.losses import (
     larger_is_better,
     mean_of,
     score_name,
-    spread_of,
+    std_of,
     task_losses,
     task_scores,
 )
@@ -33,7 +33,7 @@ def test_named_losses_are_torchs_own_task_by_task():
 
 def test_gaussian_is_minus_the_log_density_of_all_outputs():
     predictions = torch.stack([VALUES, TARGETS.roll(1, 0).exp()], -1)
-    expected = -torch.distributions.Normal(mean_of(predictions), spread_of(predictions)).log_prob(TARGETS)
+    expected = -torch.distributions.Normal(mean_of(predictions), std_of(predictions)).log_prob(TARGETS)
     torch.testing.assert_close(task_losses("gaussian", predictions, TARGETS), expected.sum(2).mean(1))
     assert score_name("gaussian", TARGETS) == "gaussian"
     assert not larger_is_better("gaussian")

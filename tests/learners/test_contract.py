@@ -35,7 +35,10 @@ OTHERS = {
 }
 """Tasks that are neither classes nor values, by kind."""
 # Optimizers: no cuts, and through the inner gradients, so that the derivative is the derivative.
-SMALL = {"hidden": 4, "slots": 6, "width": 3, "pairs": 4, "inner_steps": 2, "eval_steps": 2, "trial": 2, "episodes": 3}
+SMALL = {
+    "hidden": 4, "hidden_size": 4, "slots": 6, "slot_width": 3, "width": 3, "pairs": 4, "inner_steps": 2,
+    "eval_steps": 2, "episodes": 3,
+}  # fmt: skip
 OPTIONS = {"maml-rl": {"hidden": (8,)}} | {
     name: {"order": 2, "truncation": 10, "pairs": 1} for name in registry.LEARNERS if name.endswith("-optimizer")
 }

@@ -25,7 +25,7 @@ def lines(run, name):
     [
         ("protonet", "glyphs", {"way": 3, "shot": 2}, TINY),
         ("maml", "sinusoids", {"shot": 3}, {"query": 4}),
-        ("rl2", "bandits", {}, {"hidden": 8, "trials": 3}),
+        ("rl2", "bandits", {}, {"hidden_size": 8, "trials": 3}),
     ],
 )
 def test_the_same_numbers_as_the_command_line(learner, tasks, shape, more, tmp_path):

@@ -20,7 +20,7 @@ BANDITS = qs.tasks.Bandits(arms=3)
 
 def learner():
     torch.manual_seed(0)
-    return qs.RL2(in_features=1, out_features=3, trial=4, hidden=4)
+    return qs.RL2(in_features=1, out_features=3, episodes=4, hidden_size=4)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_of_most_learners_there_are_none(tmp_path):
 
 def test_train_makes_them(tmp_path, capsys):
     out = tmp_path / "run"
-    options = "--hidden 4 --trial 2 --curriculum 0 --steps 2 --validation-tasks 2 --test-tasks 2 --meta-batch 2"
+    options = "--hidden-size 4 --episodes 2 --curriculum 0 --steps 2 --validation-tasks 2 --test-tasks 2 --meta-batch 2"
     assert main(["train", "rl2", "--out", str(out), *options.split()]) == 0
     assert files(out) == ["learning.svg"]
     assert "data:image/svg+xml;base64," in (out / "report.html").read_text()

@@ -193,9 +193,13 @@ def test_predictions_with_a_spread_have_a_band(tmp_path):
     assert drawn is not None
     assert drawn.tensors["curves"].shape == (1, 2, len(drawn.tensors["grid_x"]), 1, 2)
     page = check_page(write_report([run]))
-    for expected in ("CNP on GaussianProcesses, 4- to 6-shot", "two spreads to either side", "Negative log-likelihood"):
+    for expected in (
+        "CNP on GaussianProcesses, 4- to 6-shot",
+        "two standard deviations to either side",
+        "Negative log-likelihood",
+    ):
         assert expected in page.text, expected
-    assert page.raw.count("a band of two spreads") == 2
+    assert page.raw.count("a band of two standard deviations") == 2
     assert page.raw.count("fill-opacity: 0.18") == 2
     assert read_story(run).tested_as_trained
 

@@ -13,9 +13,9 @@ from quickstudy.rules._features import FLOOR, TIMES
 TASKS = 2
 RULES = {
     "learned-adam": lambda: LearnedAdam(lr=0.02),
-    "coordinate-lstm": lambda: CoordinateLSTM(hidden=3),
-    "feature-mlp": lambda: FeatureMLP(hidden=5),
-    "hyper-mlp": lambda: HyperMLP(hidden=4, bank=3, lstm=4),
+    "coordinate-lstm": lambda: CoordinateLSTM(hidden_size=3),
+    "feature-mlp": lambda: FeatureMLP(hidden_size=5),
+    "hyper-mlp": lambda: HyperMLP(hidden_size=4, bank=3, lstm=4),
 }
 
 
@@ -267,7 +267,7 @@ def test_a_parameter_that_never_had_a_gradient_keeps_slopes_finite(name):
     [
         lambda: LearnedAdam(lr=0.0),
         lambda: LearnedAdam(betas=(0.0, 0.9)),
-        lambda: CoordinateLSTM(hidden=0),
+        lambda: CoordinateLSTM(hidden_size=0),
         lambda: FeatureMLP(lr=-1.0),
         lambda: HyperMLP(bank=0),
     ],

@@ -13,7 +13,7 @@ from quickstudy.rules.lstm_gates import preprocessed
 def rule(hidden=3):
     """With gates that depend on what they see more than at the start of training."""
     torch.manual_seed(0)
-    made = LSTMGates(hidden=hidden).double()
+    made = LSTMGates(hidden_size=hidden).double()
     with torch.no_grad():
         for p in (made.w_i, made.w_f):
             p.uniform_(-1, 1)
@@ -49,11 +49,11 @@ class Coordinate:
 
     def __init__(self, rule):
         self.rule = rule
-        self.h = self.c = [0.0] * rule.hidden
+        self.h = self.c = [0.0] * rule.hidden_size
         self.i = self.f = 0.0
 
     def step(self, theta, g, loss):
-        n = self.rule.hidden
+        n = self.rule.hidden_size
         seen = [*pre(g), *pre(loss), *self.h]
         weight, bias = self.rule.lstm_weight.tolist(), self.rule.lstm_bias.tolist()
         a = [sum(w * x for w, x in zip(row, seen, strict=True)) + b for row, b in zip(weight, bias, strict=True)]
@@ -129,7 +129,7 @@ def test_the_losses_are_needed():
         made.update(params, grads, state)
 
 
-@pytest.mark.parametrize("options", [{"hidden": 0}, {"keep_bias": (2.0, 1.0)}, {"step_bias": (0.0, -1.0)}])
+@pytest.mark.parametrize("options", [{"hidden_size": 0}, {"keep_bias": (2.0, 1.0)}, {"step_bias": (0.0, -1.0)}])
 def test_options_out_of_range(options):
-    with pytest.raises(qs.UsageError, match=r"hidden >= 1 and biases \(low, high\)"):
+    with pytest.raises(qs.UsageError, match=r"hidden_size >= 1 and biases \(low, high\)"):
         LSTMGates(**options)

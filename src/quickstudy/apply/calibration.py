@@ -52,7 +52,7 @@ def class_log_likelihood(each: Float[Tensor, "t d n k"], y: Int[Tensor, "t n"]) 
 def value_log_likelihood(
     each: Float[Tensor, "t d n p"], y: Float[Tensor, "t n p"], noise: float
 ) -> Float[Tensor, " t"]:
-    """Log-likelihood per example, in nats, of a normal distribution with the draws' mean and spread.
+    """Log-likelihood per example, in nats, of a normal distribution with the draws' mean and standard deviation.
 
     Its variance is that of the draws (over their number) plus ``noise`` squared; with a single draw it is the noise
     alone. Choose the noise on other tasks, see ``best_noise``.

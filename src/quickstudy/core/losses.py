@@ -15,8 +15,8 @@ TaskLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """``loss(predictions [n, ...], targets [n, ...]) -> scalar`` of ONE task, as ``F.cross_entropy`` and ``F.mse_loss``."""
 
 NAMED = ("cross_entropy", "mse", "gaussian", "bits")
-"""``gaussian``: minus the log-likelihood of each example, in nats, under predictions that are a mean and a spread
-(standard deviation, > 0) for each output, side by side on a last axis more than y has (see ``mean_of``, ``spread_of``).
+"""``gaussian``: minus the log-likelihood of each example, in nats, under predictions that are a mean and a standard
+deviation (> 0) for each output, side by side on a last axis more than y has (see ``mean_of``, ``std_of``).
 ``bits``: binary cross-entropy of logits, in nats per bit, for targets 0.0 or 1.0; scored by the share of wrong bits.
 """
 NO_LABEL = -(2**62)  # torch's own default, -100, would drop a wrong label without a word
@@ -55,11 +55,11 @@ def task_losses(
     if loss == "gaussian":
         if predictions.shape != (*y.shape, 2):
             raise UsageError(
-                f"gaussian needs predictions [{', '.join(map(str, (*y.shape, 2)))}], the mean and the spread of each "
+                f"gaussian needs predictions [{', '.join(map(str, (*y.shape, 2)))}], the mean and the std of each "
                 f"value of y {list(y.shape)}, got {list(predictions.shape)}; for plain values set loss='mse'."
             )
-        spread = spread_of(predictions)
-        nats = ((y - mean_of(predictions)) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2
+        std = std_of(predictions)
+        nats = ((y - mean_of(predictions)) / std).square() / 2 + std.log() + math.log(2 * math.pi) / 2
         return nats.flatten(2).sum(2).mean(1)
     if loss == "bits":
         if predictions.shape != y.shape or not y.is_floating_point():
@@ -91,7 +91,7 @@ def mean_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
     return predictions[..., 0]
 
 
-def spread_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
+def std_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
     """The standard deviations of ``gaussian`` predictions."""
     return predictions[..., 1]
 
@@ -110,7 +110,7 @@ def score_name(loss: str | TaskLoss, y: Tensor) -> str:
     return loss if isinstance(loss, str) else "loss"
 
 
-def judge(loss: str | TaskLoss, predictions: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def query_loss(loss: str | TaskLoss, predictions: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """The mean over tasks of the query loss, and the diagnostics that every learner reports."""
     mean = task_losses(loss, predictions, y).mean()
     score = task_scores(loss, predictions.detach(), y).mean()

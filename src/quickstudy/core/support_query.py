@@ -10,7 +10,7 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.learner import MetaLearner, Scalars, Solver
-from quickstudy.core.losses import TaskLoss, judge, score_name, task_losses, task_scores
+from quickstudy.core.losses import TaskLoss, query_loss, score_name, task_losses, task_scores
 
 
 class SupportQueryLearner(MetaLearner[TaskBatch]):
@@ -29,7 +29,7 @@ class SupportQueryLearner(MetaLearner[TaskBatch]):
 
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The mean over tasks of the adapted solvers' query loss; the loss and the score as diagnostics."""
-        return judge(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
+        return query_loss(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
 
     def score_tasks(self, batch: TaskBatch, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
         """The score and the loss of each task's query after each of the steps ``at`` (ascending)."""

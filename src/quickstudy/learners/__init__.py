@@ -19,4 +19,5 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.learners.metric.base": ["MetricLearner"],
         "quickstudy.learners.optimizers.optimizer": ["OptimizerLearner"],
     },
+    renamed={"SelfPlay": "LOLA", "SequenceLearner": "NTMLearner"},
 )

@@ -8,7 +8,7 @@ from quickstudy.core.learner import Metrics as Metrics
 from quickstudy.core.learner import Scalars as Scalars
 from quickstudy.core.learner import Solver as Solver
 from quickstudy.core.support_query import SupportQueryLearner as SupportQueryLearner
-from quickstudy.learners.agents.lola import SelfPlay as SelfPlay
+from quickstudy.learners.agents.lola import LOLA as LOLA
 from quickstudy.learners.agents.maml_rl import MAMLRL as MAMLRL
 from quickstudy.learners.agents.meta_agent import MetaAgent as MetaAgent
 from quickstudy.learners.agents.rl2 import RL2 as RL2
@@ -37,7 +37,7 @@ from quickstudy.learners.in_context.incontext import InContext as InContext
 from quickstudy.learners.in_context.snail import SNAIL as SNAIL
 from quickstudy.learners.memory.instances import by_instance as by_instance
 from quickstudy.learners.memory.mann import MANN as MANN
-from quickstudy.learners.memory.ntm import SequenceLearner as SequenceLearner
+from quickstudy.learners.memory.ntm import NTMLearner as NTMLearner
 from quickstudy.learners.metric.base import MetricLearner as MetricLearner
 from quickstudy.learners.metric.matching import MatchingNet as MatchingNet
 from quickstudy.learners.metric.protonet import ProtoNet as ProtoNet

@@ -62,7 +62,7 @@ class ContextTransformer(nn.Module):
         heads: attention heads, an even number; half of them are linear.
         groups: weightings of the columns by which rows are compared.
         whitened: comparisons after whitening, each with a shrinkage of its own; costs the columns' number cubed.
-        numbers: what is predicted per output (2: a mean and a spread).
+        numbers: what is predicted per output (2: a mean and a standard deviation).
 
     Raises:
         UsageError: sizes that do not fit one another.

@@ -31,7 +31,7 @@ def rl2(s: Setting) -> Recipe:
     many, longer = s.pick(demo=500, quick=6000, paper=20000), s.pick(demo=100, quick=1500, paper=10000)
     steps = many if bandits else longer
     recipe = Recipe(
-        learner={"hidden": 256 if s.paper else 64, "smoothing": 0.9},
+        learner={"hidden_size": 256 if s.paper else 64, "gae_lambda": 0.9},
         training={
             "steps": steps,
             "meta_batch": 512 if bandits else 64 if s.tasks == "mdps" else 128,
@@ -44,14 +44,14 @@ def rl2(s: Setting) -> Recipe:
         },
     )
     if s.tasks in ("bandits", "mdps"):
-        return recipe.but(learner={"entropy": 0.03, "discount": 0.95, "curriculum": steps // 2})
-    return recipe.but(learner={"trial": 2})
+        return recipe.but(learner={"entropy_coef": 0.03, "discount": 0.95, "curriculum": steps // 2})
+    return recipe.but(learner={"episodes": 2})
 
 
 def lola(s: Setting) -> Recipe:
     """All ours. ``paper`` only learns for longer."""
     return Recipe(
-        learner={"assumed_lr": 1.0},
+        learner={"lookahead_lr": 1.0},
         training={
             "steps": s.pick(demo=100, quick=200, paper=1000),
             "meta_batch": 1,

@@ -125,7 +125,7 @@ def imaml(s: Setting) -> Recipe:
     """``paper``: section 4, the inner step size ours. ``quick``, ``demo``: ours, for two cores."""
     if s.regression:  # none in the paper
         return Recipe(
-            learner={"inner_lr": 0.01, "inner_steps": 10, "strength": 0.5, "cg_steps": 5, "cg_damping": 2.0},
+            learner={"inner_lr": 0.01, "inner_steps": 10, "lam": 0.5, "cg_steps": 5, "cg_damping": 2.0},
             tasks={"shot": 10, "query": 10},
             training={"steps": s.pick(demo=2000, quick=10000, paper=70000), "meta_batch": 25, "clip": 10.0},
         )
@@ -133,7 +133,7 @@ def imaml(s: Setting) -> Recipe:
         few = s.way <= 5
         steps = 16 if few else 25
         return Recipe(
-            learner={"inner_lr": 0.1, "inner_steps": steps, "strength": 2.0, "cg_steps": 5, "cg_damping": 1.0},
+            learner={"inner_lr": 0.1, "inner_steps": steps, "lam": 2.0, "cg_steps": 5, "cg_damping": 1.0},
             tasks={"query": s.shot},
             net_options=filters(64),
             training={"steps": 60000, "meta_batch": 32 if few else 16},
@@ -141,7 +141,7 @@ def imaml(s: Setting) -> Recipe:
         )
     steps = 500 if s.preset == "demo" else 3000 if s.shot == 1 else 1500
     return Recipe(
-        learner={"inner_lr": 0.2, "inner_steps": 8, "strength": 0.5, "cg_steps": 2, "cg_damping": 5.0},
+        learner={"inner_lr": 0.2, "inner_steps": 8, "lam": 0.5, "cg_steps": 2, "cg_damping": 5.0},
         tasks={"query": 5},
         net_options=filters(32),
         training={"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, **COSINE},
@@ -190,7 +190,7 @@ def lstm_meta(s: Setting) -> Recipe:
     outer = {"steps": steps, "schedule": "cosine", "clip": 0.25 if s.paper else 10.0}
     if s.regression:
         return Recipe(
-            learner={"hidden_units": 20 if s.paper else 8, "inner_steps": 5, "step_bias": (-4.0, -3.0)},
+            learner={"hidden_size": 20 if s.paper else 8, "inner_steps": 5, "step_bias": (-4.0, -3.0)},
             training={**outer, "meta_batch": 25},
         )
     if s.paper:
@@ -203,7 +203,7 @@ def lstm_meta(s: Setting) -> Recipe:
         )
     return Recipe(
         # Larger first steps get somewhere in fewer of them.
-        learner={"inner_steps": 3, "hidden_units": 8, "step_bias": (-1.0, 0.0), "keep_bias": (6.0, 7.0)},
+        learner={"inner_steps": 3, "hidden_size": 8, "step_bias": (-1.0, 0.0), "keep_bias": (6.0, 7.0)},
         tasks={"query": 5},
         net_options=filters(32),
         training={**outer, "meta_batch": 4, "meta_lr": 3e-3},

@@ -28,7 +28,7 @@ class TestOptions:
 
     Args:
         test_tasks: tasks of the final test, at least 2.
-        test_steps: inner steps in the final test (None: the learner's own).
+        test_steps: inner steps per task in the final test only (None: as in validation).
         test_query: query examples per class in the final test (None: as in training).
     """
 

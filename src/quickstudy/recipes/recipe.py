@@ -72,7 +72,7 @@ class Recipe:
         training: options of ``quickstudy.train``; ``steps`` at least.
         train_way: classes per training task (None: as in validation and test).
         test_tasks: tasks of the final test.
-        test_steps: inner steps in the final test (None: the learner's own).
+        test_steps: inner steps per task in the final test only (None: as in validation).
         test_query: query examples per class in the final test (None: as in training).
     """
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
-from quickstudy.core.losses import mean_of, spread_of
+from quickstudy.core.losses import mean_of, std_of
 from quickstudy.report.charts import Line, curve_chart
 from quickstudy.report.examples import DrawnTasks
 from quickstudy.report.words import interval_text, score_text
@@ -134,7 +134,7 @@ def _curves(drawn: DrawnTasks, task: int, key: str) -> Markup:
     curves = t["curves"][:, task, :, 0]
     band = None
     if curves.ndim == 3:  # gaussian
-        band = (2 * spread_of(curves[-1])).tolist()
+        band = (2 * std_of(curves[-1])).tolist()
         curves = mean_of(curves)
     last = len(curves) - 1
     lines = [Line(x, t["truth"][task, :, 0].tolist(), TRUTH, width=2.2)] if "truth" in t else []
@@ -152,7 +152,7 @@ def _curves(drawn: DrawnTasks, task: int, key: str) -> Markup:
     label = (
         f"Task {task + 1}: the learner's curve {when}, "
         f"{len(points)} support points"
-        + (", a band of two spreads" if band else "")
+        + (", a band of two standard deviations" if band else "")
         + (" and the true curve" if "truth" in t else "")
     )
     return curve_chart(key, label, lines, points)

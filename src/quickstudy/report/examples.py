@@ -8,7 +8,7 @@ Tensors, the task axis first where there is no step axis:
     scores                  [steps + 1, tasks]        accuracy or loss over all query examples
     grid_x, curves, truth   [points], [steps + 1, tasks, points, outputs], [tasks, points, 1]
                             only where x is one number; the truth only where it is known; of predictions that have a
-                            spread, curves have mean and spread on one more axis
+                            standard deviation, curves have both on one more axis
 """
 
 from dataclasses import dataclass

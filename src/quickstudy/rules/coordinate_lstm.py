@@ -33,30 +33,31 @@ class CoordinateLSTM(UpdateRule):
     """A two-layer LSTM that moves every coordinate by itself.
 
     Args:
-        hidden: units of each of the two layers.
+        hidden_size: units of each of the two layers.
         scale: of the output, > 0.
         saturation: s: gradients below exp(-s) are not told apart by their logarithm any more, > 0.
         normalize: divide gradients by the root of a running mean of their squares over the tensor.
     """
 
     def __init__(
-        self, *, hidden: int = 20, scale: float = 0.1, saturation: float = 10.0, normalize: bool = True
+        self, *, hidden_size: int = 20, scale: float = 0.1, saturation: float = 10.0, normalize: bool = True
     ) -> None:
         super().__init__()
-        if hidden < 1 or scale <= 0 or saturation <= 0:
+        if hidden_size < 1 or scale <= 0 or saturation <= 0:
             raise UsageError(
-                f"CoordinateLSTM needs hidden >= 1, scale > 0 and saturation > 0, got {hidden}, {scale}, {saturation}."
+                f"CoordinateLSTM needs hidden_size >= 1, scale > 0 and saturation > 0, got {hidden_size}, {scale}, {saturation}."
             )
-        self.hidden = hidden
+        self.hidden_size = hidden_size
         self.scale = scale
         self.saturation = saturation
         self.normalize = normalize
         self.weights = nn.ParameterList(
-            torch.randn(4 * hidden, inputs + hidden) / math.sqrt(inputs + hidden) for inputs in (2, hidden)
+            torch.randn(4 * hidden_size, inputs + hidden_size) / math.sqrt(inputs + hidden_size)
+            for inputs in (2, hidden_size)
         )
-        forget = torch.cat([torch.zeros(hidden), torch.ones(hidden), torch.zeros(2 * hidden)])
+        forget = torch.cat([torch.zeros(hidden_size), torch.ones(hidden_size), torch.zeros(2 * hidden_size)])
         self.biases = nn.ParameterList(forget.clone() for _ in range(2))
-        self.out = nn.Parameter(torch.zeros(hidden))
+        self.out = nn.Parameter(torch.zeros(hidden_size))
 
     def init(self, params: Params) -> CoordinateState:
         # memory: h and c of both layers
@@ -64,7 +65,7 @@ class CoordinateLSTM(UpdateRule):
             name: {
                 "step": p.new_zeros(len(p)),
                 "square": p.new_zeros(len(p)),
-                "memory": p.new_zeros(len(p), 4, self.hidden, row(p).shape[-1]),
+                "memory": p.new_zeros(len(p), 4, self.hidden_size, row(p).shape[-1]),
             }
             for name, p in params.items()
         }

@@ -47,23 +47,23 @@ class FeatureMLP(UpdateRule):
     """A small MLP over momenta, second moments and the step, shared by all coordinates.
 
     Args:
-        hidden: units of each of the two hidden layers.
+        hidden_size: units of each of the two hidden layers.
         lr: steps of the untrained rule, relative to the root mean square of a tensor's parameters, > 0.
     """
 
-    def __init__(self, *, hidden: int = 4, lr: float = 0.01) -> None:
+    def __init__(self, *, hidden_size: int = 4, lr: float = 0.01) -> None:
         super().__init__()
-        if hidden < 1 or lr <= 0:
-            raise UsageError(f"FeatureMLP needs hidden >= 1 and lr > 0, got {hidden} and {lr}.")
-        self.hidden = hidden
+        if hidden_size < 1 or lr <= 0:
+            raise UsageError(f"FeatureMLP needs hidden_size >= 1 and lr > 0, got {hidden_size} and {lr}.")
+        self.hidden_size = hidden_size
         self.lr = lr
         inputs = COORDINATE_FEATURES + TENSOR_FEATURES
-        self.first = nn.Parameter(torch.randn(hidden, COORDINATE_FEATURES) / math.sqrt(inputs))
-        self.first_tensor = nn.Parameter(torch.randn(hidden, TENSOR_FEATURES) / math.sqrt(inputs))
-        self.first_bias = nn.Parameter(torch.zeros(hidden))
-        self.second = nn.Parameter(torch.randn(hidden, hidden) * math.sqrt(2 / hidden))
-        self.second_bias = nn.Parameter(torch.zeros(hidden))
-        self.out = nn.Parameter(torch.zeros(2, hidden))
+        self.first = nn.Parameter(torch.randn(hidden_size, COORDINATE_FEATURES) / math.sqrt(inputs))
+        self.first_tensor = nn.Parameter(torch.randn(hidden_size, TENSOR_FEATURES) / math.sqrt(inputs))
+        self.first_bias = nn.Parameter(torch.zeros(hidden_size))
+        self.second = nn.Parameter(torch.randn(hidden_size, hidden_size) * math.sqrt(2 / hidden_size))
+        self.second_bias = nn.Parameter(torch.zeros(hidden_size))
+        self.out = nn.Parameter(torch.zeros(2, hidden_size))
         self.skip = nn.Parameter(torch.zeros(COORDINATE_FEATURES).index_fill_(0, torch.tensor(ADAM), 1.0))
         self.base = nn.Parameter(torch.tensor(math.log(lr)))
         self.size = nn.Parameter(torch.zeros(TENSOR_FEATURES).index_fill_(0, torch.tensor(LOG_SIZE), 1.0))

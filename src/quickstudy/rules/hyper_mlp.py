@@ -44,19 +44,19 @@ class HyperMLP(UpdateRule):
     """An LSTM over tensor statistics that mixes a per-coordinate MLP for each tensor.
 
     Args:
-        hidden: units of the per-coordinate MLP's one hidden layer.
+        hidden_size: units of the per-coordinate MLP's one hidden layer.
         bank: MLPs that are mixed.
         lstm: units of the LSTM.
         lr: steps of the untrained rule, relative to the root mean square of a tensor's parameters, > 0.
     """
 
-    def __init__(self, *, hidden: int = 8, bank: int = 4, lstm: int = 16, lr: float = 0.01) -> None:
+    def __init__(self, *, hidden_size: int = 8, bank: int = 4, lstm: int = 16, lr: float = 0.01) -> None:
         super().__init__()
-        if min(hidden, bank, lstm) < 1 or lr <= 0:
+        if min(hidden_size, bank, lstm) < 1 or lr <= 0:
             raise UsageError(
-                f"HyperMLP needs hidden, bank and lstm >= 1 and lr > 0, got {hidden}, {bank}, {lstm} and {lr}."
+                f"HyperMLP needs hidden_size, bank and lstm >= 1 and lr > 0, got {hidden_size}, {bank}, {lstm} and {lr}."
             )
-        self.hidden = hidden
+        self.hidden_size = hidden_size
         self.bank = bank
         self.lstm = lstm
         self.lr = lr
@@ -64,10 +64,10 @@ class HyperMLP(UpdateRule):
         self.lstm_weight = nn.Parameter(torch.randn(4 * lstm, inputs) / math.sqrt(inputs))
         self.lstm_bias = nn.Parameter(torch.zeros(4 * lstm))
         self.choose = nn.Parameter(torch.zeros(bank + 1, lstm))
-        self.first = nn.Parameter(torch.randn(bank, hidden, COORDINATE_FEATURES) / math.sqrt(COORDINATE_FEATURES))
-        self.first_bias = nn.Parameter(torch.zeros(bank, hidden))
+        self.first = nn.Parameter(torch.randn(bank, hidden_size, COORDINATE_FEATURES) / math.sqrt(COORDINATE_FEATURES))
+        self.first_bias = nn.Parameter(torch.zeros(bank, hidden_size))
         # Unequal, so that the bank's members have gradients of their own.
-        self.out = nn.Parameter(torch.randn(bank, 2, hidden) * 0.01)
+        self.out = nn.Parameter(torch.randn(bank, 2, hidden_size) * 0.01)
         self.skip = nn.Parameter(torch.zeros(bank, COORDINATE_FEATURES).index_fill_(1, torch.tensor(ADAM), 1.0))
         self.base = nn.Parameter(torch.tensor(math.log(lr)))
         self.size = nn.Parameter(torch.zeros(TENSOR_FEATURES).index_fill_(0, torch.tensor(LOG_SIZE), 1.0))

@@ -3,7 +3,7 @@
 Equations (Ravi and Larochelle 2017, sections 3.1 to 3.3), for one coordinate theta of any tensor, its gradient g and
 the task's loss L; the weights are the same for all coordinates:
 
-    h_t, c_t = LSTM([pre(g), pre(L)], h_{t-1}, c_{t-1})            an ordinary LSTM of ``hidden`` units
+    h_t, c_t = LSTM([pre(g), pre(L)], h_{t-1}, c_{t-1})            an ordinary LSTM of ``hidden_size`` units
     i_t      = sigmoid( W_I [h_t, theta_{t-1}, i_{t-1}] + b_I )    how far to go down the gradient
     f_t      = sigmoid( W_F [h_t, theta_{t-1}, f_{t-1}] + b_F )    how much of the parameter to keep
     theta_t  = f_t * theta_{t-1} - i_t * g
@@ -45,7 +45,7 @@ class LSTMGates(UpdateRule):
     """An LSTM decides, for every coordinate, how far to step and how much to keep.
 
     Args:
-        hidden: units of the LSTM, >= 1.
+        hidden_size: units of the LSTM, >= 1.
         keep_bias: (low, high) of the uniform distribution from which the forget gate's bias b_F starts.
         step_bias: the same for the input gate's bias b_I: sigmoid of it is about the step size at the start.
     """
@@ -53,29 +53,30 @@ class LSTMGates(UpdateRule):
     def __init__(
         self,
         *,
-        hidden: int = 20,
+        hidden_size: int = 20,
         keep_bias: tuple[float, float] = (4.0, 6.0),
         step_bias: tuple[float, float] = (-5.0, -4.0),
     ) -> None:
         super().__init__()
-        if hidden < 1 or keep_bias[0] > keep_bias[1] or step_bias[0] > step_bias[1]:
+        if hidden_size < 1 or keep_bias[0] > keep_bias[1] or step_bias[0] > step_bias[1]:
             raise UsageError(
-                f"LSTMGates needs hidden >= 1 and biases (low, high), got {hidden}, {keep_bias} and {step_bias}."
+                f"LSTMGates needs hidden_size >= 1 and biases (low, high), got {hidden_size}, {keep_bias} and "
+                f"{step_bias}."
             )
-        self.hidden = hidden
+        self.hidden_size = hidden_size
         self.keep_bias = keep_bias
         self.step_bias = step_bias
-        bound = 1 / math.sqrt(hidden)
-        self.lstm_weight = nn.Parameter(torch.empty(4 * hidden, 4 + hidden).uniform_(-bound, bound))
-        self.lstm_bias = nn.Parameter(torch.empty(4 * hidden).uniform_(-bound, bound))
-        self.w_i = nn.Parameter(torch.empty(1, hidden + 2).uniform_(-0.01, 0.01))
-        self.w_f = nn.Parameter(torch.empty(1, hidden + 2).uniform_(-0.01, 0.01))
+        bound = 1 / math.sqrt(hidden_size)
+        self.lstm_weight = nn.Parameter(torch.empty(4 * hidden_size, 4 + hidden_size).uniform_(-bound, bound))
+        self.lstm_bias = nn.Parameter(torch.empty(4 * hidden_size).uniform_(-bound, bound))
+        self.w_i = nn.Parameter(torch.empty(1, hidden_size + 2).uniform_(-0.01, 0.01))
+        self.w_f = nn.Parameter(torch.empty(1, hidden_size + 2).uniform_(-0.01, 0.01))
         self.b_i = nn.Parameter(torch.empty(()).uniform_(*step_bias))
         self.b_f = nn.Parameter(torch.empty(()).uniform_(*keep_bias))
 
     def init(self, params: Params) -> GatesState:
         theta = _row(params)
-        zeros = theta.new_zeros(len(theta), self.hidden, theta.shape[-1])
+        zeros = theta.new_zeros(len(theta), self.hidden_size, theta.shape[-1])
         return GatesState(zeros, zeros, zeros[:, :1], zeros[:, :1], None)
 
     def with_losses(self, state: GatesState, losses: Float[Tensor, " t"]) -> GatesState:

@@ -1,8 +1,8 @@
 """Gradient descent that holds on to where it started: iMAML's inner steps (Rajeswaran et al. 2019).
 
-    p' = p - lr * (g + strength * (p - start))
+    p' = p - lr * (g + lam * (p - start))
 
-a gradient step down ``loss + strength / 2 * |p - start|^2``.
+a gradient step down ``loss + lam / 2 * |p - start|^2``.
 """
 
 from quickstudy.core.errors import UsageError
@@ -15,19 +15,19 @@ class ProximalSGD(UpdateRule):
 
     Args:
         lr: step size, > 0.
-        strength: of the pull, >= 0.
+        lam: of the pull, >= 0.
     """
 
-    def __init__(self, *, lr: float = 0.1, strength: float = 2.0) -> None:
+    def __init__(self, *, lr: float = 0.1, lam: float = 2.0) -> None:
         super().__init__()
-        if lr <= 0 or strength < 0:
-            raise UsageError(f"ProximalSGD needs lr > 0 and strength >= 0, got {lr} and {strength}.")
+        if lr <= 0 or lam < 0:
+            raise UsageError(f"ProximalSGD needs lr > 0 and lam >= 0, got {lr} and {lam}.")
         self.lr = lr
-        self.strength = strength
+        self.lam = lam
 
     def init(self, params: Params) -> Params:
         return params
 
     def update(self, params: Params, grads: Params, state: Params) -> tuple[Params, Params]:
-        pull = {name: self.strength * (p - state[name]) for name, p in params.items()}
+        pull = {name: self.lam * (p - state[name]) for name, p in params.items()}
         return {name: p - self.lr * (grads[name] + pull[name]) for name, p in params.items()}, state

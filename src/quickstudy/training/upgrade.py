@@ -31,12 +31,41 @@ class Renamed:
 
 _KIND = Renamed("kind", "loss", {"classification": "cross_entropy", "regression": "gaussian"})
 _NO_KIND = Renamed("kind", None)
+_STD = Renamed("min_spread", "min_std")
+_HIDDEN = Renamed("hidden", "hidden_size")
+_SLOTS = Renamed("width", "slot_width")
+_LAMBDA = Renamed("smoothing", "gae_lambda")
 SINCE_1: Mapping[tuple[str, str], tuple[Renamed, ...]] = {
-    ("learners", "cnp"): (_KIND,),
-    ("learners", "anp"): (_KIND,),
-    ("learners", "incontext"): (_KIND,),
+    ("learners", "cnp"): (_KIND, _STD),
+    ("learners", "anp"): (_KIND, _STD),
+    ("learners", "incontext"): (_KIND, _STD),
     ("learners", "hypernet"): (_NO_KIND,),  # the loss, which was there beside it, says the same
     ("learners", "solver-gan"): (_NO_KIND,),
+    ("learners", "task-gan"): (Renamed("draws", "generator_type"),),
+    ("learners", "imaml"): (Renamed("strength", "lam"),),
+    ("learners", "r2d2"): (Renamed("ridge", "lam"),),
+    ("learners", "lstm-meta"): (Renamed("hidden_units", "hidden_size"),),
+    ("learners", "ntm"): (_HIDDEN, _SLOTS),
+    ("learners", "mann"): (_HIDDEN, _SLOTS),
+    ("learners", "maml-rl"): (_LAMBDA, Renamed("radius", "max_kl")),
+    ("learners", "rl2"): (
+        _LAMBDA,
+        _HIDDEN,
+        Renamed("value", "value_coef"),
+        Renamed("entropy", "entropy_coef"),
+        Renamed("trial", "episodes"),
+    ),
+    ("learners", "lola"): (
+        Renamed("rule", "method"),
+        Renamed("assumed_lr", "lookahead_lr"),
+        Renamed("spread", "init_std"),
+    ),
+    ("learners", "meta-agent"): (_HIDDEN,),
+    ("tasks", "games"): (Renamed("spread", "init_std"),),
+    ("rules", "lstm-gates"): (_HIDDEN,),
+    ("rules", "coordinate-lstm"): (_HIDDEN,),
+    ("rules", "feature-mlp"): (_HIDDEN,),
+    ("rules", "hyper-mlp"): (_HIDDEN,),
 }
 _IN_RULE_SINCE_1: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "adam-optimizer": ("learned-adam", ("lr", "betas")),

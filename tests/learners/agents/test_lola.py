@@ -134,7 +134,7 @@ def test_derivatives_of_dice_by_enumeration():
 
 def learned(rule, steps=100, pairs=40):
     torch.manual_seed(0)
-    learner = qs.SelfPlay(rule=rule, pairs=pairs)
+    learner = qs.LOLA(method=rule, pairs=pairs)
     qs.train(learner, TASKS, steps=steps, meta_batch=1, optimizer="sgd", meta_lr=1.0)
     return learner
 
@@ -159,7 +159,7 @@ def test_dice_needs_no_exact_values_to_play_tit_for_tat():
 
 
 def test_a_batch_of_games_gives_the_mean_direction():
-    learner = qs.SelfPlay(pairs=3).double()
+    learner = qs.LOLA(pairs=3).double()
     batch = qs.tasks.IteratedGames(noise=0.5).sample(4, 0)
     found = learner.meta_gradient(batch).gradients[0]
     each = [learner.meta_gradient(batch[t : t + 1]).gradients[0] for t in range(4)]
@@ -171,7 +171,7 @@ def test_a_batch_of_games_gives_the_mean_direction():
 
 
 def test_scores_and_solver_are_those_of_the_pair_that_sits_there():
-    learner = qs.SelfPlay(pairs=7)
+    learner = qs.LOLA(pairs=7)
     batch = TASKS.sample(20, 0)
     seats = (batch.seat * 7).long()
     assert len(set(seats.tolist())) > 3
@@ -185,7 +185,7 @@ def test_scores_and_solver_are_those_of_the_pair_that_sits_there():
 def test_a_resumed_run_is_the_same_to_the_bit(tmp_path):
     def go(steps, resume, out):
         torch.manual_seed(0)
-        learner = qs.SelfPlay(rule="dice", pairs=4, rollouts=4, length=5)
+        learner = qs.LOLA(method="dice", pairs=4, rollouts=4, length=5)
         with pytest.raises(KeyboardInterrupt) if steps == 2 else contextlib.nullcontext():
             qs.train(
                 learner, TASKS, steps=4, meta_batch=1, optimizer="sgd", meta_lr=1.0, out=out, resume=resume,
@@ -208,13 +208,13 @@ def test_wrong_options():
         ({"out_features": 7}, "multiple of in_features"),
     ):
         with pytest.raises(qs.UsageError, match=text):
-            qs.SelfPlay(**options)
+            qs.LOLA(**options)
 
 
 def test_pictures():
-    learner = qs.SelfPlay(pairs=3)
+    learner = qs.LOLA(pairs=3)
     (picture,) = draw(learner, TASKS.sample(3, 0))
     assert picture.name == "self-play"
     assert "step size 1" in picture.caption
-    (plain,) = draw(qs.SelfPlay(pairs=3, rule="dice"), TASKS.sample(3, 0))
+    (plain,) = draw(qs.LOLA(pairs=3, method="dice"), TASKS.sample(3, 0))
     assert "step size" not in plain.caption

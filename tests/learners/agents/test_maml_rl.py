@@ -91,11 +91,11 @@ def test_gae_is_a_double_sum():
 
 def some_episodes():
     rng = torch.Generator().manual_seed(0)
-    alive = torch.ones(2, 6, 4, dtype=torch.float64)
-    alive[0, 1, 2:] = 0
+    mask = torch.ones(2, 6, 4, dtype=torch.float64)
+    mask[0, 1, 2:] = 0
     seen = torch.randn(2, 6, 4, 2, generator=rng, dtype=torch.float64)
-    rewards = torch.randn(2, 6, 4, generator=rng, dtype=torch.float64) * alive
-    return Episodes(seen, torch.zeros(2, 6, 4, 2, dtype=torch.float64), rewards, alive)
+    rewards = torch.randn(2, 6, 4, generator=rng, dtype=torch.float64) * mask
+    return Episodes(seen, torch.zeros(2, 6, 4, 2, dtype=torch.float64), rewards, mask)
 
 
 def test_the_baseline_is_least_squares_for_each_task():
@@ -104,7 +104,7 @@ def test_the_baseline_is_least_squares_for_each_task():
     for task in range(2):
         rows, goals, where = [], [], []
         for e, t in product(range(6), range(4)):
-            if episodes.alive[task, e, t]:
+            if episodes.mask[task, e, t]:
                 seen = episodes.observations[task, e, t]
                 clock = torch.tensor([(t / 100) ** k for k in (1, 2, 3, 0)], dtype=torch.float64)
                 rows.append(torch.cat([seen, seen**2, clock]))
@@ -115,9 +115,9 @@ def test_the_baseline_is_least_squares_for_each_task():
         values = torch.stack([found[task, e, t] for e, t in where])
         torch.testing.assert_close(values, x @ weights, rtol=1e-6, atol=1e-8)
     assert found[0, 1, 2:].abs().sum() == 0
-    worth = advantages(episodes, discount=0.9, smoothing=1.0)
+    worth = advantages(episodes, discount=0.9, gae_lambda=1.0)
     assert worth[0, 1, 2:].abs().sum() == 0
-    lived = worth[0][episodes.alive[0] > 0]
+    lived = worth[0][episodes.mask[0] > 0]
     torch.testing.assert_close(lived.mean(), torch.zeros((), dtype=torch.float64), atol=1e-10, rtol=0)
     torch.testing.assert_close(lived.std(correction=0), torch.ones((), dtype=torch.float64), rtol=1e-6, atol=0)
 
@@ -153,7 +153,7 @@ def test_meta_gradient_by_hand(order, credit):
 
     for task in range(2):
         before, after = (played for _, played in paths)
-        worth, later = (advantages(e, discount=0.99, smoothing=1.0)[task].double() for e in (before, after))
+        worth, later = (advantages(e, discount=0.99, gae_lambda=1.0)[task].double() for e in (before, after))
         slope, curvature = torch.zeros_like(flat), torch.zeros(len(flat), len(flat), dtype=torch.float64)
         for e in range(3):
             score, bend = torch.zeros_like(flat), torch.zeros_like(curvature)
@@ -230,7 +230,7 @@ def test_later_steps_are_half_the_first():
 
 
 def test_trust_region_step():
-    """On a quadratic the full step is the natural gradient of the length that the radius says."""
+    """On a quadratic the full step is the natural gradient of the length that max_kl says."""
     rng = torch.Generator().manual_seed(0)
     root = torch.randn(4, 4, generator=rng, dtype=torch.float64)
     metric, g = root @ root.T + torch.eye(4), torch.randn(4, generator=rng, dtype=torch.float64)
@@ -238,17 +238,17 @@ def test_trust_region_step():
     def judge(step):
         return float(-g @ step[0]), float(step[0] @ metric @ step[0] / 2) * (1 - 1e-9)
 
-    (step,), share = trust_region_step([g], lambda v: [metric @ v[0]], judge, radius=0.1)
+    (step,), share = trust_region_step([g], lambda v: [metric @ v[0]], judge, max_kl=0.1)
     assert share == 1
     natural = torch.linalg.solve(metric + 0.01 * torch.eye(4), g)
     torch.testing.assert_close(step, natural * (0.2 / (natural @ metric @ natural)).sqrt())
     # A divergence four times what the metric says: half the step.
     (half,), share = trust_region_step(
-        [g], lambda v: [metric @ v[0]], lambda s: (judge(s)[0], 4 * judge(s)[1]), radius=0.1
+        [g], lambda v: [metric @ v[0]], lambda s: (judge(s)[0], 4 * judge(s)[1]), max_kl=0.1
     )
     assert share == 0.5
     torch.testing.assert_close(half, step / 2)
-    (none,), share = trust_region_step([g], lambda v: [metric @ v[0]], lambda s: (0.0, 0.0), radius=0.1)
+    (none,), share = trust_region_step([g], lambda v: [metric @ v[0]], lambda s: (0.0, 0.0), max_kl=0.1)
     assert (share, float(none.norm())) == (0.0, 0.0)
 
 
@@ -302,9 +302,10 @@ def test_pictures_and_solver():
 
 def test_built_by_name():
     choice = Choice.of("maml-rl")
-    options = choice.options()()
-    assert (choice.tasks, options.optimizer, options.meta_lr) == ("navigation", "sgd", 1.0)
-    learner, _ = Choice.of("maml-rl", "mdps").build(vars(Choice.of("maml-rl", "mdps").options()(hidden=(4,))))
+    options = choice.options()
+    assert (choice.tasks, options["optimizer"], options["meta_lr"]) == ("navigation", "sgd", 1.0)
+    on_mdps = Choice.of("maml-rl", "mdps")
+    learner, _ = on_mdps.build(on_mdps.options({"hidden": (4,)}))
     assert (learner.in_features, learner.out_features) == (10, 5)
 
 
@@ -313,7 +314,7 @@ def test_built_by_name():
     [
         ({"inner_lr": 0.0}, "inner_lr"),
         ({"order": 3}, "order"),
-        ({"radius": 0.0}, "radius"),
+        ({"max_kl": 0.0}, "max_kl"),
         ({"discount": 2.0}, "disc"),
         ({"outer": "reptile", "inner_steps": 0}, "inner_steps"),
     ],

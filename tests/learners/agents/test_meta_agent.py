@@ -19,7 +19,7 @@ def double(batch):
     return dataclasses.replace(batch, payoffs=batch.payoffs.double(), opponents=own)
 
 
-@pytest.mark.parametrize("options", [{"hidden": 0}, {"hidden": 4}, {"hidden": 4, "average": False}])
+@pytest.mark.parametrize("options", [{"hidden_size": 0}, {"hidden_size": 4}, {"hidden_size": 4, "average": False}])
 def test_the_meta_gradient_is_the_derivative(options):
     """By finite differences in float64, learning opponents and LOLA among them."""
     torch.manual_seed(0)
@@ -87,7 +87,7 @@ def test_it_learns_to_bring_a_naive_learner_to_cooperate():
 
 
 def test_the_learned_rates_can_be_held():
-    learner = qs.MetaAgent(inner_steps=2, hidden=0, learn_rates=False)
+    learner = qs.MetaAgent(inner_steps=2, hidden_size=0, learn_rates=False)
     grads = learner.meta_gradient(TASKS.sample(4, 0)).gradients
     assert grads[0] is not None
     assert grads[1] is None

@@ -14,7 +14,7 @@ from quickstudy.testing import gradient
 
 def make(tasks, **options):
     torch.manual_seed(0)
-    given = {"trial": 3, "hidden": 4, **options}
+    given = {"episodes": 3, "hidden_size": 4, **options}
     return qs.RL2(in_features=tasks.x_shape[0], out_features=tasks.outputs, **given).double()
 
 
@@ -53,7 +53,7 @@ def cell(learner, x, h):
 
 def test_the_loss_by_hand():
     """Each trial and step by itself; advantages as a double sum over the whole trial."""
-    learner, batch = make(MDPS, discount=0.9, smoothing=0.7, value=0.3, entropy=0.05), MDPS.sample(3, 0)
+    learner, batch = make(MDPS, discount=0.9, gae_lambda=0.7, value_coef=0.3, entropy_coef=0.05), MDPS.sample(3, 0)
     played = learner.play(batch)
     steps = played.rewards.shape[1]
     log_p, entropies, values = [], [], []
@@ -102,7 +102,7 @@ def test_nothing_changes_and_nothing_is_random():
 
 def test_trials_grow_over_the_curriculum_with_as_many_steps_in_all():
     bandits = qs.tasks.Bandits(arms=3)
-    learner, whole = make(bandits, trial=40, curriculum=4, trials=2), make(bandits, trial=40, trials=2)
+    learner, whole = make(bandits, episodes=40, curriculum=4, trials=2), make(bandits, episodes=40, trials=2)
     seen = []
     learner.play = lambda *given: seen.append(given[1:]) or qs.RL2.play(learner, *given)
     for step in range(6):
@@ -111,7 +111,7 @@ def test_trials_grow_over_the_curriculum_with_as_many_steps_in_all():
     batch = bandits.sample(2, 6)
     torch.testing.assert_close(gradient(learner, batch), gradient(whole, batch))
     assert learner.score_tasks(batch, [0]).shape == (2, 1, 2)
-    assert make(MDPS, trial=2, curriculum=4)._steps(8) == 8, "shorter than where a curriculum begins"
+    assert make(MDPS, episodes=2, curriculum=4)._steps(8) == 8, "shorter than where a curriculum begins"
 
 
 class OneArmPays:
@@ -124,7 +124,7 @@ class OneArmPays:
 
 def test_it_learns_to_remember_what_paid(tmp_path):
     torch.manual_seed(0)
-    learner = qs.RL2(out_features=3, hidden=16, trial=6)
+    learner = qs.RL2(out_features=3, hidden_size=16, episodes=6)
     run = qs.train(learner, OneArmPays(), steps=80, meta_batch=256, meta_lr=0.02, out=tmp_path / "r", log_every=20)
     result = qs.evaluate(learner, OneArmPays(), n_tasks=500)
     assert (result.metric, len(result.by_step)) == ("return", 1)
@@ -141,17 +141,17 @@ def test_picture():
 def test_built_by_name():
     choice = Choice.of("rl2")
     assert choice.tasks == "bandits"
-    learner, _ = choice.build(vars(choice.options()(arms=7, trial=20)))
-    assert (learner.in_features, learner.out_features, learner.trial) == (1, 7, 20)
+    learner, _ = choice.build(choice.options({"arms": 7, "episodes": 20}))
+    assert (learner.in_features, learner.out_features, learner.episodes) == (1, 7, 20)
 
 
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"trial": 0}, "trial"),
+        ({"episodes": 0}, "episodes"),
         ({"entropy": -1.0}, "entropy"),
         ({"curriculum": -1}, "curriculum"),
-        ({"smoothing": 1.5}, "smoothing"),
+        ({"gae_lambda": 1.5}, "gae_lambda"),
     ],
 )
 def test_wrong_options(options, word):

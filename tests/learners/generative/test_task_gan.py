@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import quickstudy as qs
 from quickstudy.learners.generative._average import MovingAverage
 from quickstudy.learners.generative._drawn_sets import GRID, by_class, energy_distance, varieties
-from quickstudy.learners.generative._set_opinions import opinions, slope_penalty
+from quickstudy.learners.generative._set_scores import set_scores, slope_penalty
 from quickstudy.report.pictures import draw
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import double
@@ -75,10 +75,10 @@ def losses_by_hand(learner, batch):
     return critic, -mean(made) - mean([m for _, m in tasks])
 
 
-@pytest.mark.parametrize("draws", ["strokes", "pixels"])
-def test_each_part_gets_its_own_gradient(draws):
+@pytest.mark.parametrize("generator_type", ["strokes", "pixels"])
+def test_each_part_gets_its_own_gradient(generator_type):
     """Against derivatives of the losses put together by hand, in float64; the penalty is left out."""
-    learner, batch = gan(draws=draws, r1=0.0, mixed=0.7).double(), double(TASKS.sample(2, 0))
+    learner, batch = gan(generator_type=generator_type, r1=0.0, mixed=0.7).double(), double(TASKS.sample(2, 0))
     found = learner.meta_gradient(batch)
     of_critic, of_generator = losses_by_hand(learner, batch)
     torch.testing.assert_close(found.metrics["loss"], of_critic.detach())
@@ -186,7 +186,7 @@ def test_it_tells_sets_of_several_classes_after_a_short_training():
     for found in (before, after):
         with torch.no_grad():
             sets = learner.sets(held_out.sample(40, 0))
-            of = opinions(learner.critic, sets, sets)
+            of = set_scores(learner.critic, sets, sets)
             found.append((of.real > of.mixed).float().mean())
         if found is before:
             qs.train(learner, tasks, steps=40, meta_batch=4, meta_lr=3e-3, optimizer="adam0")
@@ -267,9 +267,11 @@ def test_what_cannot_work_is_refused():
         gan(ema=1.0)
     with pytest.raises(qs.UsageError, match="square images"):
         gan(x_shape=(4,))
-    with pytest.raises(qs.UsageError, match="use draws='pixels'"):
+    with pytest.raises(qs.UsageError, match="use generator_type='pixels'"):
         gan(x_shape=(3, 8, 8))
-    assert gan(x_shape=(3, 8, 8), draws="pixels").images(torch.randn(2, 5), torch.randn(2, 4, 3)).shape[2:] == (3, 8, 8)
+    assert gan(x_shape=(3, 8, 8), generator_type="pixels").images(torch.randn(2, 5), torch.randn(2, 4, 3)).shape[
+        2:
+    ] == (3, 8, 8)
     x = torch.zeros(1, 4, 1, 8, 8)
     uneven = Examples(x, torch.tensor([[0, 1, 1, 1]]))
     with pytest.raises(qs.UsageError, match="the same number"):

@@ -7,7 +7,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy.core.functional import TaskModel
-from quickstudy.core.losses import judge
+from quickstudy.core.losses import query_loss
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import check_learner, double
@@ -50,7 +50,7 @@ def test_with_a_context_for_each_bias_it_is_maml_of_that_bias_alone(order):
     batch = sinusoids()
     net = TaskModel(model, "transductive")
     inner = InnerLoop(net, qs.rules.SGD(lr=0.1), "mse", adapts=frozenset({"layers.0.bias"}))
-    loss, _ = judge("mse", inner.adapt(batch.support, steps=3, order=order)(batch.query.x), batch.query.y)
+    loss, _ = query_loss("mse", inner.adapt(batch.support, steps=3, order=order)(batch.query.x), batch.query.y)
     expected = torch.autograd.grad(loss, list(model.parameters()))
     torch.testing.assert_close(learner.meta_loss(batch)[0], loss, rtol=1e-10, atol=1e-12)
     found = gradients(learner, batch)

@@ -23,7 +23,7 @@ def gradient_of(learner, batch):
 
 def test_on_a_quadratic_it_is_the_implicit_gradient_in_closed_form():
     """L(w) = |Xw - y|^2 / n: (H + lambda) phi = 2 X'y / n + lambda theta, and (I + H / lambda) g = g_q."""
-    strength = 0.7
+    lam = 0.7
     batch = regression_batch()
     model = nn.Linear(3, 1, bias=False)
     theta = model.weight.detach()[0]
@@ -32,11 +32,11 @@ def test_on_a_quadratic_it_is_the_implicit_gradient_in_closed_form():
         xs, ys = batch.support.x[t], batch.support.y[t, :, 0]
         xq, yq = batch.query.x[t], batch.query.y[t, :, 0]
         hessian = 2 * xs.T @ xs / len(xs)
-        phi = torch.linalg.solve(hessian + strength * torch.eye(3), 2 * xs.T @ ys / len(xs) + strength * theta)
+        phi = torch.linalg.solve(hessian + lam * torch.eye(3), 2 * xs.T @ ys / len(xs) + lam * theta)
         solutions.append(phi[None])
         query_grad = 2 * xq.T @ (xq @ phi - yq) / len(xq)
-        expected += torch.linalg.solve(torch.eye(3) + hessian / strength, query_grad) / 4
-    options = {"inner_lr": 0.2, "strength": strength, "loss": "mse"}
+        expected += torch.linalg.solve(torch.eye(3) + hessian / lam, query_grad) / 4
+    options = {"inner_lr": 0.2, "lam": lam, "loss": "mse"}
     learner = qs.IMAML(model, inner_steps=200, cg_steps=3, **options)  # three unknowns, three directions
     found = learner.adapt(batch.support).params["weight"].detach()
     torch.testing.assert_close(found, torch.stack(solutions), rtol=1e-8, atol=1e-10)
@@ -52,7 +52,7 @@ def test_it_approaches_the_derivative_of_the_meta_loss_as_the_inner_steps_grow()
     batch = regression_batch(tasks=2)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     names = [name for name, _ in model.named_parameters()]
-    lr, strength = 0.1, 3.0
+    lr, lam = 0.1, 3.0
 
     def loss(params, x, y):
         return nn.functional.mse_loss(torch.func.functional_call(model, params, (x,)), y)
@@ -64,14 +64,14 @@ def test_it_approaches_the_derivative_of_the_meta_loss_as_the_inner_steps_grow()
         for t in range(2):
             phi = theta
             for _ in range(steps):
-                objective = loss(phi, batch.support.x[t], batch.support.y[t]) + strength / 2 * sum(
+                objective = loss(phi, batch.support.x[t], batch.support.y[t]) + lam / 2 * sum(
                     ((phi[n] - theta[n]) ** 2).sum() for n in names
                 )
                 grads = torch.autograd.grad(objective, [phi[n] for n in names], create_graph=True)
                 phi = {n: phi[n] - lr * g for n, g in zip(names, grads, strict=True)}
             total = total + loss(phi, batch.query.x[t], batch.query.y[t]) / 2
         exact = torch.cat([g.flatten() for g in torch.autograd.grad(total, list(theta.values()))])
-        learner = qs.IMAML(model, inner_lr=lr, inner_steps=steps, strength=strength, cg_steps=30, loss="mse")
+        learner = qs.IMAML(model, inner_lr=lr, inner_steps=steps, lam=lam, cg_steps=30, loss="mse")
         torch.testing.assert_close(learner.meta_loss(batch)[0], total, rtol=1e-9, atol=1e-12)
         gaps.append(float((gradient_of(learner, batch) - exact).norm() / exact.norm()))
     assert gaps[0] > 10 * gaps[1] > 100 * gaps[2]
@@ -81,7 +81,7 @@ def test_it_approaches_the_derivative_of_the_meta_loss_as_the_inner_steps_grow()
 def test_without_pull_and_without_conjugate_gradients_it_is_first_order_maml():
     batch = regression_batch()
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
-    learner = qs.IMAML(model, inner_lr=0.1, inner_steps=3, strength=1e-14, cg_steps=0, loss="mse")
+    learner = qs.IMAML(model, inner_lr=0.1, inner_steps=3, lam=1e-14, cg_steps=0, loss="mse")
     maml = qs.MAML(model, inner_lr=0.1, inner_steps=3, order=1, loss="mse")
     torch.testing.assert_close(gradient_of(learner, batch), gradient_of(maml, batch), rtol=1e-9, atol=1e-12)
 
@@ -128,5 +128,5 @@ def test_what_is_kept_for_the_gradient_does_not_grow_with_the_steps(cls):
 
 
 def test_options_out_of_range():
-    with pytest.raises(qs.UsageError, match="strength > 0"):
-        qs.IMAML(nn.Linear(3, 1), strength=0.0)
+    with pytest.raises(qs.UsageError, match="lam > 0"):
+        qs.IMAML(nn.Linear(3, 1), lam=0.0)

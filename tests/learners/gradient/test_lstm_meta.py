@@ -12,7 +12,7 @@ from quickstudy.testing import double, gradient
 def made(**options):
     torch.manual_seed(0)
     net = qs.nets.Conv4(filters=3, size=16, out_features=3)
-    options = {"inner_steps": 3, "hidden_units": 4, "step_bias": (-1.0, 0.0), **options}
+    options = {"inner_steps": 3, "hidden_size": 4, "step_bias": (-1.0, 0.0), **options}
     return qs.LSTMMetaLearner(net, **options).double()
 
 
@@ -108,4 +108,4 @@ def test_minibatches_of_the_support():
 def test_the_rule_is_kept():
     learner = made(keep_bias=(1.0, 1.0))
     assert isinstance(learner.rule, LSTMGates)
-    assert (learner.rule.hidden, learner.rule.b_f.item()) == (4, 1.0)
+    assert (learner.rule.hidden_size, learner.rule.b_f.item()) == (4, 1.0)

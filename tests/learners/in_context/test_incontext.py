@@ -174,14 +174,14 @@ def test_whitened_columns_are_unrelated_within_classes():
 
 
 def test_regression_predicts_a_mean_and_a_spread():
-    learner = curve(min_spread=0.3)
+    learner = curve(min_std=0.3)
     batch = qs.tasks.Sinusoids(shot=4, query=3).sample(2, 0)
     batch = qs.TaskBatch(*(qs.Examples(e.x.double(), e.y.double()) for e in (batch.support, batch.query)))
     found = learner.adapt(batch.support)(batch.query.x)
     assert found.shape == (2, 3, 1, 2)
-    mean, spread = found.unbind(-1)
-    assert (spread > 0.3).all()
-    nats = ((batch.query.y - mean) / spread).square() / 2 + (spread * math.sqrt(2 * math.pi)).log()
+    mean, std = found.unbind(-1)
+    assert (std > 0.3).all()
+    nats = ((batch.query.y - mean) / std).square() / 2 + (std * math.sqrt(2 * math.pi)).log()
     torch.testing.assert_close(learner.meta_loss(batch)[0], nats.mean())
 
 
@@ -201,7 +201,7 @@ def test_it_learns_to_learn():
         (lambda: table(heads=3), "an even number"),
         (lambda: table(width=9), "multiple of heads"),
         (lambda: table(loss="mse"), "loss cross_entropy or gaussian"),
-        (lambda: curve(min_spread=0.0), "min_spread > 0"),
+        (lambda: curve(min_std=0.0), "min_std > 0"),
         (lambda: curve().adapt(qs.Examples(torch.zeros(1, 2, 1), torch.zeros(1, 2).long())), "needs values y"),
         (lambda: table().adapt(qs.Examples(torch.zeros(1, 2, 5), torch.zeros(1, 2))), "labels must be integers"),
     ],

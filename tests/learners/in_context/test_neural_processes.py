@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.core.losses import mean_of, spread_of
+from quickstudy.core.losses import mean_of, std_of
 from quickstudy.tasks import pad
 
 BOTH = [qs.CNP, qs.ANP]
@@ -78,7 +78,7 @@ def values(tasks=2, n=5, outputs=2):
 
 @torch.no_grad()
 def test_regression_by_hand(make):
-    learner = make(3, loss="gaussian", out_features=2, min_spread=0.3)
+    learner = make(3, loss="gaussian", out_features=2, min_std=0.3)
     support, q = values()
     found = learner.adapt(support)(q)
     assert found.shape == (2, 4, 2, 2)
@@ -88,7 +88,7 @@ def test_regression_by_hand(make):
         for i in range(4):
             raw = decoded(learner.decoder, q[t, i], read(learner, q[t, i], z, r)).view(2, 2)
             torch.testing.assert_close(mean_of(found)[t, i], raw[:, 0])
-            torch.testing.assert_close(spread_of(found)[t, i], 0.3 + 0.7 * (1 + raw[:, 1].exp()).log())
+            torch.testing.assert_close(std_of(found)[t, i], 0.3 + 0.7 * (1 + raw[:, 1].exp()).log())
 
 
 @torch.no_grad()
@@ -190,20 +190,20 @@ def test_a_few_steps_learn_what_the_support_set_says(learner):
             return qs.TaskBatch(qs.Examples(x[:, :4], y[:, :4]), qs.Examples(x[:, 4:], y[:, 4:]))
 
     torch.manual_seed(0)
-    own = learner(qs.nets.MLP(out_features=None, hidden=(32,)), loss="gaussian", width=32, min_spread=0.05)
+    own = learner(qs.nets.MLP(out_features=None, hidden=(32,)), loss="gaussian", width=32, min_std=0.05)
     qs.train(own, Lines(), steps=200, meta_batch=16, meta_lr=3e-3, schedule="cosine", workers=1)
     batch = Lines().sample(200, 10**6)
     with torch.no_grad():
         found = own.adapt(batch.support)(batch.query.x)
     # Without the support set, nothing is better than zero: an error of the variance.
     assert F.mse_loss(mean_of(found), batch.query.y) < 0.15 * batch.query.y.var()
-    assert spread_of(found).mean() < 0.3
+    assert std_of(found).mean() < 0.3
 
 
 @pytest.mark.parametrize("learner", BOTH)
 @pytest.mark.parametrize(
     ("options", "text"),
-    [({"loss": "poetry"}, "poetry"), ({"width": 0}, "width"), ({"depth": 0}, "depth"), ({"min_spread": 0.0}, "spread")],
+    [({"loss": "poetry"}, "poetry"), ({"width": 0}, "width"), ({"depth": 0}, "depth"), ({"min_std": 0.0}, "min_std")],
 )
 def test_options_out_of_range(learner, options, text):
     with pytest.raises(qs.UsageError, match=text):

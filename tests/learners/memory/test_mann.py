@@ -13,7 +13,7 @@ from quickstudy.tasks import pad
 from quickstudy.testing import check_learner, double
 
 MEMORIES = ["lrua", "ntm", "lstm"]
-TINY = {"hidden": 6, "slots": 8, "width": 3, "heads": 2}
+TINY = {"hidden_size": 6, "slots": 8, "slot_width": 3, "heads": 2}
 
 
 def mann(memory="lrua", **options):
@@ -110,7 +110,7 @@ def test_padding_leaves_memory_and_last_label_as_they_were(memory, labels):
 @pytest.mark.parametrize("options", [{"memory": "ntm"}, {"memory": "lstm"}, {"labels": "string"}, {"stream": False}])
 def test_every_variant_keeps_the_contract(options):
     torch.manual_seed(0)
-    net = qs.nets.MLP(in_features=256, hidden=(5,), out_features=None)
+    net = qs.nets.MLP(in_features=256, hidden_size=(5,), out_features=None)
     tasks = qs.tasks.Glyphs(way=3, query=2, size=16)
     check_learner(qs.MANN(net, out_features=3, **TINY, **options), tasks, others=[qs.tasks.Glyphs(way=2, size=16)])
 
@@ -178,7 +178,9 @@ def test_it_learns_to_recall():
     points = centres.repeat_interleave(8, 0) + 0.1 * torch.randn(320, 6, generator=rng)
     tasks = qs.tasks.Episodes(points, torch.arange(40).repeat_interleave(8), way=2, shot=1, query=4)
     torch.manual_seed(0)
-    learner = qs.MANN(qs.nets.Flat(in_features=6), out_features=2, hidden=32, slots=12, width=8, heads=1, sharpen=True)
+    learner = qs.MANN(
+        qs.nets.Flat(in_features=6), out_features=2, hidden_size=32, slots=12, slot_width=8, heads=1, sharpen=True
+    )
     qs.train(learner, tasks, steps=120, meta_batch=16, meta_lr=2e-2, clip=10.0, workers=1)
     accuracy = by_instance(learner, tasks.sample(200, 1)).mean(0)
     assert accuracy[0] < 0.85

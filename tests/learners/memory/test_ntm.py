@@ -13,8 +13,8 @@ from quickstudy.testing import check_learner
 
 def learner(tasks, **options):
     torch.manual_seed(0)
-    sizes = {"hidden": 6, "slots": 8, "width": 4, **options}
-    return qs.SequenceLearner(in_features=tasks.x_shape[0], out_features=tasks.outputs, **sizes)
+    sizes = {"hidden_size": 6, "slots": 8, "slot_width": 4, **options}
+    return qs.NTMLearner(in_features=tasks.x_shape[0], out_features=tasks.outputs, **sizes)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_solver_starts_anew_at_every_call_and_looks_back_only():
 
 def test_it_learns_to_copy_what_is_short():
     tasks = Copy(bits=2, length=(1, 1))
-    ours = learner(tasks, hidden=20)
+    ours = learner(tasks, hidden_size=20)
     before = qs.evaluate(ours, tasks, n_tasks=50)
     qs.train(ours, tasks, steps=100, meta_batch=16, meta_lr=1e-2, clip=10.0)
     after = qs.evaluate(ours, tasks, n_tasks=50)
@@ -88,6 +88,6 @@ def test_images_are_none_of_its_business():
 
 def test_by_name():
     choice = Choice.of("ntm")
-    built, tasks = choice.build(choice.options({"hidden": 7, "slots": 9, "length": (2, 3)}))
-    assert (choice.tasks, tasks.length, built.net.slots, built.net.hidden) == ("copy", (2, 3), 9, 7)
+    built, tasks = choice.build(choice.options({"hidden_size": 7, "slots": 9, "length": (2, 3)}))
+    assert (choice.tasks, tasks.length, built.net.slots, built.net.hidden_size) == ("copy", (2, 3), 9, 7)
     assert (built.in_features, built.out_features) == (9, 8)

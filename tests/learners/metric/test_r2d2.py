@@ -20,7 +20,7 @@ def test_woodbury_equals_the_normal_equations(n, f):
 def test_logits_by_hand(as_it_is, uneven):
     """alpha (x W + b) + beta, where (W, b) minimises the regularised squared error to one-hot labels."""
     support, q = uneven(4)
-    learner = qs.R2D2(as_it_is(4), ridge=0.7, scale=3.0).double()
+    learner = qs.R2D2(as_it_is(4), lam=0.7, scale=3.0).double()
     with torch.no_grad():
         learner.beta.fill_(0.25)
     found = learner.adapt(support)(q)
@@ -35,7 +35,7 @@ def test_logits_by_hand(as_it_is, uneven):
 
 
 def test_what_is_learned_beside_the_network(as_it_is, uneven):
-    learner = qs.R2D2(as_it_is(4), ridge=0.7).double()
+    learner = qs.R2D2(as_it_is(4), lam=0.7).double()
     support, q = uneven(4)
     batch = qs.TaskBatch(support, qs.Examples(q, torch.tensor([[0, 1, 2, 1, 0]] * 2)))
     learner.meta_backward(batch)
@@ -47,7 +47,7 @@ def test_what_is_learned_beside_the_network(as_it_is, uneven):
 
 def test_regression_of_values(as_it_is):
     """A line is found from two points of it, where the features are the input itself."""
-    learner = qs.R2D2(as_it_is(1), ridge=1e-9, loss="mse").double()
+    learner = qs.R2D2(as_it_is(1), lam=1e-9, loss="mse").double()
     x = torch.tensor([[[0.0], [1.0]]], dtype=torch.float64)
     solver = learner.adapt(qs.Examples(x, 2 * x + 3))
     torch.testing.assert_close(solver(x + 5), 2 * (x + 5) + 3, rtol=1e-6, atol=0)
@@ -59,5 +59,5 @@ def test_regression_of_values(as_it_is):
 
 
 def test_options_out_of_range(as_it_is):
-    with pytest.raises(qs.UsageError, match="ridge > 0 and loss cross_entropy or mse"):
-        qs.R2D2(as_it_is(4), ridge=0.0)
+    with pytest.raises(qs.UsageError, match="lam > 0 and loss cross_entropy or mse"):
+        qs.R2D2(as_it_is(4), lam=0.0)

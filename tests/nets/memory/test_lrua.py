@@ -13,7 +13,7 @@ HIDDEN, SLOTS, WIDTH, HEADS, DECAY = 6, 7, 3, 2, 0.8
 
 def cell(**options):
     torch.manual_seed(0)
-    made = LRUA(4, hidden=HIDDEN, slots=SLOTS, width=WIDTH, heads=HEADS, decay=DECAY, **options).double()
+    made = LRUA(4, hidden_size=HIDDEN, slots=SLOTS, slot_width=WIDTH, heads=HEADS, decay=DECAY, **options).double()
     with torch.no_grad():
         for p in made.parameters():
             p.mul_(3)  # keys, gates and strengths that differ
@@ -154,7 +154,7 @@ def test_no_steps_leave_the_state():
     assert all(torch.equal(a, b) for a, b in zip(state, made.start(2), strict=True))
 
 
-@pytest.mark.parametrize("options", [{"slots": 1, "heads": 2}, {"width": 0}, {"decay": 1.5}])
+@pytest.mark.parametrize("options", [{"slots": 1, "heads": 2}, {"slot_width": 0}, {"decay": 1.5}])
 def test_options_out_of_range(options):
     with pytest.raises(qs.UsageError, match="slots >= heads and 0 <= decay <= 1"):
         LRUA(4, **options)

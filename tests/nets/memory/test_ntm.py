@@ -15,7 +15,9 @@ SHAPES = [(1, 1, 1), (2, 1, 2), (1, 3, 1), (2, 2, 0)]
 
 def machine(reads=1, writes=1, shift=1, controller="lstm"):
     torch.manual_seed(0)
-    ntm = NTM(3, hidden=5, slots=7, width=4, reads=reads, writes=writes, shift=shift, controller=controller).double()
+    ntm = NTM(
+        3, hidden_size=5, slots=7, slot_width=4, reads=reads, writes=writes, shift=shift, controller=controller
+    ).double()
     with torch.no_grad():
         for p in ntm.parameters():
             p.mul_(3)  # far from where everything is linear
@@ -44,7 +46,7 @@ def by_step(cell, x, state):
 def by_the_paper(ntm, x, state):
     """One sequence, ``x [steps, f]``: section 3 of Graves et al. in loops over heads and slots."""
     memory, weights, reads, hidden, cell = (t[0].clone() for t in state)
-    c, d, slots, shift = ntm.hidden, ntm.width, ntm.slots, ntm.shift
+    c, d, slots, shift = ntm.hidden_size, ntm.slot_width, ntm.slots, ntm.shift
     heads = ntm.reads + ntm.writes
     outputs = []
     for x_t in x:
@@ -178,7 +180,7 @@ def test_a_state_that_depends_on_the_weights_is_counted_once():
 def test_sharp_heads_and_an_empty_memory_give_finite_derivatives():
     """float32, from the start, with heads as sharp as they become: no 0 * log 0, no division by the norm of nothing."""
     torch.manual_seed(0)
-    ntm = NTM(3, hidden=5, slots=128, width=20)
+    ntm = NTM(3, hidden_size=5, slots=128, slot_width=20)
     with torch.no_grad():
         ntm.heads.weight.mul_(30)
         ntm.heads.bias.add_(10)
@@ -201,7 +203,7 @@ def test_weights_are_a_distribution_and_memory_starts_small():
 
 
 def test_a_larger_memory_takes_the_same_weights():
-    small, large = machine(), NTM(3, hidden=5, slots=50, width=4).double()
+    small, large = machine(), NTM(3, hidden_size=5, slots=50, slot_width=4).double()
     large.load_state_dict(small.state_dict())
     assert read(large, inputs())[1].memory.shape == (2, 50, 4)
 
@@ -255,7 +257,7 @@ def test_options_out_of_range(options, text):
 
 def test_the_slots_are_a_ring():
     """A head told to go on from the last slot comes to the first."""
-    ntm = NTM(1, hidden=2, slots=5, width=2).double()
+    ntm = NTM(1, hidden_size=2, slots=5, slot_width=2).double()
     with torch.no_grad():
         for p in ntm.parameters():
             p.zero_()

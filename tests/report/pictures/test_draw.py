@@ -35,9 +35,9 @@ def optimizer(name):
 NAVIGATION, PROBLEMS = T.Navigation(horizon=5), T.Problems(horizon=(2, 3), examples=16)
 # By registered name: the learner, its tasks, and the names of its pictures.
 CASES = {
-    "rl2": (lambda: qs.RL2(in_features=1, out_features=3, trial=4, hidden=4), T.Bandits(arms=3), ["learning"]),
+    "rl2": (lambda: qs.RL2(in_features=1, out_features=3, episodes=4, hidden_size=4), T.Bandits(arms=3), ["learning"]),
     "maml-rl": (lambda: qs.MAMLRL(hidden=(4,), episodes=3), NAVIGATION, ["paths"]),
-    "lola": (lambda: qs.SelfPlay(pairs=3), T.IteratedGames(), ["self-play"]),
+    "lola": (lambda: qs.LOLA(pairs=3), T.IteratedGames(), ["self-play"]),
     "meta-agent": (lambda: qs.MetaAgent(inner_steps=2), T.IteratedGames(), ["meta-agent"]),
     "task-gan": (lambda: qs.TaskGAN(x_shape=(1, 16, 16)), GLYPHS, ["classes", "between-classes"]),
     "metagan": (metagan, GLYPHS, ["fakes"]),
@@ -52,12 +52,12 @@ CASES = {
         ["cell", "weights"],
     ),
     "mann": (
-        lambda: qs.MANN(qs.nets.Flat(in_features=256), out_features=3, hidden=8, slots=6, width=4, heads=1),
+        lambda: qs.MANN(qs.nets.Flat(in_features=256), out_features=3, hidden_size=8, slots=6, slot_width=4, heads=1),
         GLYPHS,
         ["by-instance", "memory"],
     ),
     "ntm": (
-        lambda: qs.SequenceLearner(in_features=4, out_features=3, hidden=8, slots=8, width=4),
+        lambda: qs.NTMLearner(in_features=4, out_features=3, hidden_size=8, slots=8, slot_width=4),
         T.Copy(bits=3, length=(2, 2)),
         ["heads"],
     ),
@@ -119,14 +119,16 @@ def check(picture: Picture) -> None:
 
 @pytest.mark.parametrize("rule", ["dice", "naive"])
 def test_self_play_is_replayed_where_returns_are_exact(rule):
-    (picture,) = draw(qs.SelfPlay(pairs=3, rule=rule), T.IteratedGames().sample(2, 0))
+    (picture,) = draw(qs.LOLA(pairs=3, method=rule), T.IteratedGames().sample(2, 0))
     assert ("step size 1" in picture.caption) == (rule == "naive")
     assert (b"return per round" in picture.image) == (rule == "naive")
 
 
 @pytest.mark.parametrize("memory", ["ntm", "lstm"])
 def test_other_memories(memory):
-    learner = qs.MANN(qs.nets.Flat(in_features=256), out_features=3, memory=memory, hidden=8, slots=6, width=4, heads=1)
+    learner = qs.MANN(
+        qs.nets.Flat(in_features=256), out_features=3, memory=memory, hidden_size=8, slots=6, slot_width=4, heads=1
+    )
     _, picture = draw(learner, GLYPHS.sample(2, 0))
     check(picture)
     assert ("orange" in picture.image.decode()) == (memory == "lstm")  # a hidden state has a sign
@@ -154,7 +156,7 @@ def test_a_class_serves_those_made_of_it():
         """Somebody's own."""
 
     assert is_drawn(Mine)
-    learner = Mine(in_features=1, out_features=3, trial=2, hidden=4)
+    learner = Mine(in_features=1, out_features=3, episodes=2, hidden_size=4)
     assert [p.name for p in draw(learner, T.Bandits(arms=3).sample(2, 0))] == ["learning"]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.tasks.environments.base import lots
+from quickstudy.tasks.environments.base import uniforms
 
 DISTRIBUTIONS = [qs.tasks.Bandits(arms=3), qs.tasks.TabularMDPs(states=4, actions=3, horizon=3), qs.tasks.Navigation()]
 
@@ -54,14 +54,14 @@ def test_a_step_changes_nothing(tasks):
 
 
 def test_lots_are_uniform_and_independent():
-    u = lots(torch.arange(50), (2000,), 0, 1, "move").double()
+    u = uniforms(torch.arange(50), (2000,), 0, 1, "move").double()
     n = u.numel()
     assert 0 < float(u.min()) < float(u.max()) < 1
     assert abs(float(u.mean()) - 0.5) < 4 / math.sqrt(12 * n)
     counts = torch.histc(u, bins=100, min=0, max=1)
     chi = float(((counts - n / 100).square() / (n / 100)).sum())
     assert abs(chi - 99) < 5 * math.sqrt(2 * 99)
-    for shifted in (lots(torch.arange(50), (2000,), 0, 2, "move"), u.roll(1, 0), u.roll(1, 1)):
+    for shifted in (uniforms(torch.arange(50), (2000,), 0, 2, "move"), u.roll(1, 0), u.roll(1, 1)):
         correlation = float(((u - 0.5) * (shifted - 0.5)).mean() * 12)
         assert abs(correlation) < 4 / math.sqrt(n)
 

@@ -115,7 +115,9 @@ def test_a_state_is_good_for_one_step():
         batch.step(state, right(batch, 2))
 
 
-@pytest.mark.parametrize("learner", [partial(qs.MAMLRL, hidden=(4,), episodes=2), partial(qs.RL2, hidden=4, trial=2)])
+@pytest.mark.parametrize(
+    "learner", [partial(qs.MAMLRL, hidden=(4,), episodes=2), partial(qs.RL2, hidden_size=4, episodes=2)]
+)
 def test_both_learners_take_them(learner):
     tasks = make(Told)
     own = learner(in_features=2, out_features=3)

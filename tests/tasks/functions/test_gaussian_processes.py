@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.core.losses import mean_of, spread_of, task_losses
+from quickstudy.core.losses import mean_of, std_of, task_losses
 from quickstudy.tasks import GaussianProcesses
 
 KERNELS = ("rbf", "matern52", "periodic")
@@ -41,17 +41,17 @@ def test_exact_is_the_conditional_of_the_joint_normal(kernel):
         own, across, rest = joint[:4, :4], joint[:4, 4:], joint[4:, 4:]
         weights = across.T @ own.inverse()
         torch.testing.assert_close(mean_of(found)[t], weights @ batch.support.y[t].double(), rtol=1e-4, atol=1e-4)
-        spread = (rest - weights @ across).diagonal().sqrt()
-        torch.testing.assert_close(spread_of(found)[t, :, 0], spread, rtol=1e-4, atol=1e-4)
+        std = (rest - weights @ across).diagonal().sqrt()
+        torch.testing.assert_close(std_of(found)[t, :, 0], std, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_draws_are_as_surprising_as_exact_says(kernel):
-    """Standardised errors have mean 0 and variance 1; a wrong spread loses log-likelihood."""
+    """Standardised errors have mean 0 and variance 1; a wrong std loses log-likelihood."""
     gp = GaussianProcesses(kernel=kernel, shot=8, query=10)
     batch = gp.sample(400, seed=0)
     exact = gp.exact(batch.support, batch.query.x)
-    z = (batch.query.y - mean_of(exact)) / spread_of(exact)
+    z = (batch.query.y - mean_of(exact)) / std_of(exact)
     assert abs(float(z.mean())) < 0.1
     assert float(z.var()) == pytest.approx(1, abs=0.1)
     nats = task_losses("gaussian", exact, batch.query.y).mean()

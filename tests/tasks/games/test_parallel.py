@@ -112,8 +112,8 @@ def test_vectors_are_seen_with_a_one():
 def test_agents_learn_there():
     games = qs.tasks.ParallelGames(lambda: Dilemma(rounds=6), discount=0.5, score_games=8, score_length=6)
     torch.manual_seed(0)
-    learner = qs.SelfPlay(
-        in_features=5, out_features=games.outputs, rule="dice", lookahead_steps=0, pairs=2, rollouts=16, length=6
+    learner = qs.LOLA(
+        in_features=5, out_features=games.outputs, method="dice", lookahead_steps=0, pairs=2, rollouts=16, length=6
     )
     run = qs.train(learner, games, steps=12, meta_batch=1, meta_lr=2.0, optimizer="sgd")
     assert run.config["tasks"] == {"opaque": "quickstudy.tasks.games.parallel.ParallelGames"}
@@ -121,8 +121,8 @@ def test_agents_learn_there():
     assert first_move[..., 1].mean() > 0.75  # naive learners come to defect
     result = qs.evaluate(learner, games, n_tasks=4)
     assert result.metric == "return"
-    with pytest.raises(qs.UsageError, match="rule='dice'"):
-        qs.SelfPlay(out_features=10, pairs=2).meta_gradient(games.sample(1, 0))
+    with pytest.raises(qs.UsageError, match="method='dice'"):
+        qs.LOLA(out_features=10, pairs=2).meta_gradient(games.sample(1, 0))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def trust_region_step(
     curvature: Callable[[Vector], Vector],
     judge: Callable[[Vector], tuple[float, float]],
     *,
-    radius: float,
+    max_kl: float,
     iterations: int = 10,
 ) -> tuple[Vector, float]:
     """The step to subtract, and the share of the full step that it is (0: no step made it better).
@@ -28,7 +28,7 @@ def trust_region_step(
         gradient: of the loss.
         curvature: the product of a vector with the metric (the divergence's second derivative).
         judge: loss and divergence after subtracting a step; the loss without one is that of a step of zeros.
-        radius: largest divergence.
+        max_kl: largest divergence.
         iterations: of conjugate gradients.
     """
 
@@ -39,13 +39,13 @@ def trust_region_step(
     solution, _ = conjugate_gradients(damped, _as_one_task(gradient), steps=iterations)
     direction = [part[0] for part in solution.values()]
     length = _dot(direction, curvature(direction)).clamp(min=1e-12)
-    full = [(2 * radius / length).sqrt() * d for d in direction]
+    full = [(2 * max_kl / length).sqrt() * d for d in direction]
     before, _ = judge([torch.zeros_like(s) for s in full])
     for k in range(HALVINGS):
         share = 0.5**k
         step = [share * s for s in full]
         loss, divergence = judge(step)
-        if loss < before and divergence <= radius:
+        if loss < before and divergence <= max_kl:
             return step, share
     return [torch.zeros_like(s) for s in full], 0.0
 

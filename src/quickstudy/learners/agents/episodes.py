@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from quickstudy.tasks.environments.base import Environments, lots
+from quickstudy.tasks.environments.base import Environments, uniforms
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class Episodes:
         observations: before each action.
         actions: what was done.
         rewards: what it brought.
-        alive: 1 for the steps that there were, else 0.
+        mask: 1 for the steps that there were, else 0.
     """
 
     observations: Float[Tensor, "tasks episodes steps o"]
     actions: Shaped[Tensor, "tasks episodes steps ..."]
     rewards: Float[Tensor, "tasks episodes steps"]
-    alive: Float[Tensor, "tasks episodes steps"]
+    mask: Float[Tensor, "tasks episodes steps"]
 
     @property
     def returns(self) -> Float[Tensor, " tasks"]:
@@ -39,14 +39,14 @@ def play(batch: Environments, act: Callable[[Tensor, Tensor], Tensor], *, episod
     A function of the tasks and ``seed``: no other random numbers are used.
     """
     state, observation = batch.reset(episodes, seed)
-    draws = lots(batch.seeds, (batch.horizon, episodes, 1 if batch.discrete else batch.actions), seed, "act")
-    alive = torch.ones(len(batch), episodes, dtype=torch.bool, device=observation.device)
+    draws = uniforms(batch.seeds, (batch.horizon, episodes, 1 if batch.discrete else batch.actions), seed, "act")
+    mask = torch.ones(len(batch), episodes, dtype=torch.bool, device=observation.device)
     parts: list[tuple[Tensor, ...]] = []
     for u in draws.unbind(1):
         action = act(observation, u)
         state, after, reward, over = batch.step(state, action)
-        parts.append((observation, action, reward, alive))
-        observation, alive = after, ~over
+        parts.append((observation, action, reward, mask))
+        observation, mask = after, ~over
     observations, actions, rewards, lived = (torch.stack(part, 2) for part in zip(*parts, strict=True))
     return Episodes(observations, actions, rewards, lived.to(rewards.dtype))
 
@@ -62,11 +62,11 @@ def discounted(x: Float[Tensor, "*n steps"], factor: float) -> Float[Tensor, "*n
 
 
 def gae(
-    rewards: Float[Tensor, "*n steps"], values: Float[Tensor, "*n steps"], discount: float, smoothing: float
+    rewards: Float[Tensor, "*n steps"], values: Float[Tensor, "*n steps"], discount: float, gae_lambda: float
 ) -> Float[Tensor, "*n steps"]:
     """Generalised advantages (Schulman et al. 2016): discounted sums of r_t + discount * V_t+1 - V_t; V ends at 0."""
     following = torch.cat([values[..., 1:], torch.zeros_like(values[..., :1])], -1)
-    return discounted(rewards + discount * following - values, discount * smoothing)
+    return discounted(rewards + discount * following - values, discount * gae_lambda)
 
 
 def baseline(episodes: Episodes, discount: float) -> Float[Tensor, "tasks episodes steps"]:
@@ -78,27 +78,27 @@ def baseline(episodes: Episodes, discount: float) -> Float[Tensor, "tasks episod
     steps = seen.shape[2]
     time = (torch.arange(steps, device=seen.device, dtype=seen.dtype) / 100).view(1, 1, steps, 1)
     clock = torch.cat([time, time**2, time**3, torch.ones_like(time)], -1).expand(*seen.shape[:3], 4)
-    alive = episodes.alive.double().unsqueeze(-1)
-    x = (torch.cat([seen, seen.square(), clock], -1) * alive).flatten(1, 2)
-    y = discounted(episodes.rewards.double(), discount).unsqueeze(-1) * alive
+    mask = episodes.mask.double().unsqueeze(-1)
+    x = (torch.cat([seen, seen.square(), clock], -1) * mask).flatten(1, 2)
+    y = discounted(episodes.rewards.double(), discount).unsqueeze(-1) * mask
     penalty = 1e-5 * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     weights = torch.linalg.solve(x.mT @ x + penalty, x.mT @ y.flatten(1, 2))
     return (x @ weights).view(y.shape[:3]).to(episodes.rewards.dtype)
 
 
-def advantages(episodes: Episodes, *, discount: float, smoothing: float) -> Float[Tensor, "tasks episodes steps"]:
+def advantages(episodes: Episodes, *, discount: float, gae_lambda: float) -> Float[Tensor, "tasks episodes steps"]:
     """How much better than the baseline each step was; of mean 0 and standard deviation 1 over a task's steps."""
-    alive = episodes.alive
-    found = gae(episodes.rewards, baseline(episodes, discount), discount, smoothing) * alive
-    count = alive.sum((1, 2), keepdim=True)
-    found = (found - found.sum((1, 2), keepdim=True) / count) * alive
-    spread = (found.square().sum((1, 2), keepdim=True) / count).sqrt()
-    return found / (spread + 1e-8)
+    mask = episodes.mask
+    found = gae(episodes.rewards, baseline(episodes, discount), discount, gae_lambda) * mask
+    count = mask.sum((1, 2), keepdim=True)
+    found = (found - found.sum((1, 2), keepdim=True) / count) * mask
+    std = (found.square().sum((1, 2), keepdim=True) / count).sqrt()
+    return found / (std + 1e-8)
 
 
 def dice(
     log_p: Float[Tensor, "tasks episodes steps"],
-    worth: Float[Tensor, "tasks episodes steps"],
+    advantage: Float[Tensor, "tasks episodes steps"],
     discount: float,
     *,
     credit: str = "past",
@@ -112,7 +112,7 @@ def dice(
 
     Args:
         log_p: of the actions taken; zero after an episode's end.
-        worth: A_t, advantages of the actions; constants.
+        advantage: A_t, advantages of the actions; constants.
         discount: of the next step.
         credit: ``past``: as above. ``own``: box(log_p_t) in place of the difference: the same gradient, and second
             derivatives of less variance, which leave out how earlier actions lead to where t is (Rothfuss et al. 2019).
@@ -124,9 +124,9 @@ def dice(
         upto = log_p.cumsum(-1)
         before = upto - log_p
         weight = (upto - upto.detach()).exp() - (before - before.detach()).exp()
-    return (discount**times * worth * weight).sum(-1).mean(-1)
+    return (discount**times * advantage * weight).sum(-1).mean(-1)
 
 
-def minus_mean(ratio: Tensor, worth: Tensor, alive: Tensor) -> Tensor:
+def minus_mean(ratio: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     """Mean over tasks of minus the mean over a task's steps."""
-    return -((ratio * worth * alive).sum((1, 2)) / alive.sum((1, 2))).mean()
+    return -((ratio * advantage * mask).sum((1, 2)) / mask.sum((1, 2))).mean()

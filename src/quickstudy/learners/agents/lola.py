@@ -17,7 +17,7 @@ and the same for player 2; both steps are taken at once. ``lola`` is the first-o
 with one step, less the term that does not come from the other's step.
 
 How it fits the house: one outer step is one learning step of many pairs of agents at once. The policies of all pairs
-are the parameters, and ``meta_gradient`` gives the rule's direction, as Reptile's gives its own; delta is ``meta_lr``
+are the parameters, and ``meta_gradient`` gives the method's direction, as Reptile's gives its own; delta is ``meta_lr``
 of plain gradient steps (``optimizer="sgd"``). No pair sees another. Tasks are games; with several per outer step each
 pair takes the mean of its directions.
 
@@ -43,21 +43,21 @@ from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver
 from quickstudy.learners.agents.shaping import PlayedByTwo, dice, lookahead, taylor
 from quickstudy.tasks.games.iterated import GameBatch
 
-Rule = Literal["naive", "lola", "lookahead", "dice"]
-RULES: tuple[Rule, ...] = ("naive", "lola", "lookahead", "dice")
+Method = Literal["naive", "lola", "lookahead", "dice"]
+METHODS: tuple[Method, ...] = ("naive", "lola", "lookahead", "dice")
 
 
-class SelfPlay(MetaLearner[PlayedByTwo]):
+class LOLA(MetaLearner[PlayedByTwo]):
     """LOLA and naive learners: pairs of agents that learn by playing each other.
 
     Args:
         in_features: numbers that a player sees each round; a matrix game's 5.
         out_features: parameters of a policy, which is linear in what is seen; a matrix game's 5 logits.
-        rule: ``naive``, ``lola``, ``lookahead`` or ``dice``: by what an agent's step is computed.
+        method: ``naive``, ``lola``, ``lookahead`` or ``dice``: by what an agent's step is computed.
         pairs: pairs of agents, each from a start of its own.
-        assumed_lr: the step size that an agent assumes of the other (eta).
+        lookahead_lr: the step size that an agent assumes of the other (eta).
         lookahead_steps: the other's steps that ``lookahead`` and ``dice`` reckon with.
-        spread: standard deviation of the starting policies.
+        init_std: standard deviation of the starting policies' logits.
         rollouts: games that ``dice`` samples per pair and task, >= 2.
         length: rounds of each.
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: all.
@@ -73,37 +73,37 @@ class SelfPlay(MetaLearner[PlayedByTwo]):
         *,
         in_features: int = 5,
         out_features: int = 5,
-        rule: Rule = "lola",
+        method: Method = "lola",
         pairs: int = 2000,
-        assumed_lr: float = 1.0,
+        lookahead_lr: float = 1.0,
         lookahead_steps: int = 1,
-        spread: float = 1.0,
+        init_std: float = 1.0,
         rollouts: int = 64,
         length: int = 50,
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if rule not in RULES or out_features % in_features:
+        if method not in METHODS or out_features % in_features:
             raise UsageError(
-                f"rule must be one of {', '.join(RULES)} and out_features a multiple of in_features, got {rule!r}, "
-                f"{out_features} and {in_features}."
+                f"method must be one of {', '.join(METHODS)} and out_features a multiple of in_features, got "
+                f"{method!r}, {out_features} and {in_features}."
             )
-        if min(pairs, length) < 1 or rollouts < 2 or lookahead_steps < 0 or assumed_lr < 0 or spread < 0:
+        if min(pairs, length) < 1 or rollouts < 2 or lookahead_steps < 0 or lookahead_lr < 0 or init_std < 0:
             raise UsageError(
-                "SelfPlay needs pairs and length >= 1, rollouts >= 2, lookahead_steps, assumed_lr and spread >= 0, "
-                f"got {pairs}, {length}, {rollouts}, {lookahead_steps}, {assumed_lr} and {spread}."
+                "LOLA needs pairs and length >= 1, rollouts >= 2, lookahead_steps, lookahead_lr and init_std >= 0, "
+                f"got {pairs}, {length}, {rollouts}, {lookahead_steps}, {lookahead_lr} and {init_std}."
             )
         self.in_features = in_features
         self.out_features = out_features
-        self.rule: Rule = rule
+        self.method: Method = method
         self.pairs = pairs
-        self.assumed_lr = assumed_lr
+        self.lookahead_lr = lookahead_lr
         self.lookahead_steps = lookahead_steps
-        self.spread = spread
+        self.init_std = init_std
         self.rollouts = rollouts
         self.length = length
         self.chunk = chunk
-        self.policies = nn.Parameter(torch.randn(pairs, 2, out_features) * spread)
+        self.policies = nn.Parameter(torch.randn(pairs, 2, out_features) * init_std)
 
     def adapt(self, support: PlayedByTwo) -> Solver:
         """The first player of each task's pair: from what is seen, ``[tasks, n, in_features]``, to its logits."""
@@ -124,25 +124,25 @@ class SelfPlay(MetaLearner[PlayedByTwo]):
         return -mean, metrics
 
     def meta_gradient(self, batch: PlayedByTwo) -> MetaGradient:
-        """Minus the rule's direction for each pair, mean over tasks."""
+        """Minus the method's direction for each pair, mean over tasks."""
         policies = self._everywhere(batch).detach()
         direction = self.directions(batch, policies).mean(0)
         with torch.no_grad():
             return MetaGradient([-direction], self.meta_loss(batch)[1])
 
     def directions(self, batch: PlayedByTwo, policies: Float[Tensor, "tasks *pairs 2 n"]) -> Tensor:
-        """Where both players of every game go next, by the rule.
+        """Where both players of every game go next, by the method.
 
         Raises:
             UsageError: exact returns are asked for where there are none.
         """
-        if self.rule == "dice":
-            return dice(batch, policies, self.assumed_lr, self.lookahead_steps, self.rollouts, self.length)
+        if self.method == "dice":
+            return dice(batch, policies, self.lookahead_lr, self.lookahead_steps, self.rollouts, self.length)
         if not isinstance(batch, GameBatch):
-            raise UsageError(f"rule={self.rule!r} needs exact returns, which these games lack; set rule='dice'.")
-        if self.rule == "lookahead":
-            return lookahead(batch.values, policies, self.assumed_lr, self.lookahead_steps)
-        return taylor(batch.values, policies, self.assumed_lr if self.rule == "lola" else 0.0)
+            raise UsageError(f"method={self.method!r} needs exact returns, which these games lack; set method='dice'.")
+        if self.method == "lookahead":
+            return lookahead(batch.values, policies, self.lookahead_lr, self.lookahead_steps)
+        return taylor(batch.values, policies, self.lookahead_lr if self.method == "lola" else 0.0)
 
     def score_tasks(self, batch: PlayedByTwo, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
         """Return per round, mean of both players of the task's pair; nothing adapts any more."""

@@ -14,7 +14,7 @@ come from a linear baseline fitted to each task's episodes, which leaves all tho
 The outer step, by ``outer``:
 
     gradient    the derivative of mean_i mean_tau' ratio * A', for any optimizer
-    trpo        x = F^-1 g, as far as the mean divergence of the stepped policies stays below ``radius`` and the
+    trpo        x = F^-1 g, as far as the mean divergence of the stepped policies stays below ``max_kl`` and the
                 surrogate rises; ``meta_gradient`` gives the step itself, for ``optimizer="sgd"`` with step size 1
     reptile     theta - mean_i phi_i: towards what the tasks' policies became (Nichol et al. 2018), for ``sgd``, too;
                 nothing is differentiated but the inner objective, and no surrogate is needed
@@ -60,18 +60,19 @@ class MAMLRL(MetaLearner[Environments]):
         in_features: numbers in an observation.
         out_features: actions to choose from, or numbers in an action.
         hidden: width of each of the policy's hidden layers.
-        log_std: where the log of the spread of continuous actions starts; it is learned, and adapts.
+        log_std: where the log of the standard deviation of continuous actions starts; it is learned, and adapts.
         inner_lr: step size of the first inner step, > 0.
         later_lr: step size of the inner steps after it (None: half of inner_lr).
-        inner_steps: policy-gradient steps per task, >= 0; 0 is ordinary training on all tasks.
+        inner_steps: policy-gradient steps per task in training, validation and test, >= 0; 0: no
+            adapting, ordinary training on all tasks.
         episodes: per task and step, >= 2.
         order: 2: through the inner gradients; 1: they count as constants (``reptile``: always).
         credit: of the inner objective: ``past`` (DiCE), or ``own``, whose second derivatives are biased, of less
             variance.
         outer: the outer step: ``trpo`` (train it with optimizer sgd, meta_lr 1), ``gradient``, or ``reptile`` (sgd).
-        radius: of ``trpo``: largest mean divergence of a step, > 0.
+        max_kl: of ``trpo``: largest mean divergence of a step, > 0.
         discount: of the next step's reward, in [0, 1].
-        smoothing: of generalised advantages (lambda), in [0, 1].
+        gae_lambda: lambda of generalised advantage estimation, in [0, 1].
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: all.
 
     Raises:
@@ -94,9 +95,9 @@ class MAMLRL(MetaLearner[Environments]):
         order: int = 2,
         credit: Credit = "past",
         outer: Outer = "trpo",
-        radius: float = 0.01,
+        max_kl: float = 0.01,
         discount: float = 0.99,
-        smoothing: float = 1.0,
+        gae_lambda: float = 1.0,
         chunk: int | None = None,
     ) -> None:
         super().__init__()
@@ -105,15 +106,15 @@ class MAMLRL(MetaLearner[Environments]):
                 "MAMLRL needs inner_lr and later_lr > 0, inner_steps >= 0, episodes >= 2 and order 1 or 2, got "
                 f"{inner_lr}, {later_lr}, {inner_steps}, {episodes} and {order}."
             )
-        if outer not in get_args(Outer) or credit not in get_args(Credit) or radius <= 0:
+        if outer not in get_args(Outer) or credit not in get_args(Credit) or max_kl <= 0:
             raise UsageError(
-                f"outer must be trpo, gradient or reptile, credit past or own and radius > 0, got {outer!r}, "
-                f"{credit!r} and {radius}."
+                f"outer must be trpo, gradient or reptile, credit past or own and max_kl > 0, got {outer!r}, "
+                f"{credit!r} and {max_kl}."
             )
         if outer == "reptile" and inner_steps < 1:
             raise UsageError("reptile moves towards what the inner steps make of the policy: inner_steps must be >= 1.")
-        if not (0 <= discount <= 1 and 0 <= smoothing <= 1):
-            raise UsageError(f"discount and smoothing must be in [0, 1], got {discount} and {smoothing}.")
+        if not (0 <= discount <= 1 and 0 <= gae_lambda <= 1):
+            raise UsageError(f"discount and gae_lambda must be in [0, 1], got {discount} and {gae_lambda}.")
         self.in_features = in_features
         self.out_features = out_features
         self.hidden = tuple(hidden)
@@ -125,9 +126,9 @@ class MAMLRL(MetaLearner[Environments]):
         self.order = order
         self.credit: Credit = credit
         self.outer: Outer = outer
-        self.radius = radius
+        self.max_kl = max_kl
         self.discount = discount
-        self.smoothing = smoothing
+        self.gae_lambda = gae_lambda
         self.chunk = chunk
         self.policy = Policy(in_features=in_features, actions=out_features, hidden=self.hidden, log_std=log_std)
         self._rule = FirstAndLater(first=inner_lr, later=inner_lr / 2 if later_lr is None else later_lr)
@@ -170,7 +171,7 @@ class MAMLRL(MetaLearner[Environments]):
             if self.outer == "reptile":
                 away = [p.detach() - params[name].detach().mean(0) for name, p in self.policy.named_parameters()]
                 return MetaGradient([*away], self._metrics([episodes for _, episodes in path]))
-            loss, worth = self._surrogate(batch, params, after)
+            loss, advantage = self._surrogate(batch, params, after)
             gradients = derivative(self, loss)
         played = [episodes for _, episodes in path]
         metrics = self._metrics(played)
@@ -178,8 +179,8 @@ class MAMLRL(MetaLearner[Environments]):
             return MetaGradient(gradients, metrics)
         found = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, self.parameters(), strict=True)]
         fixed = {name: p.detach() for name, p in params.items()}
-        judge = self._judge(batch, played, fixed, worth)
-        step, share = trust_region_step(found, self._fisher(batch, fixed, after), judge, radius=self.radius)
+        judge = self._judge(batch, played, fixed, advantage)
+        step, share = trust_region_step(found, self._fisher(batch, fixed, after), judge, max_kl=self.max_kl)
         return MetaGradient([*step], {**metrics, "step": torch.tensor(share)})
 
     def score_tasks(self, batch: Environments, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
@@ -195,11 +196,11 @@ class MAMLRL(MetaLearner[Environments]):
 
         return play(batch, act, episodes=self.episodes, seed=step)
 
-    def _worth(self, episodes: Episodes) -> Tensor:
-        return advantages(episodes, discount=self.discount, smoothing=self.smoothing).to(self.policy.log_std.dtype)
+    def _advantage(self, episodes: Episodes) -> Tensor:
+        return advantages(episodes, discount=self.discount, gae_lambda=self.gae_lambda).to(self.policy.log_std.dtype)
 
     def _log_prob(self, batch: Environments, params: Params, episodes: Episodes) -> Tensor:
-        return self._actions(batch, params, episodes).log_prob(episodes.actions) * episodes.alive
+        return self._actions(batch, params, episodes).log_prob(episodes.actions) * episodes.mask
 
     def _actions(self, batch: Environments, params: Params, episodes: Episodes) -> ActionDistribution:
         return self.policy.on(params, episodes.observations, batch.discrete)
@@ -207,17 +208,17 @@ class MAMLRL(MetaLearner[Environments]):
     def _return(self, batch: Environments, params: Params, episodes: Episodes) -> Float[Tensor, " tasks"]:
         """The inner objective, per step of an episode (so that one inner_lr suits episodes of any length)."""
         log_p = self._log_prob(batch, params, episodes)
-        found = dice(log_p, self._worth(episodes), self.discount, credit=self.credit)
-        return found / episodes.alive.sum(-1).mean(-1)
+        found = dice(log_p, self._advantage(episodes), self.discount, credit=self.credit)
+        return found / episodes.mask.sum(-1).mean(-1)
 
     def _surrogate(self, batch: Environments, params: Params, after: Episodes) -> tuple[Tensor, Tensor]:
         """Minus the outer objective where the episodes were played, and their advantages."""
-        worth = self._worth(after)
+        advantage = self._advantage(after)
         log_p = self._log_prob(batch, params, after)
-        return minus_mean((log_p - log_p.detach()).exp(), worth, after.alive), worth
+        return minus_mean((log_p - log_p.detach()).exp(), advantage, after.mask), advantage
 
     def _judge(
-        self, batch: Environments, played: list[Episodes], fixed: Params, worth: Tensor
+        self, batch: Environments, played: list[Episodes], fixed: Params, advantage: Tensor
     ) -> Callable[[Vector], tuple[float, float]]:
         """Loss and mean divergence of the stepped policies after a step of the start."""
         after = played[-1]
@@ -239,15 +240,15 @@ class MAMLRL(MetaLearner[Environments]):
                 *_, params = again
                 new = self._actions(batch, params, after)
                 ratio = (new.log_prob(after.actions) - log_old).exp()
-                divergence = old.kl(new) * after.alive
-                return float(minus_mean(ratio, worth, after.alive)), float(divergence.sum() / after.alive.sum())
+                divergence = old.kl(new) * after.mask
+                return float(minus_mean(ratio, advantage, after.mask)), float(divergence.sum() / after.mask.sum())
 
         return judge
 
     def _fisher(self, batch: Environments, fixed: Params, after: Episodes) -> Callable[[Vector], Vector]:
         seen = after.observations[:, :, ::FISHER_STEPS]
         return fisher_product(
-            lambda params: self.policy.on(params, seen, batch.discrete), fixed, after.alive[:, :, ::FISHER_STEPS]
+            lambda params: self.policy.on(params, seen, batch.discrete), fixed, after.mask[:, :, ::FISHER_STEPS]
         )
 
     def _metrics(self, played: list[Episodes]) -> Scalars:

@@ -9,12 +9,12 @@ Equations, for opponent phi with step size beta (0: it does not learn), returns 
     phi_{k+1}   = phi_k + beta [ dV_2/dphi (theta_k, phi_k) + eta * LOLA's shaping of theta ]
     meta-loss   = - mean over opponents and k = 1..K of (1 - gamma) V_1(theta_k, phi_k)
 
-alpha: five learned step sizes. f: a small network, if ``hidden`` > 0, which starts at zero; with it the update is
+alpha: five learned step sizes. f: a small network, if ``hidden_size`` > 0, which starts at zero; with it the update is
 learned altogether, as in M-FOS. The meta-gradient is exact: it goes through both players' steps.
 
 Where it differs from the papers: values are exact, where both papers estimate them from sampled games; Meta-MAPG keeps
-the update a policy gradient (here ``hidden=0``), M-FOS learns a policy over policies by reinforcement learning (here
-f, by the exact derivative).
+the update a policy gradient (here ``hidden_size=0``), M-FOS learns a policy over policies by reinforcement learning
+(here f, by the exact derivative).
 
 References: Kim et al.: A Policy Gradient Algorithm for Learning to Learn in Multiagent Reinforcement Learning
 (Meta-MAPG). ICML 2021. Lu, Willi, Schroeder de Witt, Foerster: Model-Free Opponent Shaping (M-FOS). ICML 2022.
@@ -40,10 +40,10 @@ class MetaAgent(MetaLearner[GameBatch]):
 
     Args:
         out_features: logits of a policy, 5.
-        inner_steps: steps that both players learn for (K), >= 1.
+        inner_steps: steps (K) of both players in training, validation and test, >= 1.
         inner_lr: where the learned step sizes (alpha) start, on the discounted sum of rewards.
         learn_rates: whether they are learned.
-        hidden: units of the network that adds to each step (f); 0: none.
+        hidden_size: units of the network that adds to each step (f); 0: none.
         average: whether the return after every step counts, or the last one's only.
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: all.
 
@@ -60,30 +60,30 @@ class MetaAgent(MetaLearner[GameBatch]):
         inner_steps: int = 20,
         inner_lr: float = 1.0,
         learn_rates: bool = True,
-        hidden: int = 32,
+        hidden_size: int = 32,
         average: bool = True,
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if out_features != 5 or inner_steps < 1 or inner_lr < 0 or hidden < 0:
+        if out_features != 5 or inner_steps < 1 or inner_lr < 0 or hidden_size < 0:
             raise UsageError(
-                "MetaAgent needs out_features=5, inner_steps >= 1, inner_lr and hidden >= 0, got "
-                f"{out_features}, {inner_steps}, {inner_lr} and {hidden}."
+                "MetaAgent needs out_features=5, inner_steps >= 1, inner_lr and hidden_size >= 0, got "
+                f"{out_features}, {inner_steps}, {inner_lr} and {hidden_size}."
             )
         self.out_features = out_features
         self.inner_steps = inner_steps
         self.inner_lr = inner_lr
         self.learn_rates = learn_rates
-        self.hidden = hidden
+        self.hidden_size = hidden_size
         self.average = average
         self.chunk = chunk
         self.start = nn.Parameter(torch.zeros(5))
         self.rates = nn.Parameter(torch.full((5,), float(inner_lr)), requires_grad=learn_rates)
-        last = nn.Linear(hidden, 5) if hidden else None
+        last = nn.Linear(hidden_size, 5) if hidden_size else None
         if last is not None:
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        self.update = None if last is None else nn.Sequential(nn.Linear(15, hidden), nn.Tanh(), last)
+        self.update = None if last is None else nn.Sequential(nn.Linear(15, hidden_size), nn.Tanh(), last)
 
     def path(self, batch: GameBatch, steps: int) -> Iterator[Float[Tensor, "tasks 2 5"]]:
         """Both players' policies after 0, 1, ..., ``steps`` steps; differentiable where grad mode is on."""

@@ -5,7 +5,7 @@ Equations (Duan et al. 2016; Wang et al. 2016): with what was seen, done and got
 
     h_t = GRU(h_t-1, [o_t, a_t-1, r_t-1 a_t-1, r_t-1, d_t-1])      d: whether an episode has just ended; h_0 = 0
     a_t ~ pi(. | h_t),  v_t = most * V(h_t),  most = sum_k discount^k over the trial
-    A_t = sum_k (discount * smoothing)^k delta_t+k,      delta_t = r_t + discount * v_t+1 - v_t,  over the whole trial
+    A_t = sum_k (discount * gae_lambda)^k delta_t+k,      delta_t = r_t + discount * v_t+1 - v_t,  over the whole trial
     loss = - mean_t log pi(a_t | h_t) A_t - entropy * mean_t H(pi(. | h_t))
            + value * mean_t (V(h_t) - stop(A_t + v_t) / most)^2
 
@@ -36,7 +36,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
 from quickstudy.learners.agents.episodes import gae
 from quickstudy.nets.policies import RecurrentPolicy
-from quickstudy.tasks.environments.base import Environments, lots
+from quickstudy.tasks.environments.base import Environments, uniforms
 
 FIRST_STEPS = 10  # of a trial, at the start of a curriculum
 
@@ -62,13 +62,13 @@ class RL2(MetaLearner[Environments]):
     Args:
         in_features: numbers in an observation.
         out_features: actions to choose from, or numbers in an action.
-        trial: episodes that a task is played for, of full length (steps: trial * horizon), >= 1.
-        hidden: units of the GRU.
+        episodes: of a trial, for which a task is played, of full length (steps: episodes * horizon), >= 1.
+        hidden_size: units of the GRU.
         discount: of the next step's reward, in [0, 1].
-        smoothing: of generalised advantages (lambda), in [0, 1].
-        value: weight of the squared error of V, >= 0.
-        entropy: weight of the policy's entropy, >= 0.
-        log_std: where the log of the spread of continuous actions starts.
+        gae_lambda: lambda of generalised advantage estimation, in [0, 1].
+        value_coef: weight of the squared error of V, >= 0.
+        entropy_coef: weight of the policy's entropy, >= 0.
+        log_std: where the log of the standard deviation of continuous actions starts.
         trials: trials per task, side by side.
         curriculum: outer steps over which trials grow to their length, by the same factor at each (0: none).
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: all.
@@ -84,33 +84,33 @@ class RL2(MetaLearner[Environments]):
         *,
         in_features: int = 1,
         out_features: int = 5,
-        trial: int = 10,
-        hidden: int = 64,
+        episodes: int = 10,
+        hidden_size: int = 64,
         discount: float = 0.99,
-        smoothing: float = 0.3,
-        value: float = 0.5,
-        entropy: float = 0.0,
+        gae_lambda: float = 0.3,
+        value_coef: float = 0.5,
+        entropy_coef: float = 0.0,
         log_std: float = 0.0,
         trials: int = 1,
         curriculum: int = 0,
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if min(trial, hidden, trials) < 1 or min(value, entropy, curriculum) < 0:
+        if min(episodes, hidden_size, trials) < 1 or min(value_coef, entropy_coef, curriculum) < 0:
             raise UsageError(
-                "RL2 needs trial, hidden and trials >= 1, value, entropy and curriculum >= 0, got "
-                f"{trial}, {hidden}, {trials}, {value}, {entropy} and {curriculum}."
+                "RL2 needs episodes, hidden_size and trials >= 1, value_coef, entropy_coef and curriculum >= 0, got "
+                f"{episodes}, {hidden_size}, {trials}, {value_coef}, {entropy_coef} and {curriculum}."
             )
-        if not (0 <= discount <= 1 and 0 <= smoothing <= 1):
-            raise UsageError(f"discount and smoothing must be in [0, 1], got {discount} and {smoothing}.")
+        if not (0 <= discount <= 1 and 0 <= gae_lambda <= 1):
+            raise UsageError(f"discount and gae_lambda must be in [0, 1], got {discount} and {gae_lambda}.")
         self.in_features = in_features
         self.out_features = out_features
-        self.trial = trial
-        self.hidden = hidden
+        self.episodes = episodes
+        self.hidden_size = hidden_size
         self.discount = discount
-        self.smoothing = smoothing
-        self.value = value
-        self.entropy = entropy
+        self.gae_lambda = gae_lambda
+        self.value_coef = value_coef
+        self.entropy_coef = entropy_coef
         self.log_std = log_std
         self.trials = trials
         self.curriculum = curriculum
@@ -118,7 +118,7 @@ class RL2(MetaLearner[Environments]):
         self.outer_step: Tensor
         self.register_buffer("outer_step", torch.zeros(()))
         read = in_features + 2 * out_features + 2
-        self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden=hidden, log_std=log_std)
+        self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden=hidden_size, log_std=log_std)
 
     def adapt(self, support: Environments) -> Solver:
         """Play a trial; the solver gives what would be done, logits or means, on seeing observations right after it."""
@@ -145,10 +145,10 @@ class RL2(MetaLearner[Environments]):
         """
         self._check(batch)
         trials = self.trials if trials is None else trials
-        steps = self.trial * batch.horizon if steps is None else steps
+        steps = self.episodes * batch.horizon if steps is None else steps
         state, seen = batch.reset(trials, 0, repeat=True)
         width = 1 if batch.discrete else batch.actions
-        draws = lots(batch.seeds, (steps, trials, width), 0, "act")
+        draws = uniforms(batch.seeds, (steps, trials, width), 0, "act")
         news = seen.new_zeros(*seen.shape[:2], 2 * self.out_features + 2)
         memory = self.policy.start(len(batch) * trials)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -166,19 +166,20 @@ class RL2(MetaLearner[Environments]):
 
     def meta_loss(self, batch: Environments) -> tuple[Tensor, Scalars]:
         """The actor-critic loss; its derivative is the policy gradient of the trial's return."""
-        full = self.trial * batch.horizon
+        full = self.episodes * batch.horizon
         steps = self._steps(full)
         played = self.play(batch, self.trials * (full // steps), steps)
         actions, values, _ = self.policy.read(played.inputs, self.policy.start(len(played.inputs)), batch.discrete)
         rewards = played.rewards.to(values.dtype)
         most = sum(self.discount**k for k in range(rewards.shape[1]))
         with torch.no_grad():
-            advantage = gae(rewards, most * values, self.discount, self.smoothing)
+            advantage = gae(rewards, most * values, self.discount, self.gae_lambda)
             goal = advantage / most + values
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         entropy = actions.entropy().mean()
         error = (values - goal).square().mean()
-        loss = -(actions.log_prob(played.actions) * advantage).mean() + self.value * error - self.entropy * entropy
+        loss = -(actions.log_prob(played.actions) * advantage).mean() + self.value_coef * error
+        loss = loss - self.entropy_coef * entropy
         found = {"loss": loss, "return": rewards.sum(1).mean(), "entropy": entropy, "value_error": error}
         return loss, {name: t.detach() for name, t in found.items()}
 

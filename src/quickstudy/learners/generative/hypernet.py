@@ -43,7 +43,7 @@ class Hypernet(GradientLearner):
         width: of the generator's hidden layers, and of a regression's code.
         prototypes: whether the head of a classification starts at the classes' prototypes; else it starts at zero.
         inner_lr: step size of gradient steps after the generation, > 0.
-        inner_steps: gradient steps after the generation that it is trained for, >= 0; more may be taken in the test.
+        inner_steps: gradient steps after the generation, in training, validation and test, >= 0.
         order: 2 differentiates through these steps' gradients, 1 takes them as constants.
         loss: ``cross_entropy`` for labels; for values ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).

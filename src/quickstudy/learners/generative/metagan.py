@@ -38,7 +38,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import MetaGradient, Solver
-from quickstudy.core.losses import judge
+from quickstudy.core.losses import query_loss
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._discriminators import (
@@ -63,7 +63,7 @@ class MetaGAN(SupportQueryLearner):
         x_shape: of one example; ``(channels, height, width)`` are images with pixels in [0, 1].
         base: what the learner is: ``maml`` (adapts by gradient steps) or ``relation`` (compares).
         inner_lr: size of the inner gradient steps, > 0 (``maml``).
-        inner_steps: gradient steps per task, >= 0 (``maml``).
+        inner_steps: gradient steps per task in training, validation and test, >= 0 (``maml``).
         order: 2 differentiates through the inner gradients, 1 takes them as constants (``maml``).
         relation_filters: channels of the relation module (``relation``).
         relation_hidden: width of its last hidden layer (``relation``).
@@ -196,7 +196,7 @@ class MetaGAN(SupportQueryLearner):
             generator_loss = -F.logsigmoid(log_odds(fake)).mean()
             found = _gradients(learner_loss, self.discriminator) | _gradients(generator_loss, self.generator)
         with torch.no_grad():
-            _, metrics = judge(self.loss, real[..., :-1], query.y)
+            _, metrics = query_loss(self.loss, real[..., :-1], query.y)
             knows_real, knows_fake = (log_odds(real) > 0).to(made.dtype), (log_odds(fake) < 0).to(made.dtype)
             variety = variety_of({"x": made.flatten(0, 1)}, {"x": torch.zeros_like(made[:, 0])})
             counts = self.health.after(variety, torch.cat([knows_real, knows_fake], 1).mean())

@@ -11,7 +11,7 @@ which takes noise z beside the embedding h of S; F(phi) are the predictions of a
     generator         minimizes  mean_i  L'(mean_d F(phi_d)) - adversarial * mean_d D(h, F(phi_d)) + L'(phi*)
 
 with L' the query loss; the last term, of first order, is that of the learned start, so that "found" is good. A squared
-error is that of the mean of ever more draws, |mean_d F - y|^2 - var_d F / draws: it says nothing of their spread.
+error is that of the mean of ever more draws, |mean_d F - y|^2 - var_d F / draws: it says nothing of how they scatter.
 
 Why S and Q: the generator sees S only, and many functions agree on S. Which of them a task has is known to the solver
 that saw Q too; so given S these solvers scatter as the truth does, and to be like them the draws must scatter as well.
@@ -39,7 +39,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, derivative
-from quickstudy.core.losses import TaskLoss, judge
+from quickstudy.core.losses import TaskLoss, query_loss
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._ensembles import Ensemble, Opinion, always, each_task, variety_of
@@ -71,7 +71,7 @@ class SolverGAN(SupportQueryLearner):
         fail_after: steps in a row with draws all the same, or with a critic that is never wrong, after which training
             stops with an error (0: never).
         inner_lr: step size of gradient steps after the generation, > 0.
-        inner_steps: gradient steps after the generation, of first order, >= 0; more may be taken in the test.
+        inner_steps: gradient steps after the generation, of first order, in training, validation and test, >= 0.
         loss: ``cross_entropy`` for labels; for values ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
@@ -169,16 +169,16 @@ class SolverGAN(SupportQueryLearner):
             made = self.generator(given, self._noise(given.code))
             (ensemble,) = deque(self._from(made, support, self.inner_steps), maxlen=1)
             generated = ensemble.each(query.x)
-            query_loss, metrics = judge(self.loss, ensemble.mean(generated), query.y)
+            loss, metrics = query_loss(self.loss, ensemble.mean(generated), query.y)
             if self.loss == "mse":  # of the mean of ever more draws: it must not pull the few draws together
-                query_loss = query_loss - generated.var(1).mean() / ensemble.draws
+                loss = loss - generated.var(1).mean() / ensemble.draws
             found = self._found(given.start, batch)(query.x)
-            found_loss, found_metrics = judge(self.loss, found, query.y)
+            found_loss, found_metrics = query_loss(self.loss, found, query.y)
 
             opinion = self._opinion(given, batch)
             fake, real = opinion(generated), opinion(found.detach().unsqueeze(1))
             critic_loss = hinge(real, fake)
-            loss = query_loss - self.adversarial * fake.mean() + found_loss
+            loss = loss - self.adversarial * fake.mean() + found_loss
             critics = list(self.critic.parameters())
             by_critic = iter(torch.autograd.grad(critic_loss, critics, retain_graph=True))
             by_generator = derivative(self, loss)
@@ -189,14 +189,14 @@ class SolverGAN(SupportQueryLearner):
         with torch.no_grad():
             variety = variety_of(made, given.start)
             right = torch.cat([real > 0, fake < 0], 1).to(fake.dtype).mean()
-            spread = ensemble.values(generated).std(1).mean()
+            std = ensemble.values(generated).std(1).mean()
         metrics |= {f"found_{name}": value for name, value in found_metrics.items()}
         metrics |= {
             "critic_loss": critic_loss.detach(),
             "critic_real": (real > 0).to(fake.dtype).mean(),
             "critic_fake": (fake < 0).to(fake.dtype).mean(),
             "adversarial": -fake.detach().mean(),
-            "spread": spread,
+            "spread": std,
             "variety": variety,
         }
         counts = self.health.after(variety, right)

@@ -47,7 +47,7 @@ from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._average import MovingAverage
 from quickstudy.learners.generative._drawn_sets import by_class, energy_distance, turned, varieties
 from quickstudy.learners.generative._gan_health import GanHealth
-from quickstudy.learners.generative._set_opinions import embed, opinions, slope_penalty
+from quickstudy.learners.generative._set_scores import embed, set_scores, slope_penalty
 from quickstudy.nets.generators.class_images import ImageGenerator, SetCritic
 from quickstudy.nets.generators.strokes import StrokeGenerator
 from quickstudy.tasks.images.affine import random_maps, warp
@@ -60,7 +60,7 @@ class TaskGAN(SupportQueryLearner):
 
     Args:
         x_shape: of an example, ``(channels, size, size)``, values in [0, 1].
-        draws: the generator: ``strokes`` (a pen's, in one colour) or ``pixels`` (convolutional, images of any kind).
+        generator_type: ``strokes`` (a pen's, in one colour) or ``pixels`` (convolutional, images of any kind).
         drawings: of a class that the critic sees at once, >= 2; of fewer in a task, as many as there are.
         class_code: numbers in a class's code, >= 1.
         drawing_code: numbers in a drawing's code, >= 1.
@@ -84,7 +84,7 @@ class TaskGAN(SupportQueryLearner):
         self,
         *,
         x_shape: tuple[int, ...] = (1, 28, 28),
-        draws: Literal["strokes", "pixels"] = "strokes",
+        generator_type: Literal["strokes", "pixels"] = "strokes",
         drawings: int = 4,
         class_code: int = 64,
         drawing_code: int = 32,
@@ -105,10 +105,10 @@ class TaskGAN(SupportQueryLearner):
             )
         if not 0 <= ema < 1:
             raise UsageError(f"ema must be in [0, 1), got {ema}.")
-        if draws not in ("strokes", "pixels"):
-            raise UsageError(f"draws must be strokes or pixels, got {draws!r}.")
+        if generator_type not in ("strokes", "pixels"):
+            raise UsageError(f"generator_type must be strokes or pixels, got {generator_type!r}.")
         self.x_shape = tuple(x_shape)
-        self.draws: Literal["strokes", "pixels"] = draws
+        self.generator_type: Literal["strokes", "pixels"] = generator_type
         self.drawings = drawings
         self.class_code = class_code
         self.drawing_code = drawing_code
@@ -120,7 +120,7 @@ class TaskGAN(SupportQueryLearner):
         self.ema = ema
         self.fail_after = fail_after
         codes = (self.x_shape, class_code, drawing_code)
-        self.generator = StrokeGenerator(*codes) if draws == "strokes" else ImageGenerator(*codes, width=width)
+        self.generator = StrokeGenerator(*codes) if generator_type == "strokes" else ImageGenerator(*codes, width=width)
         self.critic = SetCritic(self.x_shape, critic_width)
         self.average = MovingAverage(self.generator, ema)
         helps = "A smaller outer step size helps, or a larger r1"
@@ -133,7 +133,7 @@ class TaskGAN(SupportQueryLearner):
         return self._drawn(classes, drawings, averaged=True)
 
     def adapt(self, support: Examples) -> Solver:
-        """For each class, the critic's opinion of the class's support drawings and the query as one set."""
+        """For each class, the critic's score of the class's support drawings and the query as one set."""
         known_tckf = embed(self.critic, by_class(support))
 
         def solve(x: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class TaskGAN(SupportQueryLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The critic's loss, without the penalty."""
         real = self.sets(batch)
-        loss = opinions(self.critic, self._seen(real), self._seen(self._made(real))).loss(self.mixed)
+        loss = set_scores(self.critic, self._seen(real), self._seen(self._made(real))).loss(self.mixed)
         return loss, {"loss": loss.detach()}
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
@@ -159,7 +159,7 @@ class TaskGAN(SupportQueryLearner):
             real = self.sets(batch)
             made = self._made(real)
             seen = self._seen(real)
-            of = opinions(self.critic, seen, self._seen(made))
+            of = set_scores(self.critic, seen, self._seen(made))
             loss = of.loss(self.mixed)
             penalty = slope_penalty(self.critic, seen)
             critics, generators = list(self.critic.parameters()), list(self.generator.parameters())

@@ -30,7 +30,7 @@ class ANIL(GradientLearner):
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``.
         head: what the names of the parameters that adapt begin with (None: ``model.head``, or the last layer).
         inner_lr: step size alpha of the head's gradient steps, > 0.
-        inner_steps: gradient steps per task, >= 0.
+        inner_steps: gradient steps per task in training, validation and test, >= 0.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).

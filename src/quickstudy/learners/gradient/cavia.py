@@ -50,7 +50,7 @@ class CAVIA(SupportQueryLearner):
         enters: ``shift`` (as if appended to the layer's input), ``film`` (scales and shifts its output), or ``auto``:
             film at normalisation layers, shift elsewhere.
         inner_lr: step size alpha of the context's gradient steps, > 0.
-        inner_steps: gradient steps per task, >= 0.
+        inner_steps: gradient steps per task in training, validation and test, >= 0.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).

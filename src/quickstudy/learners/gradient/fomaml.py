@@ -28,7 +28,7 @@ class FOMAML(GradientLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: step size alpha of the inner gradient steps, > 0.
-        inner_steps: gradient steps per task, >= 0.
+        inner_steps: gradient steps per task in training, validation and test, >= 0.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``

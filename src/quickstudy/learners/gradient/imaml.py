@@ -27,7 +27,7 @@ from quickstudy.core.conjugate_gradients import conjugate_gradients
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, Scalars
-from quickstudy.core.losses import TaskLoss, judge, task_losses
+from quickstudy.core.losses import TaskLoss, query_loss, task_losses
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.rules import ProximalSGD
@@ -39,8 +39,9 @@ class IMAML(SupportQueryLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: step size of the inner gradient steps, > 0; below 2 / (lambda + the loss's curvature).
-        inner_steps: gradient steps per task, >= 0; the more, the closer to the solution that the gradient assumes.
-        strength: lambda, how strongly the inner problem holds on to the start, > 0.
+        inner_steps: gradient steps per task in training, validation and test, >= 0; the more, the
+            closer to the solution that the gradient assumes.
+        lam: lambda of the paper, how strongly the inner problem holds on to the start, > 0.
         cg_steps: steps of conjugate gradients, >= 0; 0 takes the query's gradient as it is (first-order MAML's).
         cg_damping: added to lambda in the equation that conjugate gradients solve, >= 0; 0 is the paper's equation.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
@@ -59,7 +60,7 @@ class IMAML(SupportQueryLearner):
         *,
         inner_lr: float = 0.1,
         inner_steps: int = 16,
-        strength: float = 2.0,
+        lam: float = 2.0,
         cg_steps: int = 5,
         cg_damping: float = 0.0,
         loss: str | TaskLoss = "cross_entropy",
@@ -68,22 +69,22 @@ class IMAML(SupportQueryLearner):
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if inner_lr <= 0 or strength <= 0 or min(inner_steps, cg_steps, cg_damping) < 0:
+        if inner_lr <= 0 or lam <= 0 or min(inner_steps, cg_steps, cg_damping) < 0:
             raise UsageError(
-                "IMAML needs inner_lr and strength > 0, inner_steps, cg_steps and cg_damping >= 0, got "
-                f"{inner_lr}, {strength}, {inner_steps}, {cg_steps} and {cg_damping}."
+                "IMAML needs inner_lr and lam > 0, inner_steps, cg_steps and cg_damping >= 0, got "
+                f"{inner_lr}, {lam}, {inner_steps}, {cg_steps} and {cg_damping}."
             )
         self.model = model
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
-        self.strength = strength
+        self.lam = lam
         self.cg_steps = cg_steps
         self.cg_damping = cg_damping
         self.loss = loss
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.inner = InnerLoop(TaskModel(model, bn, execution), ProximalSGD(lr=inner_lr, strength=strength), loss)
+        self.inner = InnerLoop(TaskModel(model, bn, execution), ProximalSGD(lr=inner_lr, lam=lam), loss)
 
     def adapt(self, support: Examples) -> AdaptedModel:
         return self.inner.adapt(support, steps=self.inner_steps, order=1)
@@ -98,7 +99,7 @@ class IMAML(SupportQueryLearner):
             end = self.inner.adapt(support, steps=self.inner_steps, order=1).params
         with torch.enable_grad():
             at = {name: p.detach().requires_grad_() for name, p in end.items()}
-            loss, metrics = judge(self.loss, self.inner.solver(at, support)(batch.query.x), batch.query.y)
+            loss, metrics = query_loss(self.loss, self.inner.solver(at, support)(batch.query.x), batch.query.y)
             # The mean over tasks, undone: each task's own gradient.
             query_grad = derivative(len(batch) * loss, at)
             if self.cg_steps == 0:
@@ -109,7 +110,7 @@ class IMAML(SupportQueryLearner):
         def matrix(v: Params) -> Params:
             """v + H v / lambda, by one more derivative of the support's gradient at phi."""
             h = derivative(support_grad, at, along=v)
-            return {name: v[name] + h[name] / (self.strength + self.cg_damping) for name in v}
+            return {name: v[name] + h[name] / (self.lam + self.cg_damping) for name in v}
 
         with torch.no_grad():
             g, residual = conjugate_gradients(matrix, query_grad, steps=self.cg_steps)

@@ -88,7 +88,7 @@ class GradientLearner(SupportQueryLearner):
 
     Args:
         model: as of the learner.
-        inner_steps: steps of ``adapt``, >= 0.
+        inner_steps: steps per task in training, validation and test, >= 0.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: of one task, by name or as a callable.
         bn: BatchNorm's mode.

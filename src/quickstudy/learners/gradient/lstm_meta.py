@@ -34,9 +34,9 @@ class LSTMMetaLearner(GradientLearner):
 
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
-        inner_steps: steps per task, >= 0.
+        inner_steps: steps per task in training, validation and test, >= 0.
         inner_batch: support examples per step, drawn without replacement until all were seen (None: all, at each step).
-        hidden_units: units of the LSTM, >= 1.
+        hidden_size: units of the LSTM, >= 1.
         keep_bias: (low, high) of the uniform distribution from which the forget gate's bias starts.
         step_bias: the same for the input gate's bias: sigmoid of it is about the step size at the start.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
@@ -55,7 +55,7 @@ class LSTMMetaLearner(GradientLearner):
         *,
         inner_steps: int = 5,
         inner_batch: int | None = None,
-        hidden_units: int = 20,
+        hidden_size: int = 20,
         keep_bias: tuple[float, float] = (4.0, 6.0),
         step_bias: tuple[float, float] = (-5.0, -4.0),
         loss: str | TaskLoss = "cross_entropy",
@@ -65,8 +65,8 @@ class LSTMMetaLearner(GradientLearner):
     ) -> None:
         super().__init__(model, inner_steps=inner_steps, order=1, loss=loss, bn=bn, execution=execution, chunk=chunk)
         self.inner_batch = inner_batch
-        self.hidden_units = hidden_units
+        self.hidden_size = hidden_size
         self.keep_bias = keep_bias
         self.step_bias = step_bias
-        self.rule = LSTMGates(hidden=hidden_units, keep_bias=keep_bias, step_bias=step_bias)
+        self.rule = LSTMGates(hidden_size=hidden_size, keep_bias=keep_bias, step_bias=step_bias)
         self.inner = InnerLoop(self.net, self.rule, loss, Minibatches(inner_batch))

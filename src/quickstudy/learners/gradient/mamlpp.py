@@ -28,7 +28,7 @@ from quickstudy.core.batchnorm import Mode, Statistics
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
 from quickstudy.core.learner import MetaGradient, Scalars, derivative
-from quickstudy.core.losses import TaskLoss, check_loss, judge, task_losses
+from quickstudy.core.losses import TaskLoss, check_loss, query_loss, task_losses
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import PerStep
@@ -42,7 +42,7 @@ class MAMLPlusPlus(SupportQueryLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: where the rates alpha start, > 0.
-        inner_steps: gradient steps per task, >= 1.
+        inner_steps: gradient steps per task in training, validation and test, >= 1.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         first_order_steps: outer steps at the beginning that are of order 1 whatever ``order`` says.
         multi_step: outer steps over which the multi-step loss turns into the last step's loss; 0: from the beginning.
@@ -150,7 +150,7 @@ class MAMLPlusPlus(SupportQueryLearner):
         for step, weight in enumerate(self.step_weights(), start=1):
             if weight > 0:
                 predictions = self._solver(step, path[step], batch.support)(batch.query.x)
-                loss, metrics = judge(self.loss, predictions, batch.query.y)
+                loss, metrics = query_loss(self.loss, predictions, batch.query.y)
                 total = total + weight * loss
         assert isinstance(total, Tensor), "the last step always counts"
         return total, {**metrics, "multi_step_loss": total.detach()}, path

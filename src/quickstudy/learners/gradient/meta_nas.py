@@ -34,7 +34,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, Scalars, derivative
-from quickstudy.core.losses import TaskLoss, judge
+from quickstudy.core.losses import TaskLoss, query_loss
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.nets.backbones.cell_net import RelaxedCellNet
@@ -57,7 +57,7 @@ class MetaNAS(SupportQueryLearner):
         operations: what an edge can be (see ``quickstudy.nets.OPERATIONS``).
         inner_lr: step size alpha of the weights' inner gradient steps, > 0.
         theta_lr: step size beta of the inner steps of the logits of an edge's operations, > 0.
-        inner_steps: gradient steps per task, >= 0.
+        inner_steps: gradient steps per task in training, validation and test, >= 0.
         discretise: whether adapting ends in a pruned cell for each task; else in the mixture.
         temperatures: where the temperature starts and where it ends, > 0.
         anneal: outer steps over which it falls (0: it stays where it starts).
@@ -146,7 +146,7 @@ class MetaNAS(SupportQueryLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The query loss of the mixtures; the metric ``entropy`` says how mixed they still are."""
         solver = self.mixed.adapt(batch.support, steps=self.inner_steps, order=1)
-        loss, metrics = judge(self.loss, solver(batch.query.x), batch.query.y)
+        loss, metrics = query_loss(self.loss, solver(batch.query.x), batch.query.y)
         return loss, {**metrics, "entropy": self._entropy(), "temperature": self.temperature}
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:

@@ -30,7 +30,7 @@ class MetaSGD(GradientLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: where the step sizes alpha start, > 0: one value, or (low, high) of a uniform distribution.
-        inner_steps: gradient steps per task, >= 0.
+        inner_steps: gradient steps per task in training, validation and test, >= 0.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).

@@ -39,7 +39,7 @@ class ProtoMAML(GradientLearner):
         model: maps ``[n, ...]`` to logits ``[n, classes]``, at least as many as a task has; its head (``model.head``,
             or its last layer) is an ``nn.Linear`` with a bias.
         inner_lr: step size alpha of the inner gradient steps, > 0.
-        inner_steps: gradient steps per task, >= 0; 0 is the prototypical network.
+        inner_steps: gradient steps per task in training, validation and test, >= 0; 0 is the prototypical network.
         order: 2 differentiates through the inner gradients, 1 takes them as constants.
         loss: ``cross_entropy``, or ``loss(logits, labels) -> scalar`` of one task.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).

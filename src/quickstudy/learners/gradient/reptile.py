@@ -26,7 +26,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, TaskModel
 from quickstudy.core.learner import MetaGradient
-from quickstudy.core.losses import TaskLoss, judge
+from quickstudy.core.losses import TaskLoss, query_loss
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
@@ -39,8 +39,8 @@ class Reptile(SupportQueryLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_lr: step size of the inner optimizer, > 0.
-        inner_steps: inner steps per task in meta-training, >= 1.
-        eval_steps: inner steps of ``adapt`` (None: as ``inner_steps``).
+        inner_steps: gradient steps per task in training, >= 1.
+        eval_steps: gradient steps per task in validation and test (None: as ``inner_steps``).
         inner_batch: examples per inner step, drawn without replacement until all were seen (None: all at each step).
         eval_batch: the same for ``adapt`` (None: as ``inner_batch``).
         inner_optimizer: ``adam`` (with beta1 = 0, as the paper) or ``sgd``.
@@ -106,7 +106,7 @@ class Reptile(SupportQueryLearner):
         )
         with torch.no_grad():
             end = self.inner_train.adapt(together, steps=self.inner_steps, order=1)
-            metrics = judge(self.loss, end(batch.support.x), batch.support.y)[1]
+            metrics = query_loss(self.loss, end(batch.support.x), batch.support.y)[1]
             direction: dict[str, Tensor] = {
                 name: p - end.params[name].mean(0) for name, p in self.model.named_parameters() if name in end.params
             }

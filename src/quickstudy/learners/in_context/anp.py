@@ -8,7 +8,7 @@ Equations (Kim et al. 2019, sections 2 and 3, deterministic path), with an embed
     regression          r_i = h(f(x_i), y_i),   r_i <- r_i + attend(r_i; r_j, r_j)        j over the support set
                         r(x) = attend(f(x); f(x_i), r_i)                                  i over the support set
                         mean, raw = g(f(x), r(x))
-                        y ~ N(mean, spread^2),   spread = s + (1 - s) softplus(raw)       s: least spread
+                        y ~ N(mean, std^2),   std = s + (1 - s) softplus(raw)       s: least std
     classification      r_i = h(f(x_i)), with i and j over the examples of one class k at a time: r_k(x)
                         p(k | x) = softmax_k( g(f(x), r_k(x), mean_j r_j(x)) )
 
@@ -16,9 +16,9 @@ Equations (Kim et al. 2019, sections 2 and 3, deterministic path), with an embed
 
 and the meta-loss is the mean over the queries of -log p(y | x, support).
 
-Where it differs from the paper: there is no latent path, so functions cannot be sampled, but mean and spread are
-given in one go; self-attention is one layer, added to what goes in; classification is not in the paper and follows
-``cnp.py``. The loss is that of the queries alone (the paper: of the support set, too).
+Where it differs from the paper: there is no latent path, so functions cannot be sampled, but mean and standard
+deviation are given in one go; self-attention is one layer, added to what goes in; classification is not in the
+paper and follows ``cnp.py``. The loss is that of the queries alone (the paper: of the support set, too).
 
 Reference: Kim, Mnih, Schwarz, Garnelo, Eslami, Rosenbaum, Vinyals, Teh: Attentive Neural Processes. ICLR 2019.
 """
@@ -40,13 +40,13 @@ class ANP(MetricLearner):
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
-        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and spread).
+        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and standard deviation).
         out_features: numbers in y of a regression; classes are counted in the support set.
         width: of the codes and of the hidden layers of encoder and decoder; a multiple of heads.
         depth: linear layers of encoder and decoder each.
         heads: of the attention.
         self_attention: whether the support examples attend to one another before they are read.
-        min_spread: least spread of a regression's predictions, in units of y, between 0 and 1.
+        min_std: least standard deviation of a regression's predictions, in units of y, between 0 and 1.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
             (see ``quickstudy.core.functional``).
@@ -68,13 +68,13 @@ class ANP(MetricLearner):
         depth: int = 3,
         heads: int = 8,
         self_attention: bool = True,
-        min_spread: float = 0.1,
+        min_std: float = 0.1,
         bn: Mode = "transductive",
         execution: Execution = "auto",
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        check_options("ANP", loss, width=width, depth=depth, min_spread=min_spread, heads=heads)
+        check_options("ANP", loss, width=width, depth=depth, min_std=min_std, heads=heads)
         self.model = model
         self.loss = loss
         self.out_features = out_features
@@ -82,7 +82,7 @@ class ANP(MetricLearner):
         self.depth = depth
         self.heads = heads
         self.self_attention = self_attention
-        self.min_spread = min_spread
+        self.min_std = min_std
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
@@ -91,7 +91,7 @@ class ANP(MetricLearner):
         self.encoder = Encoder(model, values, width, depth)
         self.among = Attention(width, width, heads) if self_attention else None
         self.across = Attention(math.prod(feature_shape(model)), width, heads)
-        self.decoder = Decoder(model, values, width, depth, min_spread)
+        self.decoder = Decoder(model, values, width, depth, min_std)
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """The codes of the support set; every query reads them, each class's apart, and is decoded with that."""

@@ -6,7 +6,7 @@ Equations (Garnelo et al. 2018, equations 1 to 3 and section 4.3), with an embed
 
     regression          r = mean_i h(f(x_i), y_i)
                         mean, raw = g(f(x), r)
-                        y ~ N(mean, spread^2),   spread = s + (1 - s) softplus(raw)       s: least spread
+                        y ~ N(mean, std^2),   std = s + (1 - s) softplus(raw)       s: least std
     classification      r_k = mean over the examples of class k of h(f(x_i))
                         p(k | x) = softmax_k( g(f(x), r_k, mean_j r_j) )
 
@@ -37,11 +37,11 @@ class CNP(MetricLearner):
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
-        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and spread).
+        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and standard deviation).
         out_features: numbers in y of a regression; classes are counted in the support set.
         width: of the code and of the hidden layers of encoder and decoder.
         depth: linear layers of encoder and decoder each.
-        min_spread: least spread of a regression's predictions, in units of y, between 0 and 1.
+        min_std: least standard deviation of a regression's predictions, in units of y, between 0 and 1.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
             (see ``quickstudy.core.functional``).
@@ -61,26 +61,26 @@ class CNP(MetricLearner):
         out_features: int = 1,
         width: int = 128,
         depth: int = 3,
-        min_spread: float = 0.1,
+        min_std: float = 0.1,
         bn: Mode = "transductive",
         execution: Execution = "auto",
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        check_options("CNP", loss, width=width, depth=depth, min_spread=min_spread)
+        check_options("CNP", loss, width=width, depth=depth, min_std=min_std)
         self.model = model
         self.loss = loss
         self.out_features = out_features
         self.width = width
         self.depth = depth
-        self.min_spread = min_spread
+        self.min_std = min_std
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
         self.net = TaskModel(model, bn, execution)
         values = out_features if loss == "gaussian" else None
         self.encoder = Encoder(model, values, width, depth)
-        self.decoder = Decoder(model, values, width, depth, min_spread)
+        self.decoder = Decoder(model, values, width, depth, min_std)
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """The mean code of the support set (of each class); it goes to the decoder with every query."""

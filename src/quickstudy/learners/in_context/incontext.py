@@ -7,9 +7,9 @@ Equations, with an embedding f and a transformer of two parts (``quickstudy.nets
     prediction   =  answer( f(x), memory )       each query attends to what was read, never to another query
 
 The meta-loss is the queries' cross-entropy, or minus the log-likelihood under a normal distribution whose mean and
-spread are predicted. There are no positions: the order of the support rows does not matter. Classes are not told apart
-by learned embeddings of their labels but by one state per class under shared weights: renaming classes renames
-predictions, and the way is free.
+standard deviation are predicted. There are no positions: the order of the support rows does not matter. Classes are
+not told apart by learned embeddings of their labels but by one state per class under shared weights: renaming classes
+renames predictions, and the way is free.
 
 With ``table=True`` x are the columns of a table: they are standardised by the support set (a missing value, nan, counts
 as its mean), and rows are told apart by comparing them alone, so that the columns may come in any order and number.
@@ -47,7 +47,7 @@ class InContext(MetricLearner):
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
-        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and spread).
+        loss: ``cross_entropy`` for labels (logits), ``gaussian`` for values (mean and standard deviation).
         out_features: numbers in y of a regression; classes are counted in the support set.
         table: the features are columns of a table: standardised by the support, in any order and number.
         width: of the state of a token, a multiple of ``heads``.
@@ -56,7 +56,7 @@ class InContext(MetricLearner):
         heads: attention heads, an even number: half softmax, half linear.
         groups: weightings of the features by which rows are compared.
         whitened: comparisons of rows whose features are whitened within classes; costs the number of features cubed.
-        min_spread: least spread of a regression's predictions, in units of y.
+        min_std: least standard deviation of a regression's predictions, in units of y.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
         execution: how a batch of tasks runs: ``auto``, ``vmap``, ``threads`` or ``loop``
             (see ``quickstudy.core.functional``).
@@ -81,15 +81,15 @@ class InContext(MetricLearner):
         heads: int = 8,
         groups: int = 4,
         whitened: int = 0,
-        min_spread: float = 0.1,
+        min_std: float = 0.1,
         bn: Mode = "transductive",
         execution: Execution = "auto",
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if loss not in ("cross_entropy", "gaussian") or min_spread <= 0:
+        if loss not in ("cross_entropy", "gaussian") or min_std <= 0:
             raise UsageError(
-                f"InContext needs loss cross_entropy or gaussian and min_spread > 0, got {loss!r} and {min_spread}."
+                f"InContext needs loss cross_entropy or gaussian and min_std > 0, got {loss!r} and {min_std}."
             )
         self.model = model
         self.loss = loss
@@ -101,7 +101,7 @@ class InContext(MetricLearner):
         self.heads = heads
         self.groups = groups
         self.whitened = whitened
-        self.min_spread = min_spread
+        self.min_std = min_std
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
@@ -132,7 +132,7 @@ class InContext(MetricLearner):
             if self.loss == "cross_entropy":
                 return out_tqoc.squeeze(-1).masked_fill(~there.unsqueeze(1), ABSENT)
             mean, raw = out_tqoc.unbind(-1)
-            return torch.stack([mean, self.min_spread + F.softplus(raw)], -1)
+            return torch.stack([mean, self.min_std + F.softplus(raw)], -1)
 
         return predict
 
@@ -150,7 +150,7 @@ class InContext(MetricLearner):
 
 
 class Standardise:
-    """Columns in units of their spread among the support rows; beyond three of them numbers grow as their logarithm.
+    """Columns in units of their standard deviation among the support rows; beyond three they grow as their logarithm.
 
     Args:
         rows: the support, ``[tasks, n, f]``; nan where a value is missing.
@@ -162,10 +162,10 @@ class Standardise:
         count = known.sum(1, keepdim=True)
         self.mean = rows.masked_fill(~known, 0).sum(1, keepdim=True) / count.clamp(min=1)
         squares = (rows - self.mean).masked_fill(~known, 0).square().sum(1, keepdim=True)
-        self.spread = (squares / (count - 1).clamp(min=1)).sqrt()
+        self.std = (squares / (count - 1).clamp(min=1)).sqrt()
 
     def __call__(self, rows: Float[Tensor, "tasks m f"]) -> Float[Tensor, "tasks m f"]:
         """Rows in these units; a column that does not vary in the support is zero, as is a missing value."""
-        scaled = (rows - self.mean) / self.spread.clamp(min=1e-30)
-        varies = self.spread > 1e-6 * self.mean.abs().clamp(min=1e-24)
+        scaled = (rows - self.mean) / self.std.clamp(min=1e-30)
+        varies = self.std > 1e-6 * self.mean.abs().clamp(min=1e-24)
         return 3 * torch.asinh(scaled.where(varies, 0.0).nan_to_num(0.0) / 3)

@@ -49,13 +49,13 @@ class Decoder(nn.Module):
         values: numbers in y of a regression (None: y are labels).
         width: of the codes and of every hidden layer.
         depth: linear layers.
-        min_spread: least spread of a regression's predictions.
+        min_std: least standard deviation of a regression's predictions.
     """
 
-    def __init__(self, model: nn.Module, values: int | None, width: int, depth: int, min_spread: float) -> None:
+    def __init__(self, model: nn.Module, values: int | None, width: int, depth: int, min_std: float) -> None:
         super().__init__()
         self.values = values is not None
-        self.min_spread = min_spread
+        self.min_std = min_std
         # The first layer sees its inputs side by side: a sum of one product each, so that none is repeated.
         self.asked = linear(math.prod(feature_shape(model)), width)
         self.code = linear(width, width, bias=False)
@@ -66,13 +66,13 @@ class Decoder(nn.Module):
         """From codes that are the same for all queries (``[t, 1, g, w]``) or each query's own (``[t, m, g, w]``).
 
         Returns:
-            A regression's mean and spread ``[t, m, outputs, 2]``; a classification's logits ``[t, m, g]``.
+            A regression's mean and standard deviation ``[t, m, outputs, 2]``; a classification's logits ``[t, m, g]``.
         """
         h = self.asked(z).unsqueeze(2) + self.code(r)
         if self.average is not None:
             return self.rest(h + self.average(r.mean(2, keepdim=True))).squeeze(3)
         mean, raw = self.rest(h).squeeze(2).unflatten(2, (-1, 2)).unbind(3)
-        return torch.stack([mean, self.min_spread + (1 - self.min_spread) * nn.functional.softplus(raw)], 3)
+        return torch.stack([mean, self.min_std + (1 - self.min_std) * nn.functional.softplus(raw)], 3)
 
 
 class Attention(nn.Module):
@@ -162,12 +162,12 @@ def groups(y: Tensor, loss: str | TaskLoss, bn_mode: str) -> Bool[Tensor, "t n g
     return members
 
 
-def check_options(name: str, loss: str, *, width: int, depth: int, min_spread: float, heads: int = 1) -> None:
+def check_options(name: str, loss: str, *, width: int, depth: int, min_std: float, heads: int = 1) -> None:
     """Raise ``UsageError`` for options out of their ranges."""
     if loss not in ("cross_entropy", "gaussian"):
         raise UsageError(f"{name} needs loss cross_entropy (labels) or gaussian (values), got {loss!r}.")
-    if min(width, depth, heads) < 1 or width % heads or not 0 < min_spread < 1:
+    if min(width, depth, heads) < 1 or width % heads or not 0 < min_std < 1:
         raise UsageError(
-            f"{name} needs width, depth >= 1, width a multiple of heads and 0 < min_spread < 1, got width={width}, "
-            f"depth={depth}, heads={heads}, min_spread={min_spread}."
+            f"{name} needs width, depth >= 1, width a multiple of heads and 0 < min_std < 1, got width={width}, "
+            f"depth={depth}, heads={heads}, min_std={min_std}."
         )

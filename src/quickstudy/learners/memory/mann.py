@@ -36,7 +36,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.features import FromFeatures, solver_of_features
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import Scalars, Solver
-from quickstudy.core.losses import judge
+from quickstudy.core.losses import query_loss
 from quickstudy.core.pad import present
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.memory import streams
@@ -64,9 +64,9 @@ class MANN(SupportQueryLearner):
         memory: ``lrua`` (least recently used access), ``ntm`` (a neural Turing machine) or ``lstm`` (none but its own).
         labels: what classes are called: ``one_hot``, or a ``string`` of five characters out of five, drawn per task.
         stream: learn from every step of a stream of support and queries (False: from the queries alone).
-        hidden: size of the controller's hidden state.
+        hidden_size: size of the controller's hidden state.
         slots: rows of the memory.
-        width: numbers per row.
+        slot_width: numbers per row.
         heads: read heads; as many write.
         decay: what is left of a slot's usage after a step, in [0, 1] (lrua).
         sharpen: let the controller say how much similarity counts (lrua; the paper: no).
@@ -90,9 +90,9 @@ class MANN(SupportQueryLearner):
         memory: Memory = "lrua",
         labels: Literal["one_hot", "string"] = "one_hot",
         stream: bool = True,
-        hidden: int = 200,
+        hidden_size: int = 200,
         slots: int = 128,
-        width: int = 40,
+        slot_width: int = 40,
         heads: int = 4,
         decay: float = 0.95,
         sharpen: bool = False,
@@ -111,9 +111,9 @@ class MANN(SupportQueryLearner):
         self.memory: Memory = memory
         self.labels: Literal["one_hot", "string"] = labels
         self.stream = stream
-        self.hidden = hidden
+        self.hidden_size = hidden_size
         self.slots = slots
-        self.width = width
+        self.slot_width = slot_width
         self.heads = heads
         self.decay = decay
         self.sharpen = sharpen
@@ -127,13 +127,21 @@ class MANN(SupportQueryLearner):
 
     def _make_cell(self, read: int) -> Cell:
         if self.memory == "lstm":
-            return LSTMCell(read, self.hidden)
-        hidden, slots, width, heads = self.hidden, self.slots, self.width, self.heads
+            return LSTMCell(read, self.hidden_size)
+        size, slots, width, heads = self.hidden_size, self.slots, self.slot_width, self.heads
         if self.memory == "ntm":
             from quickstudy.nets.memory.ntm import NTM
 
-            return NTM(read, hidden=hidden, slots=slots, width=width, reads=heads, writes=heads)
-        return LRUA(read, hidden=hidden, slots=slots, width=width, heads=heads, decay=self.decay, sharpen=self.sharpen)
+            return NTM(read, hidden_size=size, slots=slots, slot_width=width, reads=heads, writes=heads)
+        return LRUA(
+            read,
+            hidden_size=size,
+            slots=slots,
+            slot_width=width,
+            heads=heads,
+            decay=self.decay,
+            sharpen=self.sharpen,
+        )
 
     def adapt(self, support: Examples) -> Solver:
         """Read the support set; log-probabilities ``[tasks, n, out_features]`` of each query as the next step."""
@@ -160,7 +168,7 @@ class MANN(SupportQueryLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         if not self.stream:
             shuffled = streams.shuffled(batch.support)  # class by class, the place of an example tells its label
-            return judge(self.loss, self.adapt(shuffled)(batch.query.x), batch.query.y)
+            return query_loss(self.loss, self.adapt(shuffled)(batch.query.x), batch.query.y)
         log_p, y = self.read_stream(batch)
         there = present(y)
         nll_tn = -log_p.gather(2, y.clamp(min=0).unsqueeze(-1)).squeeze(-1).masked_fill(~there, 0.0)

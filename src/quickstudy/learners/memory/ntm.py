@@ -30,16 +30,16 @@ from quickstudy.nets.memory.cells import Cell, LSTMCell, read
 from quickstudy.nets.memory.ntm import NTM
 
 
-class SequenceLearner(SupportQueryLearner):
+class NTMLearner(SupportQueryLearner):
     """Neural Turing machine (or an LSTM): a sequence is read into a memory, then answered from it.
 
     Args:
         in_features: channels of a step.
         out_features: bits of a step's answer.
-        cell: ``ntm``, or ``lstm`` to compare; the LSTM takes ``hidden`` alone of what follows.
-        hidden: size of the controller's hidden state.
+        cell: ``ntm``, or ``lstm`` to compare; the LSTM takes ``hidden_size`` alone of what follows.
+        hidden_size: size of the controller's hidden state.
         slots: rows of the memory.
-        width: numbers per row.
+        slot_width: numbers per row.
         reads: read heads.
         writes: write heads.
         shift: how many slots a head can move in one step, either way.
@@ -58,9 +58,9 @@ class SequenceLearner(SupportQueryLearner):
         in_features: int,
         out_features: int,
         cell: Literal["ntm", "lstm"] = "ntm",
-        hidden: int = 100,
+        hidden_size: int = 100,
         slots: int = 128,
-        width: int = 20,
+        slot_width: int = 20,
         reads: int = 1,
         writes: int = 1,
         shift: int = 1,
@@ -72,21 +72,21 @@ class SequenceLearner(SupportQueryLearner):
         self.in_features = in_features
         self.out_features = out_features
         self.cell: Literal["ntm", "lstm"] = cell
-        self.hidden = hidden
+        self.hidden_size = hidden_size
         self.slots = slots
-        self.width = width
+        self.slot_width = slot_width
         self.reads = reads
         self.writes = writes
         self.shift = shift
         self.controller: Literal["lstm", "feedforward"] = controller
         self.net: Cell = (
-            LSTMCell(in_features, hidden)
+            LSTMCell(in_features, hidden_size)
             if cell == "lstm"
             else NTM(
                 in_features,
-                hidden=hidden,
+                hidden_size=hidden_size,
                 slots=slots,
-                width=width,
+                slot_width=slot_width,
                 reads=reads,
                 writes=writes,
                 shift=shift,

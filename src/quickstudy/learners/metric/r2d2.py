@@ -34,7 +34,7 @@ class R2D2(MetricLearner):
 
     Args:
         model: maps ``[n, ...]`` to features ``[n, f]`` (a net without a head); maps are flattened.
-        ridge: lambda at the start of training, > 0; learned.
+        lam: lambda of the paper at the start of training, > 0; learned.
         scale: alpha, the factor from regression outputs to logits, at the start of training; learned, as beta is.
         loss: ``cross_entropy`` for labels, ``mse`` for values.
         bn: BatchNorm's mode: ``transductive``, ``support`` or ``running`` (see ``quickstudy.core.batchnorm``).
@@ -50,7 +50,7 @@ class R2D2(MetricLearner):
         self,
         model: nn.Module,
         *,
-        ridge: float = 1.0,
+        lam: float = 1.0,
         scale: float = 10.0,
         loss: str = "cross_entropy",
         bn: Mode = "transductive",
@@ -58,17 +58,17 @@ class R2D2(MetricLearner):
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if ridge <= 0 or loss not in ("cross_entropy", "mse"):
-            raise UsageError(f"R2D2 needs ridge > 0 and loss cross_entropy or mse, got {ridge} and {loss!r}.")
+        if lam <= 0 or loss not in ("cross_entropy", "mse"):
+            raise UsageError(f"R2D2 needs lam > 0 and loss cross_entropy or mse, got {lam} and {loss!r}.")
         self.model = model
-        self.ridge = ridge
+        self.lam = lam
         self.scale = scale
         self.loss = loss
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
         self.net = TaskModel(model, bn, execution)
-        self.log_lambda = nn.Parameter(torch.tensor(math.log(ridge)))
+        self.log_lambda = nn.Parameter(torch.tensor(math.log(lam)))
         self.alpha = nn.Parameter(torch.tensor(scale if loss == "cross_entropy" else 1.0))
         self.beta = nn.Parameter(torch.tensor(0.0))
 
@@ -92,8 +92,8 @@ def with_one(features: Float[Tensor, "tasks n ..."]) -> Float[Tensor, "tasks n f
 
 
 def ridge_regression(
-    x: Float[Tensor, "tasks n f"], y: Float[Tensor, "tasks n k"], ridge: Float[Tensor, ""]
+    x: Float[Tensor, "tasks n f"], y: Float[Tensor, "tasks n k"], lam: Float[Tensor, ""]
 ) -> Float[Tensor, "tasks f k"]:
     """X' (X X' + lambda I)^-1 Y of each task."""
-    gram = x @ x.mT + ridge * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    gram = x @ x.mT + lam * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     return x.mT @ torch.linalg.solve(gram, y)

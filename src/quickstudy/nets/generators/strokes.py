@@ -59,7 +59,9 @@ class StrokeGenerator(nn.Module):
         super().__init__()
         channels, self.size = check_images(x_shape)
         if channels != 1:
-            raise UsageError(f"strokes are drawn in one colour, not in {channels} channels; use draws='pixels'.")
+            raise UsageError(
+                f"strokes are drawn in one colour, not in {channels} channels; use generator_type='pixels'."
+            )
         self.lines = lines
         self.plan = linear_layers(class_code, width, width, activation=lambda: nn.LeakyReLU(0.2))
         self.of_plan = nn.Linear(width, lines * (2 * CONTROLS + 3) + 1)

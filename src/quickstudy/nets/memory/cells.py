@@ -87,24 +87,24 @@ class LSTMCell(Cell):
 
     Args:
         in_features: numbers read per step.
-        hidden: size of the hidden state, and of the output.
+        hidden_size: size of the hidden state, and of the output.
 
     Raises:
         UsageError: a size below 1.
     """
 
-    def __init__(self, in_features: int, hidden: int) -> None:
+    def __init__(self, in_features: int, hidden_size: int) -> None:
         super().__init__()
-        if min(in_features, hidden) < 1:
-            raise UsageError(f"LSTMCell needs in_features and hidden >= 1, got {in_features} and {hidden}.")
+        if min(in_features, hidden_size) < 1:
+            raise UsageError(f"LSTMCell needs in_features and hidden_size >= 1, got {in_features} and {hidden_size}.")
         self.in_features = in_features
-        self.hidden = hidden
-        self.output_size = hidden
-        self.lstm = nn.LSTM(in_features, hidden, batch_first=True)
+        self.hidden_size = hidden_size
+        self.output_size = hidden_size
+        self.lstm = nn.LSTM(in_features, hidden_size, batch_first=True)
 
     def start(self, n: int) -> State:
-        """Zeros: hidden and cell state, each ``[n, hidden]``."""
-        zeros = next(self.parameters()).new_zeros(n, self.hidden)
+        """Zeros: hidden and cell state, each ``[n, hidden_size]``."""
+        zeros = next(self.parameters()).new_zeros(n, self.hidden_size)
         return zeros, zeros
 
     def forward(self, x: Float[Tensor, "n f"], state: State) -> tuple[Float[Tensor, "n out"], State]:
@@ -115,7 +115,7 @@ class LSTMCell(Cell):
     def read_all(self, x: Float[Tensor, "n steps f"], state: State) -> tuple[Float[Tensor, "n steps out"], State]:
         """All steps in torch's own loop."""
         if not x.shape[1]:
-            return x.new_zeros(len(x), 0, self.hidden), state
+            return x.new_zeros(len(x), 0, self.hidden_size), state
         hidden, memory = state
         outputs, (hidden, memory) = self.lstm(x, (hidden.unsqueeze(0), memory.unsqueeze(0)))
         return outputs, (hidden[0], memory[0])

@@ -49,9 +49,9 @@ class LRUA(Cell):
 
     Args:
         in_features: numbers read per step.
-        hidden: size of the controller's hidden state.
+        hidden_size: size of the controller's hidden state.
         slots: rows of the memory, at least as many as heads.
-        width: numbers per row.
+        slot_width: numbers per row.
         heads: read heads; each writes, too.
         decay: gamma, what is left of the usage after a step, in [0, 1].
         sharpen: let the controller say how much the similarity counts (the paper: always 1).
@@ -59,7 +59,7 @@ class LRUA(Cell):
     Raises:
         UsageError: an option out of its range.
 
-    >>> cell = LRUA(3, hidden=8, slots=16, width=4, heads=2)
+    >>> cell = LRUA(3, hidden_size=8, slots=16, slot_width=4, heads=2)
     >>> output, state = cell(torch.zeros(5, 3), cell.start(5))
     >>> output.shape, state.memory.shape
     (torch.Size([5, 16]), torch.Size([5, 16, 4]))
@@ -69,42 +69,42 @@ class LRUA(Cell):
         self,
         in_features: int,
         *,
-        hidden: int = 200,
+        hidden_size: int = 200,
         slots: int = 128,
-        width: int = 40,
+        slot_width: int = 40,
         heads: int = 4,
         decay: float = 0.95,
         sharpen: bool = False,
     ) -> None:
         super().__init__()
-        if min(in_features, hidden, width, heads) < 1 or slots < heads or not 0 <= decay <= 1:
+        if min(in_features, hidden_size, slot_width, heads) < 1 or slots < heads or not 0 <= decay <= 1:
             raise UsageError(
-                f"LRUA needs in_features, hidden, width and heads >= 1, slots >= heads and 0 <= decay <= 1, got "
-                f"{in_features}, {hidden}, {width}, {heads}, {slots} and {decay}."
+                "LRUA needs in_features, hidden_size, slot_width and heads >= 1, slots >= heads and 0 <= decay <= 1, "
+                f"got {in_features}, {hidden_size}, {slot_width}, {heads}, {slots} and {decay}."
             )
         self.in_features = in_features
-        self.hidden = hidden
+        self.hidden_size = hidden_size
         self.slots = slots
-        self.width = width
+        self.slot_width = slot_width
         self.heads = heads
         self.decay = decay
         self.sharpen = sharpen
-        self.output_size = hidden + heads * width
-        self.sizes = Sizes(heads, width, hidden, decay, sharpen)
-        self.from_input = nn.Linear(in_features, 4 * hidden)
-        self.from_before = nn.Linear(heads * width + hidden, 4 * hidden, bias=False)
-        self.to_heads = nn.Linear(hidden, sum(self.sizes.parts))
+        self.output_size = hidden_size + heads * slot_width
+        self.sizes = Sizes(heads, slot_width, hidden_size, decay, sharpen)
+        self.from_input = nn.Linear(in_features, 4 * hidden_size)
+        self.from_before = nn.Linear(heads * slot_width + hidden_size, 4 * hidden_size, bias=False)
+        self.to_heads = nn.Linear(hidden_size, sum(self.sizes.parts))
 
     def start(self, n: int) -> LRUAState:
         """Nothing written, nothing read: zeros."""
         like = self.to_heads.weight
         slots = like.new_zeros(n, self.slots)
-        nothing = like.new_zeros(n, self.hidden)
+        nothing = like.new_zeros(n, self.hidden_size)
         return LRUAState(
-            slots.new_zeros(n, self.slots, self.width),
+            slots.new_zeros(n, self.slots, self.slot_width),
             slots,
             slots.new_zeros(n, self.heads, self.slots),
-            slots.new_zeros(n, self.heads * self.width),
+            slots.new_zeros(n, self.heads * self.slot_width),
             nothing,
             nothing,
         )

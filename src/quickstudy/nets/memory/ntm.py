@@ -56,9 +56,9 @@ class NTM(Cell):
 
     Args:
         in_features: numbers read per step.
-        hidden: size of the controller's hidden state.
+        hidden_size: size of the controller's hidden state.
         slots: rows of the memory.
-        width: numbers per row.
+        slot_width: numbers per row.
         reads: read heads, at least 1.
         writes: write heads, at least 1.
         shift: how many slots a head can move in one step, either way.
@@ -67,7 +67,7 @@ class NTM(Cell):
     Raises:
         UsageError: a size below 1, a shift that goes around the memory, or an unknown controller.
 
-    >>> ntm = NTM(in_features=3, hidden=8, slots=16, width=4)
+    >>> ntm = NTM(in_features=3, hidden_size=8, slots=16, slot_width=4)
     >>> output, state = ntm(torch.zeros(2, 3), ntm.start(2))
     >>> output.shape, state.memory.shape, state.weights.shape
     (torch.Size([2, 12]), torch.Size([2, 16, 4]), torch.Size([2, 2, 16]))
@@ -77,48 +77,48 @@ class NTM(Cell):
         self,
         in_features: int,
         *,
-        hidden: int = 100,
+        hidden_size: int = 100,
         slots: int = 128,
-        width: int = 20,
+        slot_width: int = 20,
         reads: int = 1,
         writes: int = 1,
         shift: int = 1,
         controller: Literal["lstm", "feedforward"] = "lstm",
     ) -> None:
         super().__init__()
-        if min(in_features, hidden, slots, width, reads, writes) < 1 or not 0 <= 2 * shift < slots:
+        if min(in_features, hidden_size, slots, slot_width, reads, writes) < 1 or not 0 <= 2 * shift < slots:
             raise UsageError(
-                f"NTM needs in_features, hidden, slots, width, reads and writes >= 1 and 0 <= shift < slots / 2, got "
-                f"{in_features}, {hidden}, {slots}, {width}, {reads}, {writes} and {shift}."
+                "NTM needs in_features, hidden_size, slots, slot_width, reads and writes >= 1 and 0 <= shift < "
+                f"slots / 2, got {in_features}, {hidden_size}, {slots}, {slot_width}, {reads}, {writes} and {shift}."
             )
         if controller not in ("lstm", "feedforward"):
             raise UsageError(f"controller must be lstm or feedforward, got {controller!r}.")
         self.in_features = in_features
-        self.hidden = hidden
+        self.hidden_size = hidden_size
         self.slots = slots
-        self.width = width
+        self.slot_width = slot_width
         self.reads = reads
         self.writes = writes
         self.shift = shift
         self.controller = controller
-        self.output_size = hidden + reads * width
-        self.sizes = Sizes(reads, writes, width, shift, hidden, controller == "lstm")
-        gates = 4 * hidden if self.sizes.recurrent else hidden
+        self.output_size = hidden_size + reads * slot_width
+        self.sizes = Sizes(reads, writes, slot_width, shift, hidden_size, controller == "lstm")
+        gates = 4 * hidden_size if self.sizes.recurrent else hidden_size
         self.from_input = nn.Linear(in_features, gates)
-        self.from_before = nn.Linear(reads * width + hidden * self.sizes.recurrent, gates, bias=False)
-        self.heads = nn.Linear(hidden, self.sizes.head_parameters)
+        self.from_before = nn.Linear(reads * slot_width + hidden_size * self.sizes.recurrent, gates, bias=False)
+        self.heads = nn.Linear(hidden_size, self.sizes.head_parameters)
         if self.sizes.recurrent:
             with torch.no_grad():
-                self.from_input.bias[hidden : 2 * hidden] += 1  # the forget gate starts open
+                self.from_input.bias[hidden_size : 2 * hidden_size] += 1  # the forget gate starts open
 
     def start(self, n: int) -> NTMState:
         """Memory at a small constant, every head at slot 0, nothing read."""
         like = self.from_before.weight
         weights = like.new_zeros(n, self.reads + self.writes, self.slots)
         weights[..., 0] = 1
-        zeros = like.new_zeros(n, self.hidden * self.sizes.recurrent)
-        memory = like.new_full((n, self.slots, self.width), START)
-        return NTMState(memory, weights, like.new_zeros(n, self.reads * self.width), zeros, zeros)
+        zeros = like.new_zeros(n, self.hidden_size * self.sizes.recurrent)
+        memory = like.new_full((n, self.slots, self.slot_width), START)
+        return NTMState(memory, weights, like.new_zeros(n, self.reads * self.slot_width), zeros, zeros)
 
     def forward(self, x: Float[Tensor, "n f"], state: State) -> tuple[Float[Tensor, "n out"], NTMState]:
         """One step; ``state`` as ``start`` or a step gave it."""

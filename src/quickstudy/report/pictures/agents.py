@@ -33,9 +33,9 @@ def draw_paths(learner: MAMLRL, batch: Environments) -> Sequence[Picture]:
         for task in range(tasks):
             for updates, episodes in enumerate(played):
                 axes = panels[task, updates]
-                shown = zip(episodes.observations[task, :PATHS], episodes.alive[task, :PATHS], SERIES, strict=False)
-                for path, alive, color in shown:
-                    x, y = path[alive > 0].cpu().T
+                shown = zip(episodes.observations[task, :PATHS], episodes.mask[task, :PATHS], SERIES, strict=False)
+                for path, mask, color in shown:
+                    x, y = path[mask > 0].cpu().T
                     axes.plot(x.tolist(), y.tolist(), color=color, linestyle="-", linewidth=1.0)
                 axes.plot(*batch.goals[task].tolist(), marker="*", color=INK, markersize=11, linestyle="none")
                 axes.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
@@ -52,7 +52,7 @@ def draw_paths(learner: MAMLRL, batch: Environments) -> Sequence[Picture]:
 @draw.register
 def draw_trials(learner: RL2, batch: Environments) -> Sequence[Picture]:
     """The reward of a trial's episodes, one after the other: whether they get better."""
-    rewards = learner.play(batch, TRIALS).rewards.view(len(batch), TRIALS, learner.trial, batch.horizon)
+    rewards = learner.play(batch, TRIALS).rewards.view(len(batch), TRIALS, learner.episodes, batch.horizon)
     return [draw_learning(rewards.sum(-1))]
 
 

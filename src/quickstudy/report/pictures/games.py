@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from quickstudy.core.picture import Picture
-from quickstudy.learners.agents.lola import SelfPlay
+from quickstudy.learners.agents.lola import LOLA
 from quickstudy.learners.agents.meta_agent import MetaAgent
 from quickstudy.learners.agents.shaping import PlayedByTwo
 from quickstudy.report.pictures import draw
@@ -21,11 +21,11 @@ REPLAYED = 100
 
 
 @draw.register
-def draw_self_play(learner: SelfPlay, batch: PlayedByTwo) -> Sequence[Picture]:
-    """The trained pairs' policies and, where returns are exact, learning from new starts by the same rule."""
+def draw_self_play(learner: LOLA, batch: PlayedByTwo) -> Sequence[Picture]:
+    """The trained pairs' policies and, where returns are exact, learning from new starts by the same method."""
     if not isinstance(batch, GameBatch):
         return []
-    replay = learner.rule != "dice"
+    replay = learner.method != "dice"
     p = learner.policies.detach().sigmoid().flatten(0, 1).cpu()
     with canvas(NARROW, 480 if replay else 170) as figure:
         axes: Any = figure.subplots(3 if replay else 1, 1, squeeze=False)[:, 0]
@@ -47,21 +47,21 @@ def draw_self_play(learner: SelfPlay, batch: PlayedByTwo) -> Sequence[Picture]:
             axes[2].set(title="return per round", xlabel="step")
             axes[1].set_xlabel("step")
             caption += (
-                f" Below it, {REPLAYED} new pairs learning by the same rule with step size {learner.assumed_lr:g}: "
+                f" Below it, {REPLAYED} new pairs learning by the same method with step size {learner.lookahead_lr:g}: "
                 "means of the probabilities, and the mean return with 5% to 95% of the pairs."
             )
     return [picture(figure, name="self-play", caption=caption)]
 
 
-def _replay(learner: SelfPlay, batch: GameBatch) -> tuple[Tensor, Tensor]:
+def _replay(learner: LOLA, batch: GameBatch) -> tuple[Tensor, Tensor]:
     """Probabilities ``[steps + 1, pairs, 2, 5]`` and first players' returns ``[steps + 1, pairs]``."""
     like = learner.policies
     rng = torch.Generator().manual_seed(0)
-    policies = (torch.randn(1, REPLAYED, 2, 5, generator=rng) * learner.spread).to(like.device, like.dtype)
+    policies = (torch.randn(1, REPLAYED, 2, 5, generator=rng) * learner.init_std).to(like.device, like.dtype)
     one = batch[:1]
     path = [policies]
     for _ in range(REPLAYED):
-        path.append(path[-1] + learner.assumed_lr * learner.directions(one, path[-1]))
+        path.append(path[-1] + learner.lookahead_lr * learner.directions(one, path[-1]))
     returns = torch.stack([one.returns(x)[0, :, 0] for x in path])
     return torch.cat(path).sigmoid().cpu(), returns.cpu()
 

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.picture import Picture
-from quickstudy.learners.memory.ntm import SequenceLearner
+from quickstudy.learners.memory.ntm import NTMLearner
 from quickstudy.nets.memory.ntm import NTM, NTMState
 from quickstudy.report.pictures import draw
 from quickstudy.report.svg import NARROW, SERIES, TEXT, canvas, picture, tinted
 
 
 @draw.register
-def draw_heads(learner: SequenceLearner, batch: TaskBatch) -> Sequence[Picture]:
+def draw_heads(learner: NTMLearner, batch: TaskBatch) -> Sequence[Picture]:
     """The first sequence, what was answered, and where the heads read and wrote meanwhile; of an LSTM nothing."""
     if not isinstance(learner.net, NTM):
         return []
@@ -51,7 +51,7 @@ def draw_heads(learner: SequenceLearner, batch: TaskBatch) -> Sequence[Picture]:
     return [picture(figure, name="heads", caption=caption)]
 
 
-def _read(learner: SequenceLearner, net: NTM, batch: TaskBatch) -> tuple[Tensor, Tensor]:
+def _read(learner: NTMLearner, net: NTM, batch: TaskBatch) -> tuple[Tensor, Tensor]:
     """The heads' weights ``[heads, steps, slots]`` over the sequence, and the probabilities of the answer."""
     weights: list[Tensor] = []
     with torch.no_grad():

@@ -186,17 +186,17 @@ class EnvBatch(ABC):
         return Step(EnvState(now, time, over, state.seed, count, state.repeat), self.observe(now), reward, done)
 
     def _luck(self, seed: int, step: int, what: str) -> Luck:
-        return lambda *shape: lots(self.seeds, shape, seed, step, what)
+        return lambda *shape: uniforms(self.seeds, shape, seed, step, what)
 
     def _each(self: E, change: Callable[[Tensor], Tensor]) -> E:
         tensors = {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
         return replace(self, **{name: change(t) for name, t in tensors.items()})
 
 
-def lots(seeds: Int[Tensor, " tasks"], shape: tuple[int, ...], *counters: int | str) -> Float[Tensor, "tasks ..."]:
+def uniforms(seeds: Int[Tensor, " tasks"], shape: tuple[int, ...], *counters: int | str) -> Float[Tensor, "tasks ..."]:
     """Draws from U(0, 1), ``[tasks, *shape]``: a function of each task's seed, the counters and the place alone.
 
-    >>> one, both = lots(torch.tensor([7]), (3,), 0, "move"), lots(torch.tensor([5, 7]), (3,), 0, "move")
+    >>> one, both = uniforms(torch.tensor([7]), (3,), 0, "move"), uniforms(torch.tensor([5, 7]), (3,), 0, "move")
     >>> torch.equal(one[0], both[1])
     True
     """

@@ -15,7 +15,7 @@ DEPTHS = [0.35, 0.3, 0.2, 0.15]  # how often a task has 0, 1, ... layers
 def hidden_nodes(
     classes: Int[Tensor, "tasks rows"], way: int, moved: Tensor, rng: torch.Generator
 ) -> Float[Tensor, "tasks rows nodes"]:
-    """All nodes of each task's structural model, each of mean 0 and spread 1; where ``moved``, by class."""
+    """All nodes of each task's structural model, each of mean 0 and standard deviation 1; where ``moved``, by class."""
     tasks, rows = classes.shape
 
     def rand(*size: int) -> Tensor:

@@ -7,8 +7,8 @@ With length scale l, output scale s and distance r = |x - x'| / l the kernels ar
     matern52  k = s^2 (1 + sqrt(5) r + 5 r^2 / 3) exp(-sqrt(5) r)
     periodic  k = s^2 exp(-2 sin^2(pi |x - x'| / p) / l^2)          of period p
 
-``exact`` gives what no learner can do better than: mean and spread of y given the support set, under the task's own
-kernel (Rasmussen and Williams 2006, equations 2.23 and 2.24, with the noise in the spread).
+``exact`` gives what no learner can do better than: mean and standard deviation of y given the support set,
+under the task's own kernel (Rasmussen and Williams 2006, equations 2.23 and 2.24, with the noise in the latter).
 
 Reference: Garnelo et al.: Conditional Neural Processes. ICML 2018 (section 4.1); Kim et al.: Attentive Neural
 Processes. ICLR 2019 (section 4).
@@ -135,7 +135,7 @@ class GaussianProcesses:
     def exact(
         self, support: Examples, x: Float[Tensor, "tasks n 1"], *, seed: int | None = None
     ) -> Float[Tensor, "tasks n 1 2"]:
-        """Mean and spread of y at ``x`` given the support set, side by side as the loss ``gaussian`` takes them.
+        """Mean and standard deviation of y at ``x`` given the support set, side by side as ``gaussian`` takes them.
 
         Args:
             support: of all the tasks that ``sample`` drew.
@@ -154,8 +154,8 @@ class GaussianProcesses:
         across = self._covariance(support.x, x, length, scale)
         mean = across.mT @ torch.cholesky_solve(support.y.double().cpu(), factor)
         explained = torch.linalg.solve_triangular(factor, across, upper=False).square().sum(1).unsqueeze(2)
-        spread = (scale.double().square()[:, None, None] + variance - explained).sqrt()
-        return torch.stack([mean, spread], -1).to(x)
+        std = (scale.double().square()[:, None, None] + variance - explained).sqrt()
+        return torch.stack([mean, std], -1).to(x)
 
     def _covariance(self, x: Tensor, other: Tensor, length: Tensor, scale: Tensor) -> Tensor:
         """``[tasks, n, m]`` of ``x [tasks, n, 1]`` and ``other [tasks, m, 1]``, float64 on the CPU."""

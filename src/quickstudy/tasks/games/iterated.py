@@ -149,13 +149,13 @@ class IteratedGames:
         game: ``prisoners-dilemma``, ``matching-pennies``, ``stag-hunt`` or ``chicken``.
         discount: of the next round, in [0, 1).
         noise: standard deviation by which each task's payoffs differ from the game's.
-        spread: standard deviation of the logits of random policies.
+        init_std: standard deviation of the logits of random policies.
         opponents: the kinds of second players, each as likely: ``naive``, ``lola``, ``random``, ``tit-for-tat``,
             ``always-defect``, ``always-cooperate``.
         opponent_lr: (low, high) of the step sizes of opponents that learn, on the discounted sum of rewards.
 
     Raises:
-        UsageError: an unknown game or opponent, a discount outside of [0, 1), a negative noise or spread.
+        UsageError: an unknown game or opponent, a discount outside of [0, 1), a negative noise or init_std.
 
     >>> batch = IteratedGames().sample(8, seed=0)
     >>> batch.payoffs.shape, batch.opponents.logits.shape
@@ -171,7 +171,7 @@ class IteratedGames:
         game: Game = "prisoners-dilemma",
         discount: float = 0.96,
         noise: float = 0.0,
-        spread: float = 1.0,
+        init_std: float = 1.0,
         opponents: tuple[str, ...] = OPPONENTS,
         opponent_lr: tuple[float, float] = (0.5, 1.5),
     ) -> None:
@@ -180,16 +180,16 @@ class IteratedGames:
         for name in opponents:
             one_of(OPPONENTS, opponents=name)
         interval(opponent_lr=opponent_lr)
-        if not 0 <= discount < 1 or noise < 0 or spread < 0 or not opponents:
+        if not 0 <= discount < 1 or noise < 0 or init_std < 0 or not opponents:
             raise UsageError(
-                f"games need a discount in [0, 1), noise and spread >= 0 and at least one opponent, got {discount}, "
-                f"{noise}, {spread} and {opponents}."
+                f"games need a discount in [0, 1), noise and init_std >= 0 and at least one opponent, got {discount}, "
+                f"{noise}, {init_std} and {opponents}."
             )
         self.split = split
         self.game: Game = game
         self.discount = discount
         self.noise = noise
-        self.spread = spread
+        self.init_std = init_std
         self.opponents = opponents
         self.opponent_lr = opponent_lr
 
@@ -216,6 +216,6 @@ class IteratedGames:
         first = torch.tensor(GAMES[self.game])
         second = -first if self.game == "matching-pennies" else first.mT
         payoffs = torch.stack([first, second]) + self.noise * torch.randn(tasks, 2, 2, 2, generator=rng)
-        starts = torch.randn(tasks, 5, generator=rng) * self.spread
-        met = draw_opponents(tasks, tuple(self.opponents), self.opponent_lr, self.spread, rng)
+        starts = torch.randn(tasks, 5, generator=rng) * self.init_std
+        met = draw_opponents(tasks, tuple(self.opponents), self.opponent_lr, self.init_std, rng)
         return GameBatch(payoffs, self.discount, starts, met, torch.rand(tasks, generator=rng))

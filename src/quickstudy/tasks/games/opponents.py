@@ -45,12 +45,12 @@ class Opponents:
 
 
 def draw_opponents(
-    tasks: int, names: tuple[str, ...], lr: tuple[float, float], spread: float, rng: torch.Generator
+    tasks: int, names: tuple[str, ...], lr: tuple[float, float], init_std: float, rng: torch.Generator
 ) -> Opponents:
     """Opponents of the given names, each as likely, with step sizes from U[low, high) and normal starting logits."""
     chosen = torch.tensor([OPPONENTS.index(name) for name in names])
     kind = chosen[torch.randint(len(names), (tasks,), generator=rng)]
-    start = torch.randn(tasks, 5, generator=rng) * spread
+    start = torch.randn(tasks, 5, generator=rng) * init_std
     rate = uniform(rng, (tasks,), *lr)
     fixed = torch.tensor([STRATEGIES.get(name, (0.0,) * 5) for name in OPPONENTS])
     is_fixed = torch.tensor([name in STRATEGIES for name in OPPONENTS])[kind]

@@ -1,6 +1,6 @@
 """Two-player environments of your own, in PettingZoo's parallel interface, for agents that learn by playing each other.
 
-There is no value in closed form here: games are played, one after the other, and ``SelfPlay(rule="dice")`` learns from
+There is no value in closed form here: games are played, one after the other, and ``LOLA(method="dice")`` learns from
 what was sampled. An agent's policy is linear in what it sees, ``softmax(x @ W)`` with ``W [features, actions]``: a
 table where observations are numbered (``Discrete``), else of the flattened observation (``Box``) and a 1.
 """
@@ -69,11 +69,11 @@ class ParallelGameBatch:
         seen = np.zeros((count, length, 2, features), dtype=tables.dtype)
         done = np.zeros((count, length, 2), dtype=np.int64)
         earned = np.zeros((count, length, 2), dtype=tables.dtype)
-        alive = np.zeros((count, length, 1), dtype=tables.dtype)
+        mask = np.zeros((count, length, 1), dtype=tables.dtype)
         environment = self.games.make()
         try:
             for game, seed in enumerate(starts.tolist()):
-                kept = (seen[game], done[game], earned[game], alive[game])
+                kept = (seen[game], done[game], earned[game], mask[game])
                 self.games.play(environment, seed, tables[game // rollouts], draws[game], *kept)
         finally:
             environment.close()
@@ -83,7 +83,7 @@ class ParallelGameBatch:
 
         logits = torch.einsum("...rtif,...ifa->...rtia", tensor(seen), weights)
         chosen = logits.log_softmax(-1).gather(-1, tensor(done).unsqueeze(-1)).squeeze(-1)
-        return chosen * tensor(alive), tensor(earned)
+        return chosen * tensor(mask), tensor(earned)
 
 
 class ParallelGames:
@@ -155,14 +155,14 @@ class ParallelGames:
         return ParallelGameBatch(self, seeds, torch.rand(tasks, generator=rng))
 
     def play(
-        self, environment: Any, seed: int, table: Any, draws: Any, seen: Any, done: Any, earned: Any, alive: Any
+        self, environment: Any, seed: int, table: Any, draws: Any, seen: Any, done: Any, earned: Any, mask: Any
     ) -> None:
         """One game by the policies ``table [2, features, actions]``; fills what was seen, done and earned per step."""
         observations = environment.reset(seed=seed)[0]
         for t in range(len(draws)):
             if len(environment.agents) < 2:
                 break
-            alive[t] = 1
+            mask[t] = 1
             moves: dict[Any, int] = {}
             for i, agent in enumerate(self.agents):
                 seen[t, i] = self._see(observations[agent])

@@ -21,7 +21,7 @@ class ProblemBatch:
     Args:
         family: what they are, for people.
         net: predictions from weights and x.
-        judged_by: ``cross_entropy`` or ``mse``.
+        loss_name: ``cross_entropy`` or ``mse``.
         start: ``{name: [tasks, ...]}``, what is optimised, at its start.
         scales: ``{name: [tasks, 1, ...]}``; the network's weight is scale * parameter.
         train: what minibatches are drawn from.
@@ -33,7 +33,7 @@ class ProblemBatch:
 
     family: str
     net: Net
-    judged_by: str
+    loss_name: str
     start: Params
     scales: Params
     train: Examples
@@ -79,7 +79,7 @@ class ProblemBatch:
 
     def _losses(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         weights = {name: p * self.scales[name] for name, p in params.items()}
-        return task_losses(self.judged_by, self.net(weights, x), y)
+        return task_losses(self.loss_name, self.net(weights, x), y)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "ProblemBatch":
         return replace(

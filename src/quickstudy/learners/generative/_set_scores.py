@@ -1,4 +1,4 @@
-"""What a critic of sets of drawings says of real, made and mixed ones, and of whole tasks; its loss and its slope."""
+"""A critic's scores of real, made and mixed sets of drawings, and of whole tasks; its loss and its slope."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from quickstudy.nets.generators.class_images import SetCritic
 from quickstudy.nets.generators.critic import hinge
 
 
-class Opinions(NamedTuple):
+class SetScores(NamedTuple):
     """Of sets ``[t, c, s]`` and of tasks ``[t, s]``."""
 
     real: Tensor
@@ -40,15 +40,15 @@ class Opinions(NamedTuple):
         }
 
 
-def opinions(
+def set_scores(
     critic: SetCritic, real: Float[Tensor, "t c s k ch h w"], made: Float[Tensor, "t c s k ch h w"]
-) -> Opinions:
+) -> SetScores:
     """A mixed set is a real one whose last drawing is replaced by one of the class before."""
     e_real, e_made = embed(critic, real), embed(critic, made)  # [t, c, s, k, f]
     e_mixed = torch.cat([e_real[..., :-1, :], e_real.roll(1, 1)[..., -1:, :]], -2)
     sets = [critic.of_set(e) for e in (e_real, e_made, e_mixed)]
     tasks = [critic.of_task(e.mean(3).transpose(1, 2)) for e in (e_real, e_made)]
-    return Opinions(*sets, *tasks)
+    return SetScores(*sets, *tasks)
 
 
 def embed(critic: SetCritic, x: Float[Tensor, "*n ch h w"]) -> Float[Tensor, "*n f"]:
