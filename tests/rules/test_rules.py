@@ -42,8 +42,8 @@ CASES = {
     "adam as in reptile": (Adam(lr=0.02, betas=(0.0, 0.999)), lambda p: torch.optim.Adam(p, 0.02, (0.0, 0.999))),
     "adam, large eps": (Adam(lr=0.02, eps=1e-3), None),
     "adamw": (AdamW(lr=0.02, weight_decay=0.1), lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.1)),
-    "proximal without a pull": (ProximalSGD(lr=0.01, strength=0.0), lambda p: torch.optim.SGD(p, lr=0.01)),
-    "proximal": (ProximalSGD(lr=0.01, strength=2.0), None),
+    "proximal without a pull": (ProximalSGD(lr=0.01, lam=0.0), lambda p: torch.optim.SGD(p, lr=0.01)),
+    "proximal": (ProximalSGD(lr=0.01, lam=2.0), None),
     "first and later": (FirstAndLater(first=0.02, later=0.01), None),
     "two rates": (TwoRates(names=("w",), lr=0.01, other_lr=0.03), two_groups),
 }
@@ -104,7 +104,7 @@ def test_derivatives_through_two_steps(case):
 
 def test_a_proximal_step_goes_down_the_loss_and_its_distance_from_the_start():
     """As plain gradient descent with the pull's gradient added; where the loss is flat, back to the start."""
-    rule, plain = ProximalSGD(lr=0.1, strength=2.0), SGD(lr=0.1)
+    rule, plain = ProximalSGD(lr=0.1, lam=2.0), SGD(lr=0.1)
     begin, now, g = (torch.randn(2, 3, generator=torch.Generator().manual_seed(k)) for k in range(3))
     moved, kept = rule.update({"w": now}, {"w": g}, rule.init({"w": begin}))
     expected, _ = plain.update({"w": now}, {"w": g + 2 * (now - begin)}, None)
@@ -143,7 +143,7 @@ def test_adam_has_a_finite_derivative_where_a_gradient_is_zero():
         (lambda: Adam(eps=0.0), "eps > 0"),
         (lambda: AdamW(lr=0.0), "lr > 0"),
         (lambda: AdamW(weight_decay=-0.1), "weight_decay >= 0"),
-        (lambda: ProximalSGD(strength=-1.0), "strength >= 0"),
+        (lambda: ProximalSGD(lam=-1.0), "lam >= 0"),
         (lambda: FirstAndLater(later=0.0), "step sizes > 0"),
         (lambda: TwoRates(other_lr=0.0), "step sizes > 0"),
     ],

@@ -45,7 +45,8 @@ class CoordinateLSTM(UpdateRule):
         super().__init__()
         if hidden_size < 1 or scale <= 0 or saturation <= 0:
             raise UsageError(
-                f"CoordinateLSTM needs hidden_size >= 1, scale > 0 and saturation > 0, got {hidden_size}, {scale}, {saturation}."
+                f"CoordinateLSTM needs hidden_size >= 1, scale > 0 and saturation > 0, got {hidden_size}, {scale} and "
+                f"{saturation}."
             )
         self.hidden_size = hidden_size
         self.scale = scale

@@ -54,7 +54,8 @@ class HyperMLP(UpdateRule):
         super().__init__()
         if min(hidden_size, bank, lstm) < 1 or lr <= 0:
             raise UsageError(
-                f"HyperMLP needs hidden_size, bank and lstm >= 1 and lr > 0, got {hidden_size}, {bank}, {lstm} and {lr}."
+                f"HyperMLP needs hidden_size, bank and lstm >= 1 and lr > 0, got {hidden_size}, {bank}, {lstm} and "
+                f"{lr}."
             )
         self.hidden_size = hidden_size
         self.bank = bank
