@@ -182,10 +182,10 @@ def throughput(given: argparse.Namespace) -> list[dict[str, Any]]:
     print(
         "| learner | estimate | family | inner steps a second | problem by problem | ratio |\n|---|---|---|---|---|---|"
     )
-    for cls in (qs.AdamOptimizer, qs.LSTMOptimizer, qs.MLPOptimizer, qs.HyperOptimizer):
-        for estimator in ("backprop", "pes") if given.only in cls.__name__ else ():
+    for name in ("AdamOptimizer", "LSTMOptimizer", "MLPOptimizer", "HyperOptimizer"):
+        for estimator in ("backprop", "pes") if given.only in name else ():
             for family in ("quadratic", "mlp"):
-                learner = cls(estimator=estimator)
+                learner = getattr(qs, name)(estimator=estimator)
                 tasks = qs.tasks.Problems(families=(family,), horizon=(20, 20))
                 batch = tasks.sample(given.problems, seed=0)
 
@@ -200,12 +200,12 @@ def throughput(given: argparse.Namespace) -> list[dict[str, Any]]:
                 batched, looped = (steps / statistics.median(times[key]) for key in ("batch", "loop"))
                 ratio = statistics.median(a / b for a, b in zip(times["loop"], times["batch"], strict=True))
                 print(
-                    f"| {cls.__name__} | {estimator} | {family} | {batched:.0f} | {looped:.0f} | {ratio:.1f} |",
+                    f"| {name} | {estimator} | {family} | {batched:.0f} | {looped:.0f} | {ratio:.1f} |",
                     flush=True,
                 )
                 found.append(
                     {
-                        "learner": cls.__name__,
+                        "learner": name,
                         "estimator": estimator,
                         "family": family,
                         "batched": batched,

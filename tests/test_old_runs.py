@@ -54,7 +54,8 @@ def test_it_has_a_report(old):
 @pytest.mark.parametrize("pair", CONFIGS)
 def test_every_learner_and_its_tasks_are_built_from_what_was_written(pair):
     for description in CONFIGS[pair].values():
-        registry.build(upgraded(description, 1))
+        now = upgraded(description, 1)
+        assert registry.describe(registry.build(now)) == now, "it is not as it would be written now"
 
 
 def test_every_learner_that_was_written_is_still_registered():

@@ -73,7 +73,7 @@ def build(name, tasks, options):
         facts["model"] = qs.nets.MLP(in_features=shape[0], out_features=outputs, hidden=(8,))
     loss = {"loss": cls.learns[tasks.kind]}
     given = {**facts, **loss, **OPTIONS, **options}
-    return cls(**{option: value for option, value in given.items() if option in takes})
+    return registry.make("learners", name, **{option: value for option, value in given.items() if option in takes})
 
 
 def in_float64(thing):

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.core.batch": ["Examples", "TaskBatch", "TaskDistribution"],
         "quickstudy.core.errors": ["DataError", "DivergedError", "QuickstudyError", "RunError", "UsageError"],
         "quickstudy.core.learner": ["MetaLearner"],
+        "quickstudy.learners.optimizers.optimizer": ["OptimizerLearner"],
         "quickstudy.recipes.presets": ["preset"],
         "quickstudy.training.evaluation": ["Result", "evaluate"],
         "quickstudy.training.loop": ["train"],

@@ -1,6 +1,7 @@
 # Written by docs/generate.py from the registry: not to be edited.
 # ruff: noqa
 
+import functools
 from quickstudy.apply.few_shot_classifier import FewShotClassifier as FewShotClassifier
 from quickstudy.apply.learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from quickstudy.apply import pretrained as pretrained
@@ -46,10 +47,8 @@ from quickstudy.learners.metric.matching import MatchingNet as MatchingNet
 from quickstudy.learners.metric.protonet import ProtoNet as ProtoNet
 from quickstudy.learners.metric.r2d2 import R2D2 as R2D2
 from quickstudy.learners.metric.relation import RelationNet as RelationNet
-from quickstudy.learners.optimizers.optimizers import AdamOptimizer as AdamOptimizer
-from quickstudy.learners.optimizers.optimizers import HyperOptimizer as HyperOptimizer
-from quickstudy.learners.optimizers.optimizers import LSTMOptimizer as LSTMOptimizer
-from quickstudy.learners.optimizers.optimizers import MLPOptimizer as MLPOptimizer
+from quickstudy.learners.optimizers.optimizer import OptimizerLearner as _OptimizerLearner
+from quickstudy.learners.optimizers.optimizer import OptimizerLearner as OptimizerLearner
 from quickstudy import nets as nets
 from quickstudy.recipes.presets import preset as preset
 from quickstudy import rules as rules
@@ -60,3 +59,8 @@ from quickstudy.training.loop import train as train
 from quickstudy.training.meters import Progress as Progress
 from quickstudy.training.runs import Run as Run
 from quickstudy.version import __version__ as __version__
+
+AdamOptimizer: functools.partial[_OptimizerLearner]
+HyperOptimizer: functools.partial[_OptimizerLearner]
+LSTMOptimizer: functools.partial[_OptimizerLearner]
+MLPOptimizer: functools.partial[_OptimizerLearner]

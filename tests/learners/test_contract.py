@@ -49,13 +49,15 @@ def build(name, tasks, **options):
     facts["loss"] = cls.learns[tasks.kind]
     torch.manual_seed(0)
     outputs = None if cls.embeds else tasks.outputs
-    takes = inspect.signature(cls).parameters
+    takes = {*inspect.signature(cls).parameters}
+    if "rule" in (fixed := registry.entry("learners", name).options):
+        takes |= {*inspect.signature(registry.load("rules", fixed["rule"])).parameters}
     if "model" in takes:
         images = len(shape) == 3
         facts["model"] = (
             conv4(outputs) if images else qs.nets.MLP(in_features=shape[0], out_features=outputs, hidden=(8,))
         )
-    return cls(**{o: value for o, value in {**facts, **options}.items() if o in takes})
+    return registry.make("learners", name, **{o: v for o, v in {**facts, **options}.items() if o in takes})
 
 
 def conv4(outputs=3):

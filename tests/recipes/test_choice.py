@@ -162,6 +162,15 @@ def test_split_options():
     assert not {"inner_lr", "hidden", "shot", "test_tasks"} & set(training)
 
 
+def test_the_options_of_a_learned_optimizer_are_its_rules_too():
+    choice = Choice.of("mlp-optimizer")
+    built, _ = choice.build(choice.options({"hidden": 2, "lr": 0.5, "truncation": 3}))
+    assert registry.name_of(built) == ("learners", "mlp-optimizer")
+    assert (built.rule.hidden, built.rule.lr, built.truncation) == (2, 0.5, 3)
+    assert not {"rule", "betas", "bank"} & set(choice.options())
+    assert Choice.of("lstm-optimizer").options()["hidden"] == 20
+
+
 class Ruled(qs.MAML):
     """Somebody's learner of an update rule; the name says which."""
 

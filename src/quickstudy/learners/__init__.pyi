@@ -1,6 +1,7 @@
 # Written by docs/generate.py from the registry: not to be edited.
 # ruff: noqa
 
+import functools
 from quickstudy.core.learner import MetaGradient as MetaGradient
 from quickstudy.core.learner import MetaLearner as MetaLearner
 from quickstudy.core.learner import Metrics as Metrics
@@ -42,8 +43,10 @@ from quickstudy.learners.metric.matching import MatchingNet as MatchingNet
 from quickstudy.learners.metric.protonet import ProtoNet as ProtoNet
 from quickstudy.learners.metric.r2d2 import R2D2 as R2D2
 from quickstudy.learners.metric.relation import RelationNet as RelationNet
+from quickstudy.learners.optimizers.optimizer import OptimizerLearner as _OptimizerLearner
 from quickstudy.learners.optimizers.optimizer import OptimizerLearner as OptimizerLearner
-from quickstudy.learners.optimizers.optimizers import AdamOptimizer as AdamOptimizer
-from quickstudy.learners.optimizers.optimizers import HyperOptimizer as HyperOptimizer
-from quickstudy.learners.optimizers.optimizers import LSTMOptimizer as LSTMOptimizer
-from quickstudy.learners.optimizers.optimizers import MLPOptimizer as MLPOptimizer
+
+AdamOptimizer: functools.partial[_OptimizerLearner]
+HyperOptimizer: functools.partial[_OptimizerLearner]
+LSTMOptimizer: functools.partial[_OptimizerLearner]
+MLPOptimizer: functools.partial[_OptimizerLearner]

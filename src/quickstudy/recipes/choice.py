@@ -8,7 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import torch
 
@@ -74,8 +74,8 @@ class Choice:
         """
         found = {"model": ("nets", self.net)} if self.takes_net else {}
         rule = fixed_options(self.learner).get("rule")
-        hints = get_type_hints(registry.load("learners", self.learner).__init__) if rule else {}
-        if rule and hints.get("rule") is UpdateRule:  # else it is a word of the learner's own
+        hint = get_type_hints(registry.load("learners", self.learner).__init__).get("rule") if rule else None
+        if rule and UpdateRule in (hint, *get_args(hint)):  # else it is a word of the learner's own
             found["rule"] = ("rules", rule)
         return found
 

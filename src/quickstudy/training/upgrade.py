@@ -38,6 +38,13 @@ SINCE_1: Mapping[tuple[str, str], tuple[Renamed, ...]] = {
     ("learners", "hypernet"): (_NO_KIND,),  # the loss, which was there beside it, says the same
     ("learners", "solver-gan"): (_NO_KIND,),
 }
+_IN_RULE_SINCE_1: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "adam-optimizer": ("learned-adam", ("lr", "betas")),
+    "lstm-optimizer": ("coordinate-lstm", ("hidden", "scale", "normalize")),
+    "mlp-optimizer": ("feature-mlp", ("hidden", "lr")),
+    "hyper-optimizer": ("hyper-mlp", ("hidden", "bank", "lstm", "lr")),
+}
+"""Learners that were classes of their own: their rule, and which of their options are the rule's now."""
 
 
 def upgraded_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +70,10 @@ def upgraded(description: Any, found: int) -> Any:
             value = options.pop(change.was)
             if change.now is not None:
                 options[change.now] = change.values.get(value, value) if isinstance(value, str | int) else value
+    if kind == "learners" and name in _IN_RULE_SINCE_1:
+        rule, its = _IN_RULE_SINCE_1[name]
+        own = {option: options.pop(option) for option in its if option in options}
+        options["rule"] = upgraded({"rules": rule, "options": own}, found)
     return {kind: name, "options": {**_defaults(kind, name), **options}}
 
 

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 import quickstudy as qs
+from quickstudy import registry
 from quickstudy.learners.optimizers._unrolled import CEILING, evolved, truncated
 from quickstudy.report.pictures import draw
 from quickstudy.report.pictures.optimizers import GRID, updates
-from quickstudy.rules import LearnedAdam
+from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam
 from quickstudy.testing import gradient, gradient_is_the_derivative
 
-LEARNERS = [qs.AdamOptimizer, qs.LSTMOptimizer, qs.MLPOptimizer, qs.HyperOptimizer]
+WORDS = ["adam", "lstm", "mlp", "hyper"]
 
 
 def problems(family="mlp", tasks=3, seed=2, horizon=6, **options):
@@ -20,13 +21,51 @@ def problems(family="mlp", tasks=3, seed=2, horizon=6, **options):
     return drawn.sample(tasks, seed).double()
 
 
-def make(cls, **options):
+def make(rule, **options):
     torch.manual_seed(0)
-    learner = cls(**options).double()
+    learner = qs.OptimizerLearner(rule=rule, **options).double()
     with torch.no_grad():
         for p in learner.parameters():
             p += 0.05 * torch.randn(p.shape, dtype=p.dtype)
     return learner
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "cls"),
+    [
+        ("adam", "learned-adam", LearnedAdam),
+        ("lstm", "coordinate-lstm", CoordinateLSTM),
+        ("mlp", "feature-mlp", FeatureMLP),
+        ("hyper", "hyper-mlp", HyperMLP),
+    ],
+)
+def test_a_rule_by_its_word_by_its_name_or_as_it_is(word, name, cls):
+    learners = [make(rule) for rule in (word, name, cls())]
+    assert [type(learner.rule) for learner in learners] == [cls] * 3
+    assert {key.partition(".")[0] for key in learners[0].state_dict()} == {"rule", "outer_step"}
+    for learner in learners:
+        assert registry.name_of(learner) == ("learners", f"{word}-optimizer")
+        described = registry.describe(learner)
+        assert described["options"]["rule"] == registry.describe(cls())
+        registry.build(described).load_state_dict(learner.state_dict())
+
+
+def test_a_rule_of_ones_own():
+    class Mine(LearnedAdam):
+        """One that has no name."""
+
+    learner, batch = make(Mine()), problems()
+    assert learner.meta_backward(batch)["loss"] == float(learner.meta_loss(batch)[0].detach())
+    assert "opaque" in registry.describe(learner)
+
+
+def test_a_name_takes_the_options_of_its_rule_and_no_others():
+    learner = qs.LSTMOptimizer(hidden=3, saturation=5.0, truncation=2)
+    assert (learner.rule.hidden, learner.rule.saturation, learner.truncation) == (3, 5.0, 2)
+    with pytest.raises(qs.UsageError, match="adam-optimizer has no option hidden"):
+        qs.AdamOptimizer(hidden=3)
+    with pytest.raises(qs.UsageError, match=r"no 'abacus' among the rules: .*feature-mlp"):
+        qs.OptimizerLearner(rule="abacus")
 
 
 def worth(r):
@@ -54,9 +93,9 @@ def by_hand(rule, batch, *, steps, truncation, order):
 
 
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("cls", LEARNERS)
-def test_truncated_backpropagation_by_hand(cls, order):
-    learner = make(cls, truncation=2, order=order)
+@pytest.mark.parametrize("rule", WORDS)
+def test_truncated_backpropagation_by_hand(rule, order):
+    learner = make(rule, truncation=2, order=order)
     batch = problems(horizon=5, tasks=2)
     expected = by_hand(learner.rule, batch, steps=5, truncation=2, order=order)
     torch.testing.assert_close(learner.meta_loss(batch)[0], expected)
@@ -68,9 +107,9 @@ def test_truncated_backpropagation_by_hand(cls, order):
 
 
 @pytest.mark.parametrize("family", ["quadratic", "conv"])
-@pytest.mark.parametrize("cls", LEARNERS)
-def test_gradient_through_the_whole_unroll_against_finite_differences(cls, family):
-    learner = make(cls, truncation=4, order=2)
+@pytest.mark.parametrize("rule", WORDS)
+def test_gradient_through_the_whole_unroll_against_finite_differences(rule, family):
+    learner = make(rule, truncation=4, order=2)
     gradient_is_the_derivative(learner, problems(family, horizon=4))
 
 
@@ -105,10 +144,10 @@ def test_pes_is_the_full_unrolls_gradient_within_sampling_error():
     assert float(loss) == pytest.approx(float(by_hand(rule, batch, steps=6, truncation=6, order=2).detach()), rel=0.05)
 
 
-@pytest.mark.parametrize("cls", LEARNERS)
-def test_perturbed_rules_run_as_each_would_alone(cls):
+@pytest.mark.parametrize("rule", WORDS)
+def test_perturbed_rules_run_as_each_would_alone(rule):
     """The equation of PES, with the same random numbers, one perturbed rule at a time."""
-    learner = make(cls)
+    learner = make(rule)
     batch = problems(horizon=3, tasks=2)
     theta = {n: p.detach().clone() for n, p in learner.rule.named_parameters()}
     torch.manual_seed(5)
@@ -140,21 +179,21 @@ def test_perturbed_rules_run_as_each_would_alone(cls):
         torch.testing.assert_close(g, expected[n], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("cls", LEARNERS)
-def test_a_batch_is_its_problems_one_by_one(cls):
-    learner, batch = make(cls, truncation=2), problems(horizon=4)
+@pytest.mark.parametrize("rule", WORDS)
+def test_a_batch_is_its_problems_one_by_one(rule):
+    learner, batch = make(rule, truncation=2), problems(horizon=4)
     each = torch.stack([gradient(learner, batch[t : t + 1]) for t in range(3)])
     torch.testing.assert_close(gradient(learner, batch), each.mean(0), rtol=1e-7, atol=1e-10)
     scores = torch.cat([learner.score_tasks(batch[t : t + 1], [0, 3]) for t in range(3)], -1)
     torch.testing.assert_close(learner.score_tasks(batch, [0, 3]), scores)
-    in_pieces = make(cls, truncation=2, chunk=1)
+    in_pieces = make(rule, truncation=2, chunk=1)
     in_pieces.meta_backward(batch, workers=2)
     found = flat([torch.zeros_like(p) if p.grad is None else p.grad for p in in_pieces.parameters()])
     torch.testing.assert_close(found, each.mean(0), rtol=1e-7, atol=1e-10)
 
 
 def test_scores_are_relative_to_the_start():
-    learner, batch = make(qs.AdamOptimizer, lr=0.03), problems()
+    learner, batch = make(LearnedAdam(lr=0.03)), problems()
     score, loss = learner.score_tasks(batch, [0, 2])
     torch.testing.assert_close(score[0], torch.ones(3, dtype=torch.float64))
     torch.testing.assert_close(loss[0], batch.held_loss(batch.start))

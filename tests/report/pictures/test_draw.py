@@ -29,12 +29,7 @@ def metagan(**options):
 
 
 def optimizer(name):
-    cls = registry.load("learners", name)
-    options = {"eval_steps": 2, "hidden_units": 4} if name == "hyper-optimizer" else {"eval_steps": 2}
-    try:
-        return cls(**options)
-    except TypeError:
-        return cls(eval_steps=2)
+    return registry.make("learners", name, eval_steps=2)
 
 
 NAVIGATION, PROBLEMS = T.Navigation(horizon=5), T.Problems(horizon=(2, 3), examples=16)

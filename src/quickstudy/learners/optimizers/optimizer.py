@@ -30,6 +30,7 @@ from typing import ClassVar, Literal, final, get_args
 import torch
 from torch import Tensor
 
+from quickstudy import registry
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import Gradients, MetaGradient, MetaLearner, Scalars, Solver
 from quickstudy.core.unroll import unroll
@@ -38,41 +39,48 @@ from quickstudy.rules import UpdateRule
 from quickstudy.tasks.problems.problems import ProblemBatch
 
 Estimator = Literal["backprop", "pes"]
+RULES = {"adam": "learned-adam", "lstm": "coordinate-lstm", "mlp": "feature-mlp", "hyper": "hyper-mlp"}
+"""Short for these of the registry's rules."""
 WORST = 10.0  # of the final loss relative to the start, so that one divergence does not drown the mean
 
 
+@final
 class OptimizerLearner(MetaLearner[ProblemBatch]):
-    """A rule, and how it is meta-trained. What makes it one learner or another is the rule.
+    """A learned optimizer: an update rule whose weights are meta-learned on optimization problems.
+
+    ``quickstudy.LearnedOptimizer`` puts the trained rule to use. The names ``adam-optimizer``, ``lstm-optimizer``,
+    ``mlp-optimizer`` and ``hyper-optimizer`` are this with one rule each, and take the rule's options, too.
 
     Args:
-        rule: what is learned.
-        estimator: ``backprop`` or ``pes``.
+        rule: what is learned: a rule; or, with its defaults, ``adam``, ``lstm``, ``mlp``, ``hyper``, or another name of
+            the registry's rules.
+        estimator: of the meta-gradient: ``backprop`` (truncated) or ``pes`` (persistent evolution strategies).
         truncation: inner steps per segment, >= 1.
         order: of ``backprop``: 1 takes the inner gradients as constants, 2 differentiates through them.
         sigma: of ``pes``: standard deviation of the perturbations, > 0.
         pairs: of ``pes``: antithetic pairs per problem, >= 1.
-        curriculum: outer steps over which the unroll grows to the horizon (0: none).
+        curriculum: outer steps over which the unroll grows from one segment to the problems' horizon (0: none).
         eval_steps: inner steps in validation and test, >= 1.
-        chunk: problems at once in ``meta_backward`` (None: all).
+        chunk: problems at once in ``meta_backward`` (None: all); bounds the memory.
 
     Raises:
-        UsageError: an option out of its range.
+        UsageError: an option out of its range, or an unknown rule.
     """
 
     learns: ClassVar[Mapping[str, str]] = {"problems": "final_loss"}
 
     def __init__(
         self,
-        rule: UpdateRule,
         *,
-        estimator: Estimator,
-        truncation: int,
-        order: int,
-        sigma: float,
-        pairs: int,
-        curriculum: int,
-        eval_steps: int,
-        chunk: int | None,
+        rule: str | UpdateRule,
+        estimator: Estimator = "backprop",
+        truncation: int = 20,
+        order: int = 1,
+        sigma: float = 0.01,
+        pairs: int = 1,
+        curriculum: int = 0,
+        eval_steps: int = 200,
+        chunk: int | None = None,
     ) -> None:
         super().__init__()
         if estimator not in get_args(Estimator) or order not in (1, 2) or sigma <= 0:
@@ -85,7 +93,7 @@ class OptimizerLearner(MetaLearner[ProblemBatch]):
                 "truncation, pairs, eval_steps and chunk must be >= 1 and curriculum >= 0, got "
                 f"{truncation}, {pairs}, {eval_steps}, {chunk} and {curriculum}."
             )
-        self.rule = rule
+        self.rule: UpdateRule = registry.make("rules", RULES.get(rule, rule)) if isinstance(rule, str) else rule
         self.estimator: Estimator = estimator
         self.truncation = truncation
         self.order = order
@@ -97,19 +105,16 @@ class OptimizerLearner(MetaLearner[ProblemBatch]):
         self.outer_step: Tensor
         self.register_buffer("outer_step", torch.zeros(()))
 
-    @final
     def adapt(self, support: ProblemBatch) -> Solver:
         """Each problem's network after ``eval_steps`` steps."""
         (last,) = deque(self.adapt_path(support, self.eval_steps), maxlen=1)
         return last
 
-    @final
     def adapt_path(self, support: ProblemBatch, steps: int) -> Iterator[Solver]:
         """Each problem's network after 0, 1, ..., ``steps`` steps."""
         for params in unroll(support.loss, support.start, self.rule, steps=steps, order=self.order):
             yield partial(support.net, {name: p * support.scales[name] for name, p in params.items()})
 
-    @final
     def meta_loss(self, batch: ProblemBatch) -> tuple[Tensor, Scalars]:
         """The loss above on the whole unroll, held still at the cuts."""
         steps = self._steps(batch)
@@ -117,7 +122,6 @@ class OptimizerLearner(MetaLearner[ProblemBatch]):
         loss = torch.stack([share for share, _ in shares]).sum()
         return loss, _metrics(loss, steps, shares[-1][1].mean())
 
-    @final
     def meta_gradient(self, batch: ProblemBatch) -> MetaGradient:
         steps = self._steps(batch)
         buffers = {"outer_step": self.outer_step.round() + 1}
@@ -146,7 +150,6 @@ class OptimizerLearner(MetaLearner[ProblemBatch]):
         least = min(self.truncation, batch.horizon)
         return least + round(grown * (batch.horizon - least))
 
-    @final
     def score_tasks(self, batch: ProblemBatch, at: Sequence[int]) -> Tensor:
         """Relative to the start: the loss on all training examples; and the loss on the held-out ones."""
         level = level_of(batch)
@@ -163,12 +166,10 @@ class OptimizerLearner(MetaLearner[ProblemBatch]):
                     )
         return torch.stack(rows, 1)
 
-    @final
     def score_name(self, batch: ProblemBatch) -> str:
         return "final_loss"
 
     @property
-    @final
     def adapt_steps(self) -> int:
         return self.eval_steps
 
