@@ -75,7 +75,7 @@ class Choice:
         found = {"model": ("nets", self.net)} if self.takes_net else {}
         rule = fixed_options(self.learner).get("rule")
         hint = get_type_hints(registry.load("learners", self.learner).__init__).get("rule") if rule else None
-        if UpdateRule in (hint, *get_args(hint)):  # else it is a word of the learner's own
+        if rule and UpdateRule in (hint, *get_args(hint)):  # else it is a word of the learner's own
             found["rule"] = ("rules", rule)
         return found
 
