@@ -27,8 +27,8 @@ import quickstudy as qs
 from contenders.lrua import PlainLRUA
 from quickstudy.cli.terminal import table
 from quickstudy.nets.memory.cells import Cell, read
-from quickstudy.nets.memory.lrua import LRUAState, lrua_step
-from quickstudy.nets.memory.ntm import NTMState, ntm_step
+from quickstudy.nets.memory.lrua import lrua_step
+from quickstudy.nets.memory.ntm import ntm_step
 
 SMALL = 1e-6
 Reader = Callable[[Tensor], Tensor]
@@ -141,28 +141,7 @@ def ntm_workload(n: int, steps: int, leave_out: str) -> Workload:
     torch.manual_seed(0)
     ours = qs.nets.NTM(16)
     plain = PlainNTM(16, ours.hidden_size, ours.slots, ours.slot_width)
-    plain.load_state_dict(plain.take(ours))
-    check(ours, plain)
-    compiled = torch.compile(ntm_step)
-
-    def by_step(step: Callable[..., NTMState]) -> Reader:
-        def go(x: Tensor) -> Tensor:
-            state, outputs = ours.start(len(x)), []
-            for part in ours.from_input(x).unbind(1):
-                state = step(part, state, ours.from_before.weight, ours.heads.weight, ours.heads.bias, ours.sizes)
-                outputs.append(torch.cat([state.hidden, state.reads], 1))
-            return torch.stack(outputs, 1)
-
-        return go
-
-    contenders: dict[str, Reader] = {
-        "quickstudy": lambda x: read(ours, x)[0],
-        "plain, head by head": plain,
-        "quickstudy's graph (twice differentiable)": by_step(ntm_step),
-        "the same, torch.compile of the step": by_step(compiled),
-    }
-    kept = {name: go for name, go in contenders.items() if not leave_out or leave_out not in name}
-    return Workload(f"NTM, {n} tasks, {steps} steps", torch.randn(n, steps, 16), kept)
+    return workload(f"NTM, {n} tasks, {steps} steps", ours, plain, ntm_step, ours.heads, (n, steps), leave_out)
 
 
 def lrua_workload(n: int, steps: int, leave_out: str) -> Workload:
@@ -170,15 +149,39 @@ def lrua_workload(n: int, steps: int, leave_out: str) -> Workload:
     torch.manual_seed(0)
     ours = qs.nets.LRUA(405)
     plain = PlainLRUA(405, ours.hidden_size, ours.slots, ours.slot_width, ours.heads, ours.decay)
+    name = f"MANN (LRUA), {n} tasks, {steps} steps"
+    return workload(name, ours, plain, lrua_step, ours.to_heads, (n, steps), leave_out)
+
+
+def workload(
+    name: str,
+    ours: qs.nets.NTM | qs.nets.LRUA,
+    plain: Any,
+    step: Callable[..., Any],
+    heads: nn.Linear,
+    shape: tuple[int, int],
+    leave_out: str,
+) -> Workload:
+    """Our net beside a plain one of the same weights, and our own step of it in torch's graph.
+
+    Args:
+        name: of the row.
+        ours: the net.
+        plain: the other.
+        step: one step of ours.
+        heads: the layer of ours that makes the heads' parameters.
+        shape: tasks and steps of what is read.
+        leave_out: contenders in whose names this is are left out (empty: none).
+    """
     plain.load_state_dict(plain.take(ours))
     check(ours, plain)
-    compiled = torch.compile(lrua_step)
 
-    def by_step(step: Callable[..., LRUAState]) -> Reader:
+    def by_step(step: Callable[..., Any]) -> Reader:
         def go(x: Tensor) -> Tensor:
-            state, outputs = ours.start(len(x)), []
+            state: Any = ours.start(len(x))
+            outputs: list[Tensor] = []
             for part in ours.from_input(x).unbind(1):
-                state = step(part, state, ours.from_before.weight, ours.to_heads.weight, ours.to_heads.bias, ours.sizes)
+                state = step(part, state, ours.from_before.weight, heads.weight, heads.bias, ours.sizes)
                 outputs.append(torch.cat([state.hidden, state.reads], 1))
             return torch.stack(outputs, 1)
 
@@ -187,11 +190,11 @@ def lrua_workload(n: int, steps: int, leave_out: str) -> Workload:
     contenders: dict[str, Reader] = {
         "quickstudy": lambda x: read(ours, x)[0],
         "plain, head by head": plain,
-        "quickstudy's graph (twice differentiable)": by_step(lrua_step),
-        "the same, torch.compile of the step": by_step(compiled),
+        "quickstudy's graph (twice differentiable)": by_step(step),
+        "the same, torch.compile of the step": by_step(torch.compile(step)),
     }
     kept = {name: go for name, go in contenders.items() if not leave_out or leave_out not in name}
-    return Workload(f"MANN (LRUA), {n} tasks, {steps} steps", torch.randn(n, steps, 405), kept)
+    return Workload(name, torch.randn(*shape, ours.in_features), kept)
 
 
 def check(ours: qs.nets.NTM | qs.nets.LRUA, plain: Any) -> None:

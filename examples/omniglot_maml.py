@@ -31,7 +31,7 @@ learner = qs.MAML(qs.nets.Conv4(filters=32), inner_lr=0.4, inner_steps=1)
 def show(now: qs.Progress) -> None:
     if now.step % 50 == 0 or now.step == now.steps:
         accuracy = now.metrics["accuracy"]
-        print(f"step {now.step}/{now.steps}: training accuracy {accuracy:.1%}, {now.seconds_left:.0f} s left")
+        print(f"step {now.step}/{now.steps}: training accuracy {accuracy:.1%}")
 
 
 run = qs.train(

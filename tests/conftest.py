@@ -35,3 +35,13 @@ def omniglot_data() -> Path:
     if os.environ.get("QUICKSTUDY_REQUIRE_DATA"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def double_by_default() -> Iterator[None]:
+    """What a test makes is float64, and begins at the same random numbers."""
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)

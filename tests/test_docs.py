@@ -71,7 +71,7 @@ def test_commands_exist(page, capsys, monkeypatch):
     """``train`` reads its options as it does for a user, then stops; the others have theirs in their help."""
     learner = qs.MAML(qs.nets.MLP())
     monkeypatch.setattr(Choice, "build", lambda self, options: (learner, None))
-    monkeypatch.setattr(cli, "train_and_test", lambda *args, **kwargs: None)
+    monkeypatch.setattr("quickstudy.cli.train.train_and_test", lambda *args, **kwargs: None)
     for command, *rest in commands(page):
         assert command in cli.COMMANDS, command
         if command == "train":

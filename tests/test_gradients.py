@@ -11,14 +11,7 @@ import quickstudy as qs
 from quickstudy.nets import Conv4
 from quickstudy.tasks import Examples, TaskBatch
 
-
-@pytest.fixture(autouse=True)
-def _double():
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double_by_default")
 
 
 def image_batch(tasks=3, way=3, query=4):

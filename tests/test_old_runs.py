@@ -74,5 +74,5 @@ def test_a_renamed_option_keeps_what_was_written(kind_and_name):
                 assert registry.describe(getattr(built, change.now)) == change.values.get(value, value)
 
 
-def test_every_registered_learner_was_written():
-    assert {pair.split(" ")[0] for pair in CONFIGS} == set(registry.LEARNERS)
+def test_every_learner_that_was_written_is_still_registered():
+    assert {pair.split(" ")[0] for pair in CONFIGS} <= set(registry.LEARNERS)

@@ -67,9 +67,9 @@ TASKS = Names(
         "synthesized": Entry("quickstudy.apply.synthesized:Synthesized"),
         "sinusoids": Entry("quickstudy.tasks.functions.sinusoids:Sinusoids"),
         "gp": Entry("quickstudy.tasks.functions.gaussian_processes:GaussianProcesses"),
-        "copy": Entry("quickstudy.tasks.functions.algorithmic:Copy"),
-        "repeat-copy": Entry("quickstudy.tasks.functions.algorithmic:RepeatCopy"),
-        "recall": Entry("quickstudy.tasks.functions.algorithmic:AssociativeRecall"),
+        "copy": Entry("quickstudy.tasks.functions.copy:Copy"),
+        "repeat-copy": Entry("quickstudy.tasks.functions.repeat_copy:RepeatCopy"),
+        "recall": Entry("quickstudy.tasks.functions.associative_recall:AssociativeRecall"),
         "tabular": Entry("quickstudy.tasks.functions.tabular_prior:TabularPrior"),
         "folder": Entry("quickstudy.tasks.images.image_folder:ImageFolder"),
         "problems": Entry("quickstudy.tasks.problems.problems:Problems"),
@@ -95,6 +95,10 @@ RULES = Names(
     {
         "sgd": Entry("quickstudy.rules.sgd:SGD"),
         "adam": Entry("quickstudy.rules.adam:Adam"),
+        "adamw": Entry("quickstudy.rules.adamw:AdamW"),
+        "proximal-sgd": Entry("quickstudy.rules.proximal_sgd:ProximalSGD"),
+        "first-and-later": Entry("quickstudy.rules.first_and_later:FirstAndLater"),
+        "two-rates": Entry("quickstudy.rules.two_rates:TwoRates"),
         "lstm-gates": Entry("quickstudy.rules.lstm_gates:LSTMGates"),
         "learned-adam": Entry("quickstudy.rules.learned_adam:LearnedAdam"),
         "coordinate-lstm": Entry("quickstudy.rules.coordinate_lstm:CoordinateLSTM"),
@@ -256,16 +260,23 @@ def build(description: Any, **changes: Any) -> Any:
             f"this run was made with an object of the user's own ({description['opaque']}); build it in Python and "
             f"pass it: quickstudy.Run.open(RUN).load_into(learner)."
         )
-    kind = next((k for k in description if k in KINDS), None)
-    if kind is None:
-        raise UsageError(f"this describes nothing that can be built: {description}.")
-    name, options = str(description[kind]), dict(description.get("options") or {})
-    _refuse_strangers(kind, name)
+    kind, name = named_in(description)
+    options = dict(description.get("options") or {})
     return make(kind, name, **{option: build(value) for option, value in options.items()} | changes)
 
 
-def _refuse_strangers(kind: str, name: str) -> None:
-    """Importing a module runs it: what a run folder names is not imported unless a person said so."""
+def named_in(description: Mapping[str, Any]) -> tuple[str, str]:
+    """The kind and the name in a description, which may be ``load``-ed: of registered or trusted code.
+
+    Importing a module runs it, so what a run folder names is not imported unless a person said so.
+
+    Raises:
+        UsageError: it names nothing, or code that is not trusted (see ``build``).
+    """
+    kind = next((k for k in description if k in KINDS), None)
+    if kind is None:
+        raise UsageError(f"this describes nothing that can be built: {description}.")
+    name = str(description[kind])
     module = name.partition(":")[0]
     trusted = {*_trusted, *(part.strip() for part in os.environ.get("QUICKSTUDY_TRUST", "").split(",") if part.strip())}
     asked = {name, *(module[:end] for end, letter in enumerate(f"{module}.") if letter == ".")}  # and its packages
@@ -275,3 +286,4 @@ def _refuse_strangers(kind: str, name: str) -> None:
             f"trust whoever made it, say so: QUICKSTUDY_TRUST={module} in the environment, or in Python "
             f'quickstudy.registry.trust("{module}").'
         )
+    return kind, name

@@ -2,26 +2,15 @@
 
 import contextlib
 import io
+import json
 
 import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.apply.comparison import GRID, USUAL, AdamW, compare, curves
+from quickstudy.apply.comparison import GRID, USUAL, compare, curves
 from quickstudy.cli import main as cli
 from quickstudy.rules import SGD, FeatureMLP
-
-
-def test_adamw_is_torchs():
-    p = torch.randn(1, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    own = p[0].clone().requires_grad_()
-    theirs, rule = torch.optim.AdamW([own], lr=0.1, weight_decay=0.01), AdamW(lr=0.1)
-    params, state = {"p": p}, rule.init({"p": p})
-    for k in range(4):
-        own.grad = torch.cos(torch.arange(5.0, dtype=torch.float64) + k)
-        theirs.step()
-        params, state = rule.update(params, {"p": own.grad[None]}, state)
-    torch.testing.assert_close(params["p"][0], own.detach())
 
 
 def test_curves_begin_at_one_and_a_divergence_is_bounded():
@@ -53,6 +42,13 @@ def test_the_command(tmp_path):
         assert cli.main(["optimize", str(tmp_path / "r"), *small]) == 0
     for name in (*USUAL, str(tmp_path / "r")):
         assert name in out.getvalue()
+    tables = []
+    for more in (["--seed", "1"], ["--seed", "1", "--device", "cpu", "--workers", "1", "--checkpoint", "last"], []):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert cli.main(["optimize", str(tmp_path / "r"), *small, "--json", *more]) == 0
+        tables.append(json.loads(out.getvalue()))
+    assert tables[0] == tables[1] != tables[2]
+    assert {row["optimizer"] for row in tables[0]} == {*USUAL, str(tmp_path / "r")}
     with contextlib.redirect_stderr(io.StringIO()) as err:
         assert cli.main(["optimize", str(tmp_path / "r"), "--family", "cubic"]) == 2
     assert "families must be one of" in err.getvalue()

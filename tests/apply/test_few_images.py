@@ -85,7 +85,7 @@ def test_more_classes_than_the_run_tells_apart(learner, folders):
     support, query, batch = folders
     write(support / "delta" / "0.png", batch.support.x[0, 0])
     for steps in (None, 0):
-        with pytest.raises(qs.UsageError, match=r"4 classes, but this run tells 3 apart.*--way 4"):
+        with pytest.raises(qs.UsageError, match=r"support holds 4 classes, but this learner tells 3 apart.*--way 4"):
             classify_folder(learner, TASKS, support, query, steps=steps)
 
 
@@ -119,3 +119,13 @@ def test_a_run_that_was_not_trained_on_images(folders):
     learner = qs.MAML(qs.nets.MLP(hidden=(8,)), loss="mse")
     with pytest.raises(qs.UsageError, match=r"trained on Sinusoids.*cannot classify image files"):
         classify_folder(learner, qs.tasks.Sinusoids(), *folders[:2])
+
+
+def test_what_a_learner_draws_does_not_depend_on_what_ran_before(folders):
+    torch.manual_seed(0)
+    learner = qs.SolverGAN(qs.nets.Conv4(filters=3, size=16, out_features=3), width=4, draws=3)
+    first = classify_folder(learner, TASKS, *folders[:2])
+    torch.rand(7)
+    state = torch.get_rng_state()
+    assert classify_folder(learner, TASKS, *folders[:2]) == first
+    assert torch.equal(torch.get_rng_state(), state)

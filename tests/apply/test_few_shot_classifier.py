@@ -10,6 +10,8 @@ import types
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -278,6 +280,24 @@ def test_a_network_of_ones_own_is_given_when_loading(task, tmp_path):
         qs.FewShotClassifier.load(tmp_path / "few", learner=maml())
 
 
+def test_a_file_of_format_1(tmp_path):
+    """Its learner's options are called by their names of then."""
+    torch.manual_seed(0)
+    x, y = torch.rand(6, 4), [0, 1, 2, 0, 1, 2]
+    learner = qs.CNP(qs.nets.MLP(in_features=4, out_features=None, hidden=(8,)), width=8)
+    classifier = qs.FewShotClassifier(learner).fit(x, y)
+    classifier.save(tmp_path / "few")
+    with safe_open(tmp_path / "few", "pt") as file:
+        about = json.loads(file.metadata()["quickstudy"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    options = {**about["learner"]["options"], "kind": "classification"}
+    del options["loss"]
+    about = {**about, "format": 1, "learner": {"learners": "cnp", "options": options}}
+    save_file(tensors, tmp_path / "old", {"quickstudy": json.dumps(about)})
+    old = qs.FewShotClassifier.load(tmp_path / "old")
+    np.testing.assert_array_equal(old.predict_proba(x), classifier.predict_proba(x))
+
+
 def test_files_that_are_none(task, tmp_path):
     x, y, _ = task
     classifier = qs.FewShotClassifier(conv4(qs.ProtoNet)).fit(x, y)
@@ -317,6 +337,7 @@ def test_from_run(task, tmp_path):
         ({}, "either a learner in memory or the folder of a run"),
         ({"learner": conv4(), "run": "runs/x"}, "either a learner"),
         ({"learner": qs.MAML(qs.nets.MLP(), loss="mse")}, "MAML is no meta-learner, or one of regression"),
+        ({"learner": qs.RL2(hidden_size=2)}, "RL2 is no meta-learner, or one of regression: it cannot classify"),
         ({"learner": conv4(qs.ProtoNet), "steps": 3}, "steps=3 must be .* leave it out for ProtoNet"),
         ({"learner": conv4(), "steps": -1}, "steps=-1"),
         ({"learner": conv4(way=2)}, "y holds 3 classes, but this learner tells 2 apart at most"),

@@ -1,12 +1,16 @@
 """The command line, called as a person calls it: what it does, prints and leaves behind, and its exit codes."""
 
 import contextlib
+import importlib
+import inspect
 import io
 import json
 import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +22,7 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.cli import main as cli
 from quickstudy.cli.terminal import ProgressLine
+from quickstudy.cli.train import train
 from quickstudy.recipes import usual_tasks
 
 
@@ -118,10 +123,63 @@ def test_help_of_every_command_gives_defaults(command, monkeypatch):
     assert done.code == 0, done.err
     assert f"usage: quickstudy {command}" in done.out
     assert done.err == ""
-    options = re.findall(r"^  (--[\w-]+)(?: [A-Z_]+)?\s+(.+)", done.out, re.MULTILINE)
-    needs_none = {"evaluate": {"--json"}, "list": {"--json"}, "adapt": {"--json", "--support", "--query"}}
+    options = re.findall(r"^  (--[\w-]+)(?: [A-Z]+)? +(\w.+?) *$", done.out, re.MULTILINE)
     assert len(options) == len(re.findall("^  --", done.out, re.MULTILINE))
-    assert {name for name, text in options if "(default: " not in text} == needs_none.get(command, set())
+    required = {"adapt": {"--support", "--query"}}.get(command, set())
+    assert {name for name, text in options if text.endswith(" (required)")} == required
+    assert all("(default: " in text for name, text in options if name not in required)
+
+
+# What they have in common, they call by the same name.
+COMMON = {
+    "evaluate": {"steps", "checkpoint", "device", "workers", "seed", "json"},
+    "adapt": {"steps", "checkpoint", "device", "workers", "json"},
+    "optimize": {"steps", "checkpoint", "device", "workers", "seed", "json"},
+    "demo": {"steps", "device", "workers", "seed"},
+    "resume": {"device", "workers"},
+}
+
+
+@pytest.mark.parametrize("command", set(cli.COMMANDS) - {"train"})
+def test_every_commands_options_come_from_its_signature(command, monkeypatch):
+    """Its summary is its docstring's, and help fits 80 columns (but for tyro's usage line)."""
+    monkeypatch.setenv("COLUMNS", "80")
+    where, summary = cli.COMMANDS[command]
+    module, _, name = where.partition(":")
+    function = getattr(importlib.import_module(f"quickstudy.cli.{module}"), name)
+    assert inspect.getdoc(function).partition("\n")[0] == summary
+    done = quickstudy(command, "--help")
+    assert summary in done.out
+    assert max(map(len, done.out.splitlines()[1:])) <= 80
+    said = set(re.findall(r"^  --([\w-]+)", done.out, re.MULTILINE))
+    parameters = inspect.signature(function).parameters.values()
+    assert said == {p.name.replace("_", "-") for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert COMMON.get(command, set()) <= said
+
+
+def test_what_a_person_sees_first_fits_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ([], ["--help"], ["train", "--help"], ["train", "maml", "--help"]):
+        done = quickstudy(*words)
+        assert max(map(len, (done.out + done.err).splitlines())) <= 80
+
+
+STARTED = """
+import quickstudy, sys
+before = set(sys.modules)
+from quickstudy.cli.main import main
+assert main(sys.argv[1:]) == 0
+print(*(set(sys.modules) - before), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"]], ids=" ".join)
+def test_what_starts_at_once_imports_little(words):
+    """Beside what the package itself has imported before."""
+    done = subprocess.run([sys.executable, "-c", STARTED, *words], capture_output=True, text=True, check=True)
+    heavy = {"torch", "matplotlib", "jinja2", "tyro", "tqdm", "argparse", "quickstudy.report"}
+    assert not heavy & set(done.stderr.split())
+    assert words[0] in done.stdout or "maml" in done.stdout
 
 
 def helped():
@@ -224,12 +282,12 @@ def test_the_default_run_folder(tmp_path, monkeypatch):
 def test_train_asks_for_a_learner():
     done = quickstudy("train", "--help")
     assert done.code == 0
-    assert ",reptile," in done.out
+    assert " reptile," in done.out
     for words in ([], ["--tasks", "glyphs", "maml"]):
         done = quickstudy("train", *words)
         assert done.code == 2
         assert "name the learner to train first" in done.err
-        assert ",reptile," in done.err
+        assert " reptile," in done.err
 
 
 @pytest.mark.parametrize(
@@ -249,6 +307,7 @@ def test_train_asks_for_a_learner():
         (["train", "maml", "--tasks", "sinusoids", "--device", "abacus"], "abacus"),
         (["train", "maml", "--tasks", "sinusoids", "--schedule", "steps"], "constant, linear, cosine"),
         (["report", "a", "b"], "--out FILE.html"),
+        (["report"], "name a run folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -267,7 +326,9 @@ def test_wrong_usage(words, says, tmp_path, monkeypatch):
         (["evaluate"], "run"),
         (["evaluate", "x", "--n-tasks", "many"], "--n-tasks"),
         (["adapt", "x"], "--support"),
-        (["list", "--jsonn"], "--jsonn"),
+        (["list", "--jsonn"], "Perhaps you meant"),
+        (["evaluate", "x", "--stepz", "3"], "--stepz"),
+        (["resume", "x", "--workers", "None"], "--workers"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -347,7 +408,7 @@ def test_interrupted_elsewhere(trained, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "evaluate", interrupted)
+    monkeypatch.setattr("quickstudy.cli.evaluate.score", interrupted)
     fails(130, "evaluate", trained[0], says="interrupted")
 
 
@@ -378,6 +439,15 @@ def test_evaluate_chooses_checkpoints(copied):
     for name, step in (("best", qs.Run.open(copied).best_step()), ("last", 3), ("2", 2)):
         assert quickstudy("evaluate", copied, "--n-tasks", 2, "--checkpoint", name).code == 0
         assert lines(copied / "results.jsonl")[-1]["checkpoint"] == step
+
+
+def test_the_number_of_threads_changes_nothing(copied, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    words = ["evaluate", copied, "--n-tasks", 6, "--json"]
+    assert quickstudy(*words, "--workers", 1).out == quickstudy(*words).out
+    assert 1 in asked
+    fails(2, *words, "--workers", 0, says="--workers must be at least 1, got 0")
 
 
 def test_evaluate_says_what_cannot_be(copied, waves):
@@ -454,11 +524,21 @@ def test_adapt_prints_json(trained, drawings):
         assert max(prediction["probabilities"], key=prediction["probabilities"].get) == prediction["label"]
 
 
+def test_adapt_chooses_checkpoints_and_devices(copied, drawings):
+    words = ["adapt", copied, "--support", drawings / "support", "--query", drawings / "query", "--json"]
+    best = quickstudy(*words, "--device", "cpu", "--workers", 1)
+    assert best.code == 0, best.err
+    assert best.out == quickstudy(*words, "--checkpoint", qs.Run.open(copied).best_step()).out
+    assert best.out != quickstudy(*words, "--checkpoint", ({2, 3} - {qs.Run.open(copied).best_step()}).pop()).out
+    fails(4, *words, "--checkpoint", 1, says="no checkpoint of step 1")
+    fails(2, *words, "--device", "abacus", says="abacus")
+
+
 def test_adapt_says_what_cannot_be(trained, waves, drawings, tmp_path):
     support, query = Path(shutil.copytree(drawings / "support", tmp_path / "support")), drawings / "query"
     shutil.copytree(support / "character 0", support / "character 3")
     both = ["--support", support, "--query", query]
-    fails(2, "adapt", trained[0], *both, says="4 classes, but this run tells 3 apart")
+    fails(2, "adapt", trained[0], *both, says="4 classes, but this learner tells 3 apart")
     fails(2, "adapt", waves[0], *both, says="trained on Sinusoids")
     fails(3, "adapt", trained[0], "--support", support, "--query", tmp_path / "nowhere", says="nowhere is no folder")
     shutil.rmtree(support / "character 3")
@@ -486,14 +566,14 @@ def test_report_of_one_and_of_several(copied, waves, tmp_path):
 
 def test_demo_without_omniglot_uses_glyphs_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
     monkeypatch.setenv("QUICKSTUDY_DATA", str(tmp_path / "nowhere"))
-    train_command = cli.train_command
-    monkeypatch.setattr(cli, "train_command", lambda argv: train_command([*argv, *TINY]))
+    monkeypatch.setattr("quickstudy.cli.demo.train", lambda argv: train([*argv, *TINY]))
     run = tmp_path / "demo"
-    done = quickstudy("demo", "--out", run, "--steps", 1)
+    done = quickstudy("demo", "--out", run, "--steps", 1, "--seed", 3, "--workers", 1, "--device", "cpu")
     assert done.code == 0, done.err
     assert "Going on with drawn glyphs instead." in done.err
     assert config(run)["tasks"]["tasks"] == "glyphs"
     assert config(run)["training"]["clip"] == 10.0  # the demo preset's
+    assert config(run)["training"]["seed"] == 3
     assert (run / "report.html").exists()
     again = quickstudy("demo", "--out", run)
     assert again.code == 0, again.err
@@ -557,11 +637,23 @@ def test_one_line_makes_a_third_partys_learner_trainable(tmp_path, monkeypatch, 
     assert adapted.code == 0, adapted.err
 
 
+def test_a_learner_in_the_current_folder(tmp_path, monkeypatch):
+    """Its module is found there, and the run folder is named after the class."""
+    (tmp_path / "own_learners.py").write_text(CENTROIDS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
+    monkeypatch.setitem(registry.LEARNERS, "own_learners:Centroids", "own_learners:Centroids")
+    words = ["train", "own_learners:Centroids", "--tasks", "glyphs", "--net", "mlp", *SMALL]
+    done = quickstudy(*words, *words_of(size=16, way=3, hidden=8, steps=1))
+    assert done.code == 0, done.err
+    assert (tmp_path / "runs" / "Centroids-glyphs-s0" / "report.html").exists()
+
+
 def test_what_nobody_foresaw_is_one_line_too_unless_debugging(trained, monkeypatch):
     def broken(*args):
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr(cli, "write_report", broken)
+    monkeypatch.setattr("quickstudy.cli.report.write_report", broken)
     fails(1, "report", trained[0], says="ZeroDivisionError: of all things. Run again with --debug")
     with pytest.raises(ZeroDivisionError):
         quickstudy("report", trained[0], "--debug")
@@ -576,7 +668,7 @@ def test_warnings_are_a_line_each(trained, monkeypatch):
         warnings.warn("mind the step", stacklevel=1)
         return "there"
 
-    monkeypatch.setattr(cli, "write_report", warns)
+    monkeypatch.setattr("quickstudy.cli.report.write_report", warns)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         done = quickstudy("report", trained[0])

@@ -1,17 +1,19 @@
 """What a person sees in a terminal."""
 
 import io
+import os
+import re
 import sys
 
 import pytest
 
-from quickstudy.cli.terminal import ProgressLine, duration, progress_text, result_text, table, tell
+from quickstudy.cli.terminal import ProgressLine, progress_text, result_text, table, tell
 from quickstudy.training.evaluation import Result, StepScore
 from quickstudy.training.meters import Progress
 
 
 def progress(step, steps=10, **metrics):
-    return Progress(step, steps, metrics or {"loss": 0.5, "accuracy": 0.8123}, {}, 12.34, 75.0)
+    return Progress(step, steps, metrics or {"loss": 0.5, "accuracy": 0.8123}, {})
 
 
 class Stream(io.StringIO):
@@ -23,62 +25,86 @@ class Stream(io.StringIO):
         return self.terminal
 
 
-def test_one_line_tells_how_far_how_good_how_fast_how_long():
-    now = Progress(3, 10, {"loss": 0.5, "accuracy": 0.8123}, {"accuracy": 0.75, "ci95": 0.01, "loss": 9.0}, 12.34, 75.0)
-    text = progress_text(now)
-    for part in (
-        "step 3/10",
-        "loss 0.500",
-        "accuracy 81.2%",
-        "validation accuracy 75.0%",
-        "12.3 steps/s",
-        "1:15 min left",
-    ):
-        assert part in text
-    assert "9.0" not in text
-    assert "\n" not in text
-
-
-def test_on_a_terminal_the_line_renews_itself(monkeypatch):
-    stream = Stream(terminal=True)
-    monkeypatch.setattr(sys, "stderr", stream)
-    clock = iter([0.0, 0.1, 0.3, 0.35])
-    monkeypatch.setattr("quickstudy.cli.terminal.time.monotonic", lambda: next(clock, 9.0))
-    line = ProgressLine()
-    for step in (1, 2, 3):
-        line(progress(step))
-    lines = stream.getvalue().split("\r\x1b[2K")[1:]
-    assert lines
-    assert "step 1/10" in lines[0]
-    assert "step 2/10" not in stream.getvalue()  # too soon after the first
-    assert "\n" not in stream.getvalue()
-    line.close()
-    line.close()
-    assert stream.getvalue().count("\n") == 1
-    line(progress(10))
-    assert "step 10/10" in stream.getvalue()
-
-
-def test_in_a_log_there_is_a_line_now_and_then_and_the_last(monkeypatch):
-    stream = Stream(terminal=False)
-    monkeypatch.setattr(sys, "stderr", stream)
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that tqdm sees, in a list."""
     now = [100.0]
-    monkeypatch.setattr("quickstudy.cli.terminal.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    return now
+
+
+def shown(monkeypatch, clock, *, terminal, steps):
+    """What stands on stderr after these (step, time), before and after closing."""
+    stream = Stream(terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", "100")
     line = ProgressLine()
-    for step, time in ((1, 100.0), (2, 114.0), (3, 116.0), (4, 117.0), (10, 118.0)):
-        now[0] = time
+    for step, time in steps:
+        clock[0] = time
         line(progress(step))
+    before = stream.getvalue()
     line.close()
-    assert [text.split()[1] for text in stream.getvalue().splitlines()] == ["1/10", "3/10", "10/10"]
-    assert "\x1b" not in stream.getvalue()
+    line.close()
+    return before, stream.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.0, "0 s"), (59.4, "59 s"), (59.6, "1:00 min"), (60.0, "1:00 min"), (3599.7, "1:00 h"), (90061.0, "25:01 h")],
-)
-def test_duration(seconds, text):
-    assert duration(seconds) == text
+def test_how_good_it_is():
+    now = Progress(3, 10, {"loss": 0.5, "accuracy": 0.8123}, {"accuracy": 0.75, "ci95": 0.01, "loss": 9.0})
+    assert progress_text(now) == "loss 0.500, accuracy 81.2%, validation accuracy 75.0%, validation ci95 0.010"
+
+
+def test_on_a_terminal_the_bar_renews_itself(monkeypatch, clock):
+    steps = [(1, 100.0), (2, 100.1), (3, 104.0), (4, 104.1)]
+    before, after = shown(monkeypatch, clock, terminal=True, steps=steps)
+    drawn = before.split("\r")[1:]
+    assert ["/10" in text for text in drawn] == [True, True]  # the second step came too soon after the first
+    assert "| 1/10 [" in drawn[0]
+    for part in ("30%|", "| 3/10 [00:04<00:14,  2.00s/step", "loss 0.500, accuracy 81.2%]"):
+        assert part in drawn[1]
+    assert "\n" not in before
+    assert after.startswith(before)
+    assert "| 4/10 [" in after  # where it was stopped
+    assert after.count("\n") == 1
+    assert after.endswith("\n")
+
+
+def test_in_a_log_there_is_a_line_now_and_then_and_the_last(monkeypatch, clock):
+    steps = [(1, 100.0), (2, 114.0), (3, 116.0), (4, 117.0), (10, 118.0)]
+    before, after = shown(monkeypatch, clock, terminal=False, steps=steps)
+    lines = after.splitlines()
+    assert [text.split()[1] for text in lines] == ["1/10,", "3/10,", "10/10,"]
+    assert lines[1] == "step 3/10, loss 0.500, accuracy 81.2%,  8.00s/step, 00:56 left"
+    assert before.count("\n") == 2
+    assert not set("\r\x1b") & set(after)
+    stopped = shown(monkeypatch, clock, terminal=False, steps=[(1, 200.0), (2, 201.0)])[1].splitlines()
+    assert [text.split()[1] for text in stopped] == ["1/10,", "2/10,"]
+
+
+def test_a_terminal_without_rows_gets_lines(monkeypatch, clock):
+    """As some have that no person looks at."""
+    monkeypatch.setattr(Stream, "fileno", lambda self: 7)
+    monkeypatch.setattr("os.get_terminal_size", lambda number: os.terminal_size((0, 0)))
+    _, after = shown(monkeypatch, clock, terminal=True, steps=[(1, 100.0)])
+    assert after.startswith("step 1/10, ")
+
+
+def test_in_a_notebook_it_is_tqdms_widget(monkeypatch):
+    import tqdm.notebook
+
+    monkeypatch.setattr("tqdm.auto.tqdm", tqdm.notebook.tqdm_notebook)
+    monkeypatch.setattr(sys, "stderr", Stream(terminal=False))
+    assert ProgressLine()._make is tqdm.notebook.tqdm_notebook
+
+
+def test_a_remark_in_between_has_a_line_of_its_own(monkeypatch, clock):
+    for terminal in (True, False):
+        stream = Stream(terminal)
+        monkeypatch.setattr(sys, "stderr", stream)
+        line = ProgressLine()
+        line(progress(1))
+        tell("a remark")
+        line.close()
+        assert "a remark" in re.split("[\r\n]", stream.getvalue())
 
 
 def test_table():

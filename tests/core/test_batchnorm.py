@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.core.batchnorm import BatchNormAs, check_mode
+from quickstudy.core.batchnorm import BatchNormAs, by_support, check_mode, counts_padding, describe, together
+from quickstudy.core.functional import TaskModel
 from quickstudy.tasks import Examples
 
 
@@ -104,3 +105,18 @@ def test_errors():
 def test_the_mode_is_told():
     assert qs.MAML(nn.Linear(2, 2)).bn_mode == "none"
     assert qs.MAML(nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)), bn="support").bn_mode == "support"
+
+
+@pytest.mark.parametrize("mode", ["transductive", "support", "running"])
+def test_what_a_mode_means_is_decided_in_one_place(mode, x):
+    bn = layer()
+    bn.train()(x)  # so that there are running statistics
+    net, bare = TaskModel(bn, mode), TaskModel(nn.Linear(2, 2), mode)
+    assert net.bn_mode == describe(mode, bn) == mode
+    assert (together(mode), by_support(mode)) == (mode == "transductive", mode == "support")
+    assert counts_padding(mode) == (mode != "running")
+    found = net.statistics(net.start(2), torch.stack([x, x]))
+    assert (found is not None) == (mode == "support")
+    assert bare.bn_mode == "none"
+    assert not any(asks("none") for asks in (together, by_support, counts_padding))
+    assert bare.statistics(bare.start(1), torch.zeros(1, 3, 2)) is None

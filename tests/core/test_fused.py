@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from quickstudy import UsageError
 from quickstudy.core import fused
+from quickstudy.core._convolution import convolve
 from quickstudy.core.batchnorm import BatchNormAs
 from quickstudy.nets import ConvBlock
 
@@ -17,7 +18,7 @@ def plain(x, w, g, b, pool, padding):
 
 def in_one_step(x, w, g, b, pool, padding):
     sign = fused.signs(g)
-    y = fused.convolve(x, w, torch.zeros(len(w), dtype=w.dtype), sign, padding)
+    y = convolve(x, w, torch.zeros(len(w), dtype=w.dtype), sign, padding)
     return fused.normalised_by_batch(y, g if sign is None else g * sign, b, 1e-5, pool)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.apply.learned_optimizer import _rows
+from quickstudy.apply._parameters import rows
 from quickstudy.rules import CoordinateLSTM, FeatureMLP, HyperMLP, LearnedAdam, _coordinates
 from quickstudy.rules._features import FLOOR, TIMES
 
@@ -165,7 +165,7 @@ def test_a_coordinate_that_never_had_a_gradient_does_not_leap():
     state = rule.init({"p": p})
     with torch.no_grad():
         moved, _ = rule.update({"p": p}, {"p": quiet}, state)
-        step, _ = rule.move_one(p[0], quiet[0], {part: _rows(t[0], p[0]) for part, t in state["p"].items()})
+        step, _ = rule.move_one(p[0], quiet[0], {part: rows(t[0], p[0]) for part, t in state["p"].items()})
     assert float((p - moved["p"])[0, 0]) == pytest.approx(4 * 0.02, rel=1e-3)
     torch.testing.assert_close(p[0] + step, moved["p"][0])
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from quickstudy.apply.learned_optimizer import _rows
+from quickstudy.apply._parameters import rows
 from quickstudy.rules import FeatureMLP
 
 
@@ -16,7 +16,7 @@ def test_is_update(shape):
             weight += 0.1 * torch.randn_like(weight)
     p = torch.randn(shape, dtype=torch.float64)
     params, state = {"p": p[None]}, rule.init({"p": p[None]})
-    own = {part: _rows(t[0], p) for part, t in state["p"].items()}
+    own = {part: rows(t[0], p) for part, t in state["p"].items()}
     for scale in (1.0, 1e-3, 10.0):
         g = scale * torch.randn(shape, dtype=torch.float64)
         params, state = rule.update(params, {"p": g[None]}, state)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.rules import SGD, Adam
+from quickstudy.rules import SGD, Adam, AdamW, FirstAndLater, ProximalSGD, TwoRates
 
 TASKS = 3
 STEPS = 6
@@ -30,12 +30,22 @@ def gradients(params, targets):
     return dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
 
 
+def two_groups(p):
+    """The first parameter, w, at a step size of its own."""
+    return torch.optim.SGD([{"params": p[:1], "lr": 0.03}, {"params": p[1:], "lr": 0.01}])
+
+
 CASES = {
     "sgd": (SGD(lr=0.01), lambda p: torch.optim.SGD(p, lr=0.01)),
     "momentum": (SGD(lr=0.01, momentum=0.9), lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)),
     "adam": (Adam(lr=0.02), lambda p: torch.optim.Adam(p, lr=0.02)),
     "adam as in reptile": (Adam(lr=0.02, betas=(0.0, 0.999)), lambda p: torch.optim.Adam(p, 0.02, (0.0, 0.999))),
     "adam, large eps": (Adam(lr=0.02, eps=1e-3), None),
+    "adamw": (AdamW(lr=0.02, weight_decay=0.1), lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.1)),
+    "proximal without a pull": (ProximalSGD(lr=0.01, lam=0.0), lambda p: torch.optim.SGD(p, lr=0.01)),
+    "proximal": (ProximalSGD(lr=0.01, lam=2.0), None),
+    "first and later": (FirstAndLater(first=0.02, later=0.01), None),
+    "two rates": (TwoRates(names=("w",), lr=0.01, other_lr=0.03), two_groups),
 }
 
 
@@ -92,6 +102,27 @@ def test_derivatives_through_two_steps(case):
     assert torch.autograd.gradcheck(two_steps, (w, g1, g2))
 
 
+def test_a_proximal_step_goes_down_the_loss_and_its_distance_from_the_start():
+    """As plain gradient descent with the pull's gradient added; where the loss is flat, back to the start."""
+    rule, plain = ProximalSGD(lr=0.1, lam=2.0), SGD(lr=0.1)
+    begin, now, g = (torch.randn(2, 3, generator=torch.Generator().manual_seed(k)) for k in range(3))
+    moved, kept = rule.update({"w": now}, {"w": g}, rule.init({"w": begin}))
+    expected, _ = plain.update({"w": now}, {"w": g + 2 * (now - begin)}, None)
+    torch.testing.assert_close(moved["w"], expected["w"])
+    for _ in range(60):
+        moved, kept = rule.update(moved, {"w": torch.zeros_like(g)}, kept)
+    torch.testing.assert_close(moved["w"], begin, atol=1e-4, rtol=0)
+
+
+def test_only_the_first_step_is_of_the_first_size():
+    rule, p = FirstAndLater(first=1.0, later=0.25), {"w": torch.zeros(1, 2)}
+    state, places = rule.init(p), []
+    for _ in range(3):
+        p, state = rule.update(p, {"w": torch.ones(1, 2)}, state)
+        places.append(float(p["w"][0, 0]))
+    assert places == [-1.0, -1.25, -1.5]
+
+
 def test_adam_has_a_finite_derivative_where_a_gradient_is_zero():
     w = torch.ones(1, 2)
     g = torch.tensor([[0.0, 1.0]], requires_grad=True)
@@ -110,6 +141,11 @@ def test_adam_has_a_finite_derivative_where_a_gradient_is_zero():
         (lambda: Adam(lr=-1.0), "lr > 0"),
         (lambda: Adam(betas=(0.9, 1.0)), r"betas in \[0, 1\)"),
         (lambda: Adam(eps=0.0), "eps > 0"),
+        (lambda: AdamW(lr=0.0), "lr > 0"),
+        (lambda: AdamW(weight_decay=-0.1), "weight_decay >= 0"),
+        (lambda: ProximalSGD(lam=-1.0), "lam >= 0"),
+        (lambda: FirstAndLater(later=0.0), "step sizes > 0"),
+        (lambda: TwoRates(other_lr=0.0), "step sizes > 0"),
     ],
 )
 def test_options_out_of_range(make, text):

@@ -7,42 +7,18 @@ is chosen for each family from a grid, on problems of other seeds (split ``val``
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.core.functional import Params
 from quickstudy.core.unroll import unroll
-from quickstudy.rules import SGD, Adam, UpdateRule
+from quickstudy.rules import SGD, Adam, AdamW, UpdateRule
 from quickstudy.tasks.problems.problems import Problems
 
 GRID = tuple(10 ** (k / 2) for k in range(-8, 2))  # 1e-4 to 3.2, ten values
 PLACES = 40  # of a curve
 WORST = 10.0  # of a loss relative to the start; what diverges counts so
-
-
-class AdamW(UpdateRule):
-    """Adam with decoupled weight decay.
-
-    Args:
-        lr: step size, > 0.
-        weight_decay: share of a parameter that is taken off with each step, times lr.
-    """
-
-    def __init__(self, *, lr: float, weight_decay: float = 0.01) -> None:
-        super().__init__()
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.adam = Adam(lr=lr)
-
-    def init(self, params: Params) -> Any:
-        return self.adam.init(params)
-
-    def update(self, params: Params, grads: Params, state: Any) -> tuple[Params, Any]:
-        shrunk = {name: p * (1 - self.lr * self.weight_decay) for name, p in params.items()}
-        return self.adam.update(shrunk, grads, state)
 
 
 USUAL: dict[str, Callable[[float], UpdateRule]] = {
@@ -71,9 +47,11 @@ class Row:
     """The share of problems that ended no better than they began, or worse than ten times that on the way."""
 
 
-def curves(rule: UpdateRule, problems: Problems, seed: int, *, count: int, steps: int) -> Float[Tensor, "places tasks"]:
+def curves(
+    rule: UpdateRule, problems: Problems, seed: int, *, count: int, steps: int, device: torch.device | str = "cpu"
+) -> Float[Tensor, "places tasks"]:
     """The relative loss on all training examples, at the start (1) and then at some 40 places up to the last step."""
-    batch = problems.sample(count, seed)
+    rule, batch = rule.to(device), problems.sample(count, seed).to(device)
     every = max(1, steps // PLACES)  # the whole training set is far more work than a step
     rows: list[Tensor] = []
     with torch.no_grad():
@@ -96,6 +74,7 @@ def compare(
     rescale: float = 0.0,
     data: tuple[str, ...] = ("glyphs",),
     usual: Mapping[str, Callable[[float], UpdateRule]] = USUAL,
+    device: torch.device | str = "cpu",
 ) -> list[Row]:
     """Usual optimizers, tuned, and the learned ones, on one family; the best final loss first.
 
@@ -109,17 +88,21 @@ def compare(
         rescale: reparametrisation, as in ``Problems`` (0: networks as people write them).
         data: images, as in ``Problems``.
         usual: the optimizers beside them by name, each a function of the step size.
+        device: where to run; rules are moved there.
     """
     val, test = (Problems(split=split, families=(family,), rescale=rescale, data=data) for split in ("val", "test"))
     rows: list[Row] = []
     for name, make in usual.items():
         areas = [
-            sum(float(curves(make(lr), val, s, count=count, steps=steps).mean()) for s in range(tuning_seeds))
+            sum(
+                float(curves(make(lr), val, s, count=count, steps=steps, device=device).mean())
+                for s in range(tuning_seeds)
+            )
             for lr in GRID
         ]
         lr = GRID[min(range(len(GRID)), key=areas.__getitem__)]
-        rows.append(_row(family, name, lr, make(lr), test, seeds, count, steps))
-    rows += [_row(family, name, None, rule, test, seeds, count, steps) for name, rule in learned.items()]
+        rows.append(_row(family, name, lr, make(lr), test, seeds, count, steps, device))
+    rows += [_row(family, name, None, rule, test, seeds, count, steps, device) for name, rule in learned.items()]
     return sorted(rows, key=lambda row: row.final)
 
 
@@ -132,8 +115,9 @@ def _row(
     seeds: Sequence[int],
     count: int,
     steps: int,
+    device: torch.device | str,
 ) -> Row:
-    by_seed = torch.stack([curves(rule, problems, seed, count=count, steps=steps) for seed in seeds])
+    by_seed = torch.stack([curves(rule, problems, s, count=count, steps=steps, device=device) for s in seeds])
     area, final = by_seed.mean((1, 2)).double(), by_seed[:, -1].mean(1).double()
     width = [1.96 * float(x.std()) / math.sqrt(len(x)) if len(x) > 1 else math.nan for x in (area, final)]
     lost = (by_seed[:, -1] >= 1) | (by_seed >= WORST).any(1)

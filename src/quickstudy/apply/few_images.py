@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 
-from quickstudy.core.batch import Examples
+from quickstudy.apply.one_task import OneTask
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.tasks.images.pixels import SUFFIXES
-from quickstudy.training.evaluation import solvers
 
 
 @dataclass(frozen=True)
@@ -51,22 +50,10 @@ def classify_folder(
     if not paths:
         raise DataError(f"{query} holds no images ({', '.join(sorted(SUFFIXES))}).")
     labelled = [(path, label) for label, folder in enumerate(classes) for path in _images(folder)]
-    x = torch.stack([tasks.read_image(path) for path, _ in labelled])[None]
-    y = torch.tensor([[label for _, label in labelled]])
-    learner.eval()
-    queries = torch.stack([tasks.read_image(path) for path in paths])[None]
-    with torch.no_grad():
-        path = solvers(learner, Examples(x, y), steps)
-        solver = next(path)
-        outputs = solver(queries).shape[-1]
-        if outputs < len(classes):
-            raise UsageError(
-                f"{support} holds {len(classes)} classes, but this run tells {outputs} apart at most; leave some out, "
-                f"or train a run with --way {len(classes)}."
-            )
-        for later in path:
-            solver = later
-        logits = solver(queries)[0, :, : len(classes)]
+    x = torch.stack([tasks.read_image(path) for path, _ in labelled])
+    y = torch.tensor([label for _, label in labelled])
+    task = OneTask(learner.eval(), x, y, steps=steps, where=str(support))
+    logits = task(torch.stack([tasks.read_image(path) for path in paths]))[:, : len(classes)]
     return [
         Prediction(
             path=str(path.relative_to(query)),

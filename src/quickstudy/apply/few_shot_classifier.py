@@ -22,7 +22,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from quickstudy import registry
+from quickstudy.apply._tables import as_table, shape_of_one
 from quickstudy.apply.one_task import OneTask
+from quickstudy.core.batchnorm import together
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
 from quickstudy.core.learner import MetaLearner
@@ -102,14 +104,14 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 does not fit; an option that does not.
         """
         learner = self._copy_of_learner()
-        table, shape = _flat(X)
+        table, shape = as_table(X)
         checked: tuple[Any, Any] = validate_data(self, table, y)  # pyright: ignore[reportAssignmentType]
         flat, y = checked
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise UsageError(f"a classifier needs examples of at least 2 classes, got {len(self.classes_)} class.")
-        self.x_shape_ = _shape(self.x_shape, learner, shape, flat.shape[1])
+        self.x_shape_ = shape_of_one(self.x_shape, learner, shape, flat.shape[1])
         self.learner_ = learner
         self.support_ = self._examples(flat, shape), torch.from_numpy(labels.reshape(-1).astype(np.int64))
         self.solver_ = OneTask(learner, *self.support_, steps=self.steps, seed=self.random_state)
@@ -119,11 +121,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:  # noqa: N803
         """The probability of each class, in the order of ``classes_``; a head's further outputs are left out."""
         check_is_fitted(self)
-        table, shape = _flat(X)
+        table, shape = as_table(X)
         flat: Any = validate_data(self, table, reset=False)
         x = self._examples(flat, shape)
-        together = self.batch_size is None or self.learner_.bn_mode == "transductive"
-        logits = torch.cat([self.solver_(part) for part in x.split(len(x) if together else self.batch_size)])
+        whole = self.batch_size is None or together(self.learner_.bn_mode)
+        logits = torch.cat([self.solver_(part) for part in x.split(len(x) if whole else self.batch_size)])
         return logits[:, : len(self.classes_)].double().softmax(-1).numpy()
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
@@ -231,27 +233,3 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         scale = 255 if x.dtype == torch.uint8 else 1
         x = x.to(next(p.dtype for p in self.learner_.parameters() if p.is_floating_point()))
         return (x / scale).view(-1, *own)
-
-
-def _flat(given: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """X as a table where it is not one, and the shape that its examples had then."""
-    if isinstance(given, Tensor):
-        given = given.detach().cpu().numpy()
-    elif isinstance(given, list | tuple):
-        given = np.asarray(given)
-    if getattr(given, "ndim", 2) <= 2:
-        return given, None
-    table = np.asarray(given)
-    return table.reshape(len(table), -1), table.shape[1:]
-
-
-def _shape(
-    wanted: tuple[int, ...] | None, learner: MetaLearner, given: tuple[int, ...] | None, features: int
-) -> tuple[int, ...]:
-    """The shape of one example for the network."""
-    said = (getattr(module, "x_shape", None) for module in learner.modules())
-    of_net = next((shape for shape in said if isinstance(shape, tuple)), None)
-    shape = tuple(next((s for s in (wanted, of_net, given) if s is not None), (features,)))
-    if math.prod(shape) != features:
-        raise UsageError(f"an example has {features} numbers, but the network takes {[*shape]}: {math.prod(shape)}.")
-    return shape

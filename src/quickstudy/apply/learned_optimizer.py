@@ -7,7 +7,6 @@ it learned is what Adam's user tunes: there is no learning rate to choose, ``lr`
 import copy
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,14 +16,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from quickstudy.apply import pretrained
+from quickstudy.apply._parameters import check_gradient, compiled_move, gradient, rows, working
+from quickstudy.apply.trained_rules import check_rule, pretrained_rule, rule_of_run
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
 from quickstudy.core.functional import Params
-from quickstudy.core.learner import MetaLearner
 from quickstudy.core.packing import pack, to_save, unpack
 from quickstudy.rules import MovesOne, UpdateRule
-from quickstudy.training.runs import Run
 from quickstudy.version import __version__
 
 FORMAT = 1  # changes when an older file can no longer be read
@@ -62,7 +60,7 @@ class LearnedOptimizer(Optimizer):
         if lr < 0 or weight_decay < 0:
             raise UsageError(f"LearnedOptimizer needs lr >= 0 and weight_decay >= 0, got {lr} and {weight_decay}.")
         self.rule = pretrained_rule() if rule is None else rule
-        _check(self.rule)
+        check_rule(self.rule)
         if compile and not isinstance(self.rule, MovesOne):
             raise UsageError(f"compile=True is for FeatureMLP, and this rule is {type(self.rule).__name__}.")
         self.compile = compile
@@ -118,8 +116,8 @@ class LearnedOptimizer(Optimizer):
         for i, group in enumerate(self.param_groups):
             for j, p in enumerate(group["params"]):
                 if p.grad is not None and p.numel():
-                    _check_gradient(p)
-                    together.setdefault((p.device, _working(p)), {})[f"{i}.{j}"] = (p, group)
+                    check_gradient(p)
+                    together.setdefault((p.device, working(p)), {})[f"{i}.{j}"] = (p, group)
         for (device, dtype), members in together.items():
             rule = self._rule_for(device, dtype)
             rest = {name: m for name, m in members.items() if not (self.compile and m[0].numel() >= LARGE)}
@@ -135,16 +133,16 @@ class LearnedOptimizer(Optimizer):
             self.state[p] = {part: t[0] for part, t in rule.init({"p": p.to(dtype)[None]})["p"].items()}
         # Shapes are fixed here, and tensors are no views, so that the compiled function depends on neither.
         shape = (len(p), -1) if p.ndim > 1 else (-1,)
-        own, g = (t.to(dtype).reshape(shape).data for t in (p.data, _gradient(p)))
-        state = {part: _rows(t, own) for part, t in self.state[p].items()}
-        _compiled()(rule, own, g, state, own.new_tensor([group["lr"], group["weight_decay"]]))
+        own, g = (t.to(dtype).reshape(shape).data for t in (p.data, gradient(p)))
+        state = {part: rows(t, own) for part, t in self.state[p].items()}
+        compiled_move()(rule, own, g, state, own.new_tensor([group["lr"], group["weight_decay"]]))
         if own.data_ptr() != p.data_ptr():  # a copy: in half precision, or not contiguous
             p.copy_(own.view(p.shape))
 
     def _move(self, rule: UpdateRule, dtype: torch.dtype, members: dict[str, tuple[Tensor, dict[str, Any]]]) -> None:
         """All parameters of one device and type in one call of the rule, a batch of one task."""
         params: Params = {name: p.to(dtype)[None] for name, (p, _) in members.items()}
-        grads: Params = {name: _gradient(p).to(dtype)[None] for name, (p, _) in members.items()}
+        grads: Params = {name: gradient(p).to(dtype)[None] for name, (p, _) in members.items()}
         new = rule.init({name: params[name] for name, (p, _) in members.items() if not self.state[p]})
         state = {
             name: new[name] if name in new else {part: t[None] for part, t in self.state[p].items()}
@@ -182,7 +180,7 @@ class LearnedOptimizer(Optimizer):
                 raise UsageError(f"this state is of another rule or model: it has {found}, this rule {expected}.")
         super().load_state_dict(state_dict)
         for p, state in given:  # torch has made it of the parameter's type
-            self.state[p] = {part: t.to(p.device, _working(p), copy=True) for part, t in state.items()}
+            self.state[p] = {part: t.to(p.device, working(p), copy=True) for part, t in state.items()}
 
     def save(self, path: str | Path) -> None:
         """Write the state (not the rule) into one safetensors file, without pickle.
@@ -215,78 +213,3 @@ class LearnedOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "rule": self.rule, "compile": self.compile, "_rules": {}}
-
-
-def rule_of_run(run: str | Path, checkpoint: int | None = None) -> UpdateRule:
-    """The rule that a run trained (None: with the best checkpoint's weights).
-
-    Raises:
-        RunError: no run there, or a damaged one.
-        UsageError: a run of something else.
-    """
-    return _rule_of(Run.open(run).learner(checkpoint), run)
-
-
-def pretrained_rule() -> UpdateRule:
-    """The rule that ships with the package; ``quickstudy.pretrained.about("optimizer")`` says how it was trained."""
-    return _rule_of(pretrained.load("optimizer"), "the package")
-
-
-def _rule_of(learner: MetaLearner, where: str | Path) -> UpdateRule:
-    rule = getattr(learner, "rule", None)
-    if not isinstance(rule, UpdateRule):
-        raise UsageError(f"{where} trained {type(learner).__name__}, which has no rule to optimize by.")
-    return rule
-
-
-def _move_in_place(rule: MovesOne, p: Tensor, g: Tensor, state: dict[str, list[Tensor]], factors: Tensor) -> None:
-    moved, after = rule.move_one(p, g, state)
-    p.add_(factors[0] * (moved - factors[1] * p))
-    for part, old in state.items():
-        for kept, new in zip(old, after[part], strict=True):
-            kept.copy_(new.view(kept.shape))
-
-
-def _rows(part: Tensor, like: Tensor) -> list[Tensor]:
-    """What lies along a part's axes but the last; what there is of every coordinate, in the shape of ``like``."""
-    if part.ndim == 0 or part.shape[-1] != like.numel():
-        return [part]
-    return [row.view(like.shape).data for row in part.reshape(-1, like.numel())]
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    return torch.compile(_move_in_place, dynamic=True)
-
-
-def _check(rule: UpdateRule) -> None:
-    try:
-        state = rule.init({"p": torch.zeros(1, 2, 2)})
-        fits = all(isinstance(t, Tensor) and len(t) == 1 for t in state["p"].values()) and set(state) == {"p"}
-    except (TypeError, KeyError, AttributeError, IndexError):
-        fits = False
-    if not fits:
-        raise UsageError(
-            f"{type(rule).__name__} keeps no state of the form {{parameter: {{part: [tasks, ...]}}}}, so it cannot be "
-            f"an optimizer; use LearnedAdam, CoordinateLSTM, FeatureMLP or HyperMLP, or torch.optim's own."
-        )
-
-
-def _working(p: Tensor) -> torch.dtype:
-    """What is computed in, and what the state is."""
-    return torch.float64 if p.dtype == torch.float64 else torch.float32
-
-
-def _gradient(p: Tensor) -> Tensor:
-    assert p.grad is not None
-    return p.grad
-
-
-def _check_gradient(p: Tensor) -> None:
-    if _gradient(p).is_sparse or _gradient(p).layout != torch.strided:
-        raise UsageError(
-            "LearnedOptimizer takes no sparse gradients; use nn.Embedding(sparse=False), or torch.optim.SparseAdam for "
-            "these parameters."
-        )
-    if not p.is_floating_point():
-        raise UsageError(f"LearnedOptimizer moves real-valued parameters, got one of {p.dtype}.")

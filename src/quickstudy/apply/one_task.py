@@ -23,6 +23,7 @@ class OneTask:
         y: labels ``[n]``, every one of ``0 .. classes-1``.
         steps: inner steps (None: the learner's own).
         seed: of whatever the learner draws; the same at each call.
+        where: what holds the labels, as an error calls it.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class OneTask:
         *,
         steps: int | None = None,
         seed: int = 0,
+        where: str = "y",
     ) -> None:
         self.learner = learner
         self.x = x
         self.y = y
         self.steps = steps
         self.seed = seed
+        self.where = where
         self.solver: Solver | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -61,8 +64,9 @@ class OneTask:
             classes = int(self.y.max()) + 1
             if outputs < classes:
                 raise UsageError(
-                    f"y holds {classes} classes, but this learner tells {outputs} apart at most; use fewer, train one "
-                    f"for way={classes}, or one that compares features (ProtoNet, say), which takes any number."
+                    f"{self.where} holds {classes} classes, but this learner tells {outputs} apart at most; use fewer, "
+                    f"train one for way={classes} (--way {classes}), or one that compares features (ProtoNet, say), "
+                    f"which takes any number."
                 )
             for later in path:
                 solver = later

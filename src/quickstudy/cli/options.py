@@ -1,16 +1,24 @@
-"""Command line options out of constructors: a new learner's arguments become options with its docstring as help."""
+"""Command line options out of signatures: arguments become options, with the docstring as help.
+
+So do those of constructors, which a new learner brings (``options_of``), and those of commands (``call``).
+"""
 
 import dataclasses
 import inspect
-import re
+import shutil
+import textwrap
 import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import docstring_parser
 import tyro
+from tyro import conf
 
 from quickstudy.core.errors import UsageError
 
+RunFolders = Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN ...", help_behavior_hint="")]
+"""Any number of run folders, as the positional arguments of a command."""
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -26,7 +34,7 @@ def options_of(target: Callable[..., Any], *, leave_out: Collection[str] = ()) -
     for name, parameter in inspect.signature(target).parameters.items():
         plain = _plain_part(hints[name]) if name in hints and name not in leave_out else None
         if plain is not None:
-            annotated = Annotated[plain, tyro.conf.arg(help=help_texts.get(name, ""))]
+            annotated = Annotated[plain, conf.arg(help=help_texts.get(name, ""))]
             options[name] = (annotated, parameter.default)
     return options
 
@@ -57,12 +65,28 @@ def make_options(
 
 def argument_help(target: Callable[..., Any]) -> dict[str, str]:
     """The texts of a docstring's ``Args:`` section, by argument."""
-    doc = inspect.getdoc(target) or ""
-    section = re.search(r"^Args:\n((?:[ ]{4,}.*\n?|\n)+)", doc, re.MULTILINE)
-    if section is None:
-        return {}
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", section.group(1), re.MULTILINE)
-    return {name: " ".join(text.replace("``", "").split()) for name, text in entries}
+    return {p.arg_name: " ".join((p.description or "").replace("``", "").split()) for p in _docstring(target).params}
+
+
+def call(command: Callable[..., None], argv: list[str], *, name: str) -> None:
+    """Call a command with the arguments that its signature finds in ``argv``; positional ones are marked so.
+
+    Raises:
+        SystemExit: after --help, or wrong usage, with all said.
+    """
+    plain = (conf.DisallowNone, conf.FlagCreatePairsOff, conf.PositionalMetavarFromFieldName)
+    text = wrapped(_docstring(command).description or "")
+    tyro.cli(command, args=argv, prog=f"quickstudy {name}", description=text, config=plain)
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs in lines that fit the terminal; indented, or tyro would join them again."""
+    fits = textwrap.TextWrapper(shutil.get_terminal_size().columns, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n\n".join(fits.fill(paragraph) for paragraph in text.split("\n\n"))
+
+
+def _docstring(target: Callable[..., Any]) -> docstring_parser.Docstring:
+    return docstring_parser.parse(inspect.getdoc(target) or "", docstring_parser.DocstringStyle.GOOGLE)
 
 
 def _plain_part(hint: Any) -> Any | None:

@@ -1,56 +1,83 @@
-"""What the command line shows: of a long run one line that renews itself (into a log: one now and then), tables."""
+"""What the command line shows: of a long run a bar that renews itself (into a log: a line now and then), tables."""
 
+import os
 import sys
-import time
+from typing import Any
+
+import tqdm.auto
+import tqdm.notebook
 
 from quickstudy.training.evaluation import Result
 from quickstudy.training.meters import Progress
 
 
 class ProgressLine:
-    """Prints progress to stderr: on a terminal in place, several times a second; elsewhere a line every 15 seconds."""
+    """Shows progress on stderr by tqdm: on a terminal or in a notebook a bar, elsewhere a line every 15 seconds."""
 
     def __init__(self) -> None:
-        self.live = sys.stderr.isatty()
-        self.every = 0.2 if self.live else 15.0
-        self.shown = -self.every
-        self.open = False
+        bar: type[Any] = tqdm.auto.tqdm
+        notebook = issubclass(bar, tqdm.notebook.tqdm_notebook)
+        self._make = bar if notebook or _is_terminal() else _Lines
+        self._bar: Any = None
 
     def __call__(self, now: Progress) -> None:
-        if time.monotonic() - self.shown < self.every and now.step < now.steps:
-            return
-        self.shown = time.monotonic()
-        text = progress_text(now)
-        if self.live:
-            print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
-            self.open = True
-        else:
-            print(text, file=sys.stderr, flush=True)
+        if self._bar is None:  # from after the first step, which is slower than the others
+            self._bar = self._make(
+                total=now.steps,
+                initial=now.step,
+                unit="step",
+                smoothing=0,
+                miniters=1,
+                mininterval=15 if self._make is _Lines else 0.2,
+                dynamic_ncols=True,
+                file=sys.stderr,
+                postfix=progress_text(now),
+            )
+        self._bar.set_postfix_str(progress_text(now), refresh=False)
+        self._bar.update(now.step - self._bar.n)
 
     def close(self) -> None:
-        """End the line, so that what is told next starts on its own."""
-        if self.open:
-            print(file=sys.stderr, flush=True)
-            self.open = False
+        """Show the last step and end the line, so that what is told next starts on its own."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _is_terminal() -> bool:
+    """Whether stderr can be written over; tqdm shows nothing on a terminal that says it has no rows."""
+    try:
+        return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).lines > 0
+    except OSError:  # it has no size to ask for
+        return True
+
+
+class _Lines(tqdm.std.tqdm):  # pyright: ignore[reportMissingTypeArgument]
+    """tqdm for a file, where nothing can be written over: whole lines, none twice."""
+
+    def __init__(self, **options: Any) -> None:
+        self._shown: int | None = None
+        layout = "step {n_fmt}/{total_fmt}{postfix}, {rate_fmt}, {remaining} left"
+        super().__init__(bar_format=layout, **options)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        if self.n != self._shown:
+            self._shown = self.n
+            print(self, file=self.fp, flush=True)
+
+    def clear(self, nolock: bool = False) -> None:
+        """Nothing: what was written stays."""
+
+    def close(self) -> None:
+        if not self.disable:
+            self.display()
+            self.leave = False
+        super().close()
 
 
 def progress_text(now: Progress) -> str:
-    """One line: how far, how good, how fast, how long still."""
-    parts = [f"step {now.step}/{now.steps}", *(_metric(name, value) for name, value in now.metrics.items())]
-    parts += [f"validation {_metric(name, value)}" for name, value in now.validation.items() if name != "loss"]
-    return "  ".join([*parts, f"{now.steps_per_second:.1f} steps/s", f"{duration(now.seconds_left)} left"])
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> duration(7.0), duration(75.0), duration(3720.0)
-    ('7 s', '1:15 min', '1:02 h')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60}:{whole % 60:02d} min" if whole < 3600 else f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+    """How good it is: the means since the last log, and the last validation's score."""
+    parts = [_metric(name, value) for name, value in now.metrics.items()]
+    return ", ".join(parts + [f"validation {_metric(n, value)}" for n, value in now.validation.items() if n != "loss"])
 
 
 def _metric(name: str, value: float) -> str:
@@ -74,5 +101,6 @@ def result_text(result: Result) -> str:
 
 
 def tell(text: str) -> None:
-    """A remark to the person, apart from the output proper."""
-    print(text, file=sys.stderr, flush=True)
+    """A remark to the person, apart from the output proper, above a bar that is there."""
+    tqdm.auto.tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()

@@ -83,3 +83,9 @@ class TaskDistribution(Protocol[B_co]):
     def sample(self, tasks: int, seed: int) -> B_co:
         """Draw ``tasks`` tasks; the same arguments always give the same batch."""
         ...
+
+
+def check_tasks(x: Tensor, tasks: int) -> None:
+    """Raise ``UsageError`` where queries are not ``[tasks, n, ...]`` of as many tasks as a solver was adapted to."""
+    if x.ndim < 2 or len(x) != tasks:
+        raise UsageError(f"this solver was adapted to {tasks} tasks: x must be [{tasks}, n, ...], got {[*x.shape]}.")

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from quickstudy.core import fused
+from quickstudy.core._convolution import convolve
 from quickstudy.core.errors import UsageError
 
 Mode: TypeAlias = Literal["transductive", "support", "running"]
@@ -48,6 +49,21 @@ def check_mode(mode: str, model: nn.Module) -> None:
 def describe(mode: str, model: nn.Module) -> str:
     """The mode as it is printed beside every result: ``none`` where the model has no BatchNorm."""
     return mode if any(True for _ in _layers(model)) else "none"
+
+
+def together(described: str) -> bool:
+    """Whether queries are normalised with each other, so that a prediction depends on what else is asked."""
+    return described == "transductive"
+
+
+def by_support(described: str) -> bool:
+    """Whether queries are normalised by the support set's statistics."""
+    return described == "support"
+
+
+def counts_padding(described: str) -> bool:
+    """Whether statistics are of the examples at hand, the padding among them."""
+    return together(described) or by_support(described)
 
 
 def _layers(model: nn.Module) -> Iterable[tuple[str, nn.modules.batchnorm._BatchNorm]]:
@@ -132,7 +148,7 @@ class BatchNormAs(TorchFunctionMode):
             z = F.relu(self._batch_norm(y, running_mean, running_var, norm_weight, norm_bias, eps=eps))
             return F.max_pool2d(z, 2) if pool else z
         sign = fused.signs(norm_weight)
-        y = fused.convolve(x, weight, bias, sign, padding)
+        y = convolve(x, weight, bias, sign, padding)
         positive = norm_weight if sign is None else norm_weight * sign
         if self.fixed is None and not self.record:
             return fused.normalised_by_batch(y, positive, norm_bias, eps, pool)

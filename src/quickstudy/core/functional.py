@@ -18,6 +18,7 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from quickstudy.core import batchnorm
+from quickstudy.core.batch import check_tasks
 from quickstudy.core.errors import UsageError
 
 Params: TypeAlias = dict[str, Tensor]
@@ -80,6 +81,11 @@ class TaskModel:
         self._cpu_vmap = not any(isinstance(m, _NOT_FOR_CPU_VMAP) for m in model.modules())
 
     @property
+    def bn_mode(self) -> str:
+        """BatchNorm's mode, ``none`` where the model has none."""
+        return batchnorm.describe(self.bn, self.model)
+
+    @property
     def tasks_at_once(self) -> int | None:
         """The pieces in which a batch runs best: task by task on threads (it stays in cache), else all at once."""
         if self.execution == "loop" or self._runs_tasks:
@@ -105,7 +111,7 @@ class TaskModel:
 
     def statistics(self, params: Mapping[str, Tensor], x: Shaped[Tensor, "tasks n ..."]) -> batchnorm.Statistics | None:
         """What queries are normalised by after adapting on ``x``: the support's statistics, or None (see the mode)."""
-        if self.bn != "support" or batchnorm.describe(self.bn, self.model) == "none":
+        if not batchnorm.by_support(self.bn_mode):
             return None
         return self._run(params, x, None, record=True)[1]
 
@@ -191,11 +197,7 @@ class AdaptedModel:
         Raises:
             UsageError: ``x`` holds another number of tasks than the solver was adapted to.
         """
-        tasks = len(next(iter(self.params.values())))
-        if x.ndim < 2 or len(x) != tasks:
-            raise UsageError(
-                f"this solver was adapted to {tasks} tasks: x must be [{tasks}, n, ...], got {[*x.shape]}."
-            )
+        check_tasks(x, len(next(iter(self.params.values()))))
         return self.net.forward(self.params, x, self.statistics)
 
 

@@ -1,6 +1,6 @@
 """Stretches of code in which nothing is downloaded: a report is written from what is at hand."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -8,7 +8,7 @@ _offline: ContextVar[bool] = ContextVar("offline", default=False)
 
 
 @contextmanager
-def offline() -> Iterator[None]:
+def offline() -> Generator[None]:
     """What is not at hand is a ``DataError`` within."""
     before = _offline.set(True)
     try:

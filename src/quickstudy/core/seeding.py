@@ -7,7 +7,11 @@ uninterrupted single process would have drawn.
 import hashlib
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
+
+GOLDEN = -7046029254386353131
+"""0x9E3779B97F4A7C15 as an int64: multiples of it, which wrap around, are places to mix."""
 
 
 def fold(seed: int, *counters: int | str) -> int:
@@ -23,6 +27,19 @@ def fold(seed: int, *counters: int | str) -> int:
 def generator(seed: int, *counters: int | str) -> torch.Generator:
     """A fresh CPU generator for ``fold(seed, *counters)``."""
     return torch.Generator().manual_seed(fold(seed, *counters))
+
+
+def mixed(z: Int[Tensor, "*n"]) -> Int[Tensor, "*n"]:
+    """Splitmix64's two rounds (Steele et al. 2014): int64 whose upper bits are as good as random for any numbers z."""
+    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
+        z = (z ^ ((z >> shift) & ((1 << (64 - shift)) - 1))) * factor
+    return z
+
+
+def scrambled(z: Int[Tensor, "*n"]) -> Int[Tensor, "*n"]:
+    """``mixed``, and splitmix64's last shift, by which all bits are."""
+    z = mixed(z)
+    return z ^ ((z >> 31) & ((1 << 33) - 1))
 
 
 def uniform(rng: torch.Generator, size: tuple[int, ...], low: float, high: float) -> Tensor:

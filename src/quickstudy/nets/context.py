@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
 from quickstudy.nets._comparisons import Comparison, column_weights, compare, facts_of, whitening
+from quickstudy.nets.backbones.mlp import linear_layers
 
 Memory: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Keys, values, and values of the labels' states of one layer, each ``[tasks, heads, n, ...]``."""
@@ -90,7 +91,7 @@ class ContextTransformer(nn.Module):
         self.embed_row = None if features is None else nn.Linear(features, width)
         self.embed_label = nn.Linear(1, label_width)
         self.unknown = nn.Parameter(torch.randn(label_width) * 0.02)
-        self.weigh = nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, groups))
+        self.weigh = linear_layers(8, 32, groups, activation=nn.GELU)
         self.shrink = nn.Linear(3, whitened) if whitened else None
         if self.shrink is not None:
             nn.init.uniform_(self.shrink.bias, -2, 2)
@@ -164,7 +165,7 @@ class Layer(nn.Module):
         self.from_mean = nn.Linear(label_width, hidden, bias=False)
         self.from_h = nn.Linear(width, hidden, bias=False)
         self.to_c, self.to_h = nn.Linear(hidden, label_width), nn.Linear(hidden, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.mlp = linear_layers(width, 2 * width, width, activation=nn.GELU)
 
     def remember(self, h: Tensor, c: Tensor) -> Memory:
         """Keys and values of the support."""

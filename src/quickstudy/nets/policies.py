@@ -3,75 +3,60 @@
 Actions are drawn by given uniform numbers, not by torch's generator, so that an episode is a function of its seed.
 """
 
-import math
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import final
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Independent, Normal, kl_divergence
 
 from quickstudy.nets.backbones.mlp import MLP
 
 
-class Gaussian(NamedTuple):
-    """Actions of several numbers, independent and normal: ``mean [..., actions]`` and the log of the spread."""
+@final
+class ActionDistribution:
+    """What a network's outputs mean: one of several actions, or an action of several independent normal numbers.
 
-    mean: Tensor
-    log_std: Tensor
+    Args:
+        outputs: unnormalised log-probabilities, or means, ``[*shape, actions]``.
+        log_std: of continuous actions, of a shape that expands to that of the outputs.
+        discrete: whether it is one of several actions.
+    """
 
-    def act(self, u: Float[Tensor, "*shape actions"]) -> Float[Tensor, "*shape actions"]:
-        """The action that draws ``u`` from U(0, 1) stand for."""
-        return self.mean + self.log_std.exp() * torch.special.ndtri(u.to(self.mean.dtype))
+    def __init__(self, outputs: Tensor, log_std: Tensor, discrete: bool) -> None:
+        self.outputs = outputs
+        self.log_std = log_std
+        self.discrete = discrete
 
-    def log_prob(self, action: Float[Tensor, "*shape actions"]) -> Float[Tensor, "*shape"]:
-        z = (action - self.mean) * (-self.log_std).exp()
-        return (-z.square() / 2 - self.log_std - math.log(2 * math.pi) / 2).sum(-1)
+    @property
+    def distribution(self) -> Distribution:
+        """The same as torch has it."""
+        if self.discrete:
+            return Categorical(logits=self.outputs, validate_args=False)
+        normal = Normal(self.outputs, self.log_std.exp(), validate_args=False)
+        return Independent(normal, 1, validate_args=False)
 
-    def entropy(self) -> Float[Tensor, "*shape"]:
-        return (self.log_std + (1 + math.log(2 * math.pi)) / 2).expand(self.mean.shape).sum(-1)
+    def act(self, u: Float[Tensor, "*shape numbers"]) -> Shaped[Tensor, "..."]:
+        """The action that draws ``u`` from U(0, 1) stand for: one of them if discrete, else one for each number."""
+        if self.discrete:
+            upto = self.outputs.softmax(-1).cumsum(-1)
+            return (upto < u).sum(-1).clamp(max=self.outputs.shape[-1] - 1)
+        return self.outputs + self.log_std.exp() * torch.special.ndtri(u.to(self.outputs.dtype))
 
-    def divergence(self, other: "Gaussian") -> Float[Tensor, "*shape"]:
-        """The Kullback-Leibler divergence of ``other`` from this distribution."""
-        ratio = 2 * (self.log_std - other.log_std)
-        distance = ((self.mean - other.mean) * (-other.log_std).exp()).square()
-        return ((ratio.exp() + distance - ratio - 1) / 2).sum(-1)
-
-
-class Categorical(NamedTuple):
-    """One of several actions: unnormalised log-probabilities ``logits [..., actions]``."""
-
-    logits: Tensor
-
-    def act(self, u: Float[Tensor, "*shape 1"]) -> Int[Tensor, "*shape"]:
-        """The action that draws ``u`` from U(0, 1) stand for."""
-        upto = self.logits.softmax(-1).cumsum(-1)
-        return (upto < u).sum(-1).clamp(max=self.logits.shape[-1] - 1)
-
-    def log_prob(self, action: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        return self.logits.log_softmax(-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+    def log_prob(self, action: Shaped[Tensor, "..."]) -> Float[Tensor, "*shape"]:
+        return self.distribution.log_prob(action)
 
     def entropy(self) -> Float[Tensor, "*shape"]:
-        log_p = self.logits.log_softmax(-1)
-        return -(log_p.exp() * log_p).sum(-1)
+        return self.distribution.entropy()
 
-    def divergence(self, other: "Categorical") -> Float[Tensor, "*shape"]:
-        """The Kullback-Leibler divergence of ``other`` from this distribution."""
-        log_p, log_q = self.logits.log_softmax(-1), other.logits.log_softmax(-1)
-        return (log_p.exp() * (log_p - log_q)).sum(-1)
+    def kl(self, other: "ActionDistribution") -> Float[Tensor, "*shape"]:
+        """The Kullback-Leibler divergence of ``other`` from this distribution; both are of one kind."""
+        return kl_divergence(self.distribution, other.distribution)
 
-
-Choices: TypeAlias = Gaussian | Categorical
-
-
-def divergence_of(old: Choices, new: Choices) -> Tensor:
-    """The divergence of ``new`` from ``old``, which are of one kind."""
-    return old.divergence(new)  # pyright: ignore[reportArgumentType]
-
-
-def choices(outputs: Tensor, log_std: Tensor, discrete: bool) -> Choices:
-    """What a network's outputs mean: logits of the actions, or the mean of an action that is several numbers."""
-    return Categorical(outputs) if discrete else Gaussian(outputs, log_std)
+    def detach(self) -> "ActionDistribution":
+        """The same, as constants."""
+        return ActionDistribution(self.outputs.detach(), self.log_std.detach(), self.discrete)
 
 
 class Policy(nn.Module):
@@ -81,7 +66,7 @@ class Policy(nn.Module):
         in_features: numbers in an observation.
         actions: to choose from; numbers in an action, where they are continuous.
         hidden: width of each hidden layer.
-        log_std: where the log of the spread of continuous actions starts; it does not depend on the observation.
+        log_std: where the log of the standard deviation of continuous actions starts; it does not depend on the observation.
     """
 
     def __init__(self, *, in_features: int, actions: int, hidden: tuple[int, ...], log_std: float = 0.0) -> None:
@@ -105,11 +90,11 @@ class Policy(nn.Module):
         own = {name.removeprefix("mlp."): p for name, p in params.items()}
         return self.mlp.forward_tasks(own, x.to(own["layers.0.weight"].dtype))
 
-    def on(self, params: Mapping[str, Tensor], x: Shaped[Tensor, "tasks *n o"], discrete: bool) -> Choices:
+    def on(self, params: Mapping[str, Tensor], x: Shaped[Tensor, "tasks *n o"], discrete: bool) -> ActionDistribution:
         """The distribution over actions, ``[tasks, *n]``, given observations."""
         outputs = self.forward_tasks(params, x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
         log_std = params["log_std"]
-        return choices(outputs, log_std.view(len(log_std), *(1 for _ in x.shape[1:-1]), -1), discrete)
+        return ActionDistribution(outputs, log_std.view(len(log_std), *(1 for _ in x.shape[1:-1]), -1), discrete)
 
 
 class RecurrentPolicy(nn.Module):
@@ -118,16 +103,16 @@ class RecurrentPolicy(nn.Module):
     Args:
         in_features: numbers read per step.
         actions: to choose from; numbers in an action, where they are continuous.
-        hidden: units of the GRU.
-        log_std: where the log of the spread of continuous actions starts.
+        hidden_size: units of the GRU.
+        log_std: where the log of the standard deviation of continuous actions starts.
     """
 
-    def __init__(self, *, in_features: int, actions: int, hidden: int, log_std: float = 0.0) -> None:
+    def __init__(self, *, in_features: int, actions: int, hidden_size: int, log_std: float = 0.0) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.gru = nn.GRU(in_features, hidden, batch_first=True)
-        self.head = nn.Linear(hidden, actions)
-        self.value = nn.Linear(hidden, 1)
+        self.hidden_size = hidden_size
+        self.gru = nn.GRU(in_features, hidden_size, batch_first=True)
+        self.head = nn.Linear(hidden_size, actions)
+        self.value = nn.Linear(hidden_size, 1)
         self.log_std = nn.Parameter(torch.full((actions,), log_std))
         with torch.no_grad():
             self.head.weight.mul_(0.1)
@@ -135,11 +120,11 @@ class RecurrentPolicy(nn.Module):
 
     def start(self, n: int) -> Float[Tensor, "n hidden"]:
         """The state before anything was read."""
-        return self.head.weight.new_zeros(n, self.hidden)
+        return self.head.weight.new_zeros(n, self.hidden_size)
 
     def read(
         self, x: Float[Tensor, "n steps f"], state: Float[Tensor, "n hidden"], discrete: bool
-    ) -> tuple[Choices, Float[Tensor, "n steps"], Float[Tensor, "n hidden"]]:
+    ) -> tuple[ActionDistribution, Float[Tensor, "n steps"], Float[Tensor, "n hidden"]]:
         """What to do, and the value, after each step; and the state after the last."""
         h, last = self.gru(x, state.unsqueeze(0))
-        return choices(self.head(h), self.log_std, discrete), self.value(h).squeeze(-1), last[0]
+        return ActionDistribution(self.head(h), self.log_std, discrete), self.value(h).squeeze(-1), last[0]

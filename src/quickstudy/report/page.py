@@ -13,12 +13,13 @@ from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
 from quickstudy.core.losses import larger_is_better
 from quickstudy.core.picture import Picture
+from quickstudy.core.words import duration
 from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.report.content import Evaluation, Series, Story
 from quickstudy.report.examples import DrawnTasks, load_examples
 from quickstudy.report.pictured import pictures_of
-from quickstudy.report.words import duration_text, interval_text, metric_name, score_text
+from quickstudy.report.words import interval_text, metric_name, score_text
 from quickstudy.training.runs import Run
 from quickstudy.version import __version__
 
@@ -91,7 +92,7 @@ def _render(runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration_text, "metric_name": metric_name}
+    environment.filters |= {"duration": duration, "metric_name": metric_name}
     names = _distinct_names(runs, stories)
     page = environment.get_template("report.html.j2").render(
         sections=sections,
@@ -140,7 +141,7 @@ def _section(run: Run, key: str) -> Section:
 def _points(picture: Picture) -> float:
     """The width that an SVG says it has, within reason."""
     found = re.search(rb'viewBox="0 0 (\d{1,5})', picture.image) if picture.kind == "svg" else None
-    return min(float(found[1]), 3000) if found else 0
+    return min(float(found[1]), 3000.0) if found else 0.0
 
 
 def _learning(story: Story, key: str) -> list[Chart]:

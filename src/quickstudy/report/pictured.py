@@ -68,4 +68,4 @@ def _may_be_drawn(description: Any) -> bool:
     """Whether there is something to draw of a learner that a run describes: yes, where its class is not known."""
     if not isinstance(description, dict):
         return False
-    return "opaque" in description or is_drawn(registry.load("learners", str(description.get("learners"))))
+    return "opaque" in description or is_drawn(registry.load(*registry.named_in(description)))

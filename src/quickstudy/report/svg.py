@@ -7,7 +7,7 @@ it is also opened alone; in both the browser says whether it is dark.
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ NARROW = 270
 
 
 @contextmanager
-def canvas(width: float, height: float, *, letters: float = LETTERS) -> Iterator["Figure"]:
+def canvas(width: int | float, height: int | float, *, letters: float = LETTERS) -> Generator["Figure"]:
     """A figure of so many points, to be drawn on in the house's style inside the ``with``."""
     import matplotlib as mpl
     from matplotlib.figure import Figure

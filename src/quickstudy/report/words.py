@@ -64,19 +64,3 @@ def score_text(metric: str, value: float) -> str:
 def interval_text(metric: str, half_width: float) -> str:
     """``± 0.52`` beside a score."""
     return f"± {100 * half_width:.2f}" if metric == "accuracy" else f"± {half_width:.4f}"
-
-
-def duration_text(seconds: float) -> str:
-    """A duration for people.
-
-    >>> duration_text(8.21), duration_text(252.0), duration_text(7380.0)
-    ('8.2 s', '4 min 12 s', '2 h 03 min')
-    """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min"

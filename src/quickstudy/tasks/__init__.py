@@ -23,6 +23,6 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.tasks.games.parallel": ["ParallelGames"],
         "quickstudy.tasks.images.episodes": ["Episodes", "split_classes"],
         "quickstudy.tasks.images.from_dataset": ["episodes_from"],
-        "quickstudy.tasks.problems.problems": ["ProblemBatch"],
+        "quickstudy.tasks.problems.batch": ["ProblemBatch"],
     },
 )

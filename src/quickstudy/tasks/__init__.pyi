@@ -15,10 +15,10 @@ from quickstudy.tasks.environments.gym_tasks import GymTasks as GymTasks
 from quickstudy.tasks.environments.half_cheetah import HalfCheetah as HalfCheetah
 from quickstudy.tasks.environments.mdps import TabularMDPs as TabularMDPs
 from quickstudy.tasks.environments.navigation import Navigation as Navigation
-from quickstudy.tasks.functions.algorithmic import AssociativeRecall as AssociativeRecall
-from quickstudy.tasks.functions.algorithmic import Copy as Copy
-from quickstudy.tasks.functions.algorithmic import RepeatCopy as RepeatCopy
+from quickstudy.tasks.functions.associative_recall import AssociativeRecall as AssociativeRecall
+from quickstudy.tasks.functions.copy import Copy as Copy
 from quickstudy.tasks.functions.gaussian_processes import GaussianProcesses as GaussianProcesses
+from quickstudy.tasks.functions.repeat_copy import RepeatCopy as RepeatCopy
 from quickstudy.tasks.functions.sinusoids import Sinusoids as Sinusoids
 from quickstudy.tasks.functions.tabular_prior import TabularPrior as TabularPrior
 from quickstudy.tasks.games.iterated import GameBatch as GameBatch
@@ -30,5 +30,5 @@ from quickstudy.tasks.images.from_dataset import episodes_from as episodes_from
 from quickstudy.tasks.images.glyphs import Glyphs as Glyphs
 from quickstudy.tasks.images.image_folder import ImageFolder as ImageFolder
 from quickstudy.tasks.images.omniglot import Omniglot as Omniglot
-from quickstudy.tasks.problems.problems import ProblemBatch as ProblemBatch
+from quickstudy.tasks.problems.batch import ProblemBatch as ProblemBatch
 from quickstudy.tasks.problems.problems import Problems as Problems

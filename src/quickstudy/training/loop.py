@@ -150,7 +150,7 @@ def train(
     board = _tensorboard(run) if tensorboard else None
     closing = contextlib.closing(board) if board is not None else contextlib.nullcontext()
     window = Window()
-    clock = Clock(state.step, state.seconds)
+    clock = Clock(state.seconds)
     validated: Metrics = {}
 
     def checkpoint() -> Path | None:
@@ -188,8 +188,7 @@ def train(
             window.add({**metrics, "grad_norm": float(norm)})
             last = state.step == steps
             if progress is not None:
-                rate = clock.rate(state.step)
-                progress(Progress(state.step, steps, window.means(), validated, rate, (steps - state.step) / rate))
+                progress(Progress(state.step, steps, window.means(), validated))
             if state.step % log_every == 0 or last:
                 means = {f"train/{name}": value for name, value in window.means().items()}
                 log({**means, "meta_lr": float(lr.get_last_lr()[0]), "seconds": clock.seconds()})

@@ -1,4 +1,4 @@
-"""What is told of a long run: running means, rate, time left."""
+"""What is told of a long run: how far it is, running means, seconds."""
 
 import time
 from dataclasses import dataclass
@@ -16,8 +16,6 @@ class Progress:
     """Means since the last log."""
     validation: Metrics
     """The last validation's metrics, empty before the first."""
-    steps_per_second: float
-    seconds_left: float
 
 
 class Window:
@@ -36,15 +34,11 @@ class Window:
 
 
 class Clock:
-    """Seconds of training, those before a resume counted in, and the rate of this process."""
+    """Seconds of training, those before a resume counted in."""
 
-    def __init__(self, step: int, before: float) -> None:
-        self.first_step = step
+    def __init__(self, before: float) -> None:
         self.before = before
         self.started = time.monotonic()
 
     def seconds(self) -> float:
         return self.before + time.monotonic() - self.started
-
-    def rate(self, step: int) -> float:
-        return (step - self.first_step) / max(time.monotonic() - self.started, 1e-9)

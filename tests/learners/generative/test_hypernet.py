@@ -152,7 +152,7 @@ def test_further_steps_go_on_from_what_was_generated():
 
 def test_what_does_not_fit():
     with pytest.raises(qs.UsageError, match="generates all or head"):
-        Hypernet(conv4(), generates="tail")
+        Hypernet(conv4(), width=0)
     with pytest.raises(qs.UsageError, match="loss must be one of"):
         Hypernet(conv4(), loss="poetry")
     with pytest.raises(qs.UsageError, match=r"nn\.Linear with a bias"):

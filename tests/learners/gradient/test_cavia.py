@@ -12,14 +12,7 @@ from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.tasks import Examples, TaskBatch
 from quickstudy.testing import check_learner, double
 
-
-@pytest.fixture(autouse=True)
-def _double():
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double_by_default")
 
 
 def sinusoids(tasks=3):

@@ -5,17 +5,9 @@ import torch
 from torch import nn
 
 import quickstudy as qs
-from quickstudy.learners.gradient.imaml import conjugate_gradients
 from quickstudy.tasks import Examples, TaskBatch
 
-
-@pytest.fixture(autouse=True)
-def _double():
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double_by_default")
 
 
 def regression_batch(tasks=4, n=6, d=3):
@@ -92,27 +84,6 @@ def test_without_pull_and_without_conjugate_gradients_it_is_first_order_maml():
     learner = qs.IMAML(model, inner_lr=0.1, inner_steps=3, lam=1e-14, cg_steps=0, loss="mse")
     maml = qs.MAML(model, inner_lr=0.1, inner_steps=3, order=1, loss="mse")
     torch.testing.assert_close(gradient_of(learner, batch), gradient_of(maml, batch), rtol=1e-9, atol=1e-12)
-
-
-def test_conjugate_gradients_solve_each_task_alone():
-    a = torch.randn(3, 5, 5)
-    a = a @ a.mT + torch.eye(5)
-    b = {"u": torch.randn(3, 2), "v": torch.randn(3, 3)}
-
-    def matrix(v):
-        out = (a @ torch.cat([v["u"], v["v"]], 1)[..., None])[..., 0]
-        return {"u": out[:, :2], "v": out[:, 2:]}
-
-    x, residual = conjugate_gradients(matrix, b, steps=15)  # more than five: nothing is divided by zero
-    expected = torch.linalg.solve(a, torch.cat([b["u"], b["v"]], 1))
-    torch.testing.assert_close(torch.cat([x["u"], x["v"]], 1), expected, rtol=1e-8, atol=1e-10)
-    assert residual.max() < 1e-8
-
-
-def test_conjugate_gradients_stop_at_negative_curvature_in_that_task_only():
-    signs = torch.tensor([[2.0], [-2.0]])
-    x, _ = conjugate_gradients(lambda v: {"w": signs * v["w"]}, {"w": torch.ones(2, 1)}, steps=3)
-    torch.testing.assert_close(x["w"], torch.tensor([[0.5], [1.0]]))
 
 
 class Kept:

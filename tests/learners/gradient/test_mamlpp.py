@@ -11,14 +11,7 @@ import quickstudy as qs
 from quickstudy.rules import PerStep
 from quickstudy.testing import check_learner, double
 
-
-@pytest.fixture(autouse=True)
-def _double():
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double_by_default")
 
 
 def conv4():

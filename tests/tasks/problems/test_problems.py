@@ -7,7 +7,8 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy.tasks.problems._nets import ConvNets, MLPs, Transformers
-from quickstudy.tasks.problems.problems import HELD_OUT, TRAINED, minibatch
+from quickstudy.tasks.problems.batch import minibatch
+from quickstudy.tasks.problems.problems import HELD_OUT, TRAINED
 
 HERE = [name for name in (*TRAINED, *HELD_OUT) if name != "omniglot"]
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from quickstudy.core.conjugate_gradients import conjugate_gradients
 from quickstudy.core.functional import Params
-from quickstudy.nets.policies import Choices, divergence_of
+from quickstudy.nets.policies import ActionDistribution
 
 Vector = list[Tensor]
 DAMPING = 1e-2
@@ -30,7 +31,13 @@ def trust_region_step(
         max_kl: largest divergence.
         iterations: of conjugate gradients.
     """
-    direction = conjugate_gradients(lambda v: _plus(curvature(v), v, DAMPING), gradient, iterations)
+
+    def damped(v: Params) -> Params:
+        found = curvature([v[name][0] for name in v])
+        return {name: part + DAMPING * v[name] for name, part in _as_one_task(found).items()}
+
+    solution, _ = conjugate_gradients(damped, _as_one_task(gradient), steps=iterations)
+    direction = [part[0] for part in solution.values()]
     length = _dot(direction, curvature(direction)).clamp(min=1e-12)
     full = [(2 * max_kl / length).sqrt() * d for d in direction]
     before, _ = judge([torch.zeros_like(s) for s in full])
@@ -43,45 +50,29 @@ def trust_region_step(
     return [torch.zeros_like(s) for s in full], 0.0
 
 
-def conjugate_gradients(product: Callable[[Vector], Vector], b: Vector, iterations: int) -> Vector:
-    """An approximate solution x of ``product(x) = b``, for a symmetric positive definite product."""
-    x = [torch.zeros_like(t) for t in b]
-    r, p = b, b
-    size = _dot(r, r)
-    for _ in range(iterations):
-        if float(size) < 1e-20:
-            break
-        q = product(p)
-        alpha = size / _dot(p, q)
-        x, r = _plus(x, p, alpha), _plus(r, q, -alpha)
-        new = _dot(r, r)
-        p = _plus(r, p, new / size)
-        size = new
-    return x
+def _as_one_task(v: Vector) -> Params:
+    return {str(i): part.unsqueeze(0) for i, part in enumerate(v)}
 
 
 def _dot(a: Vector, b: Vector) -> Tensor:
     return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
 
 
-def _plus(a: Vector, b: Vector, times: float | Tensor) -> Vector:
-    return [x + times * y for x, y in zip(a, b, strict=True)]
-
-
-def fisher_product(choices: Callable[[Params], Choices], params: Params, weight: Tensor) -> Callable[[Vector], Vector]:
+def fisher_product(
+    actions: Callable[[Params], ActionDistribution], params: Params, weight: Tensor
+) -> Callable[[Vector], Vector]:
     """The product with the mean over tasks of the Fisher matrices of each task's policy.
 
     Args:
-        choices: what the policies of parameters ``{name: [tasks, ...]}`` would do, ``[tasks, ...]``.
+        actions: what the policies of parameters ``{name: [tasks, ...]}`` would do, ``[tasks, ...]``.
         params: where.
-        weight: of each decision, of the shape that ``choices`` gives.
+        weight: of each decision, of the shape that ``actions`` gives.
     """
     inside = tuple(range(1, weight.ndim))
     with torch.enable_grad():
         leaves = {name: p.clone().requires_grad_() for name, p in params.items()}
-        new = choices(leaves)
-        old = type(new)(*(part.detach() for part in new))
-        divergence = (divergence_of(old, new) * weight).sum(inside) / weight.sum(inside)
+        new = actions(leaves)
+        divergence = (new.detach().kl(new) * weight).sum(inside) / weight.sum(inside)
         slopes = torch.autograd.grad(
             divergence.sum(), list(leaves.values()), create_graph=True, allow_unused=True, materialize_grads=True
         )

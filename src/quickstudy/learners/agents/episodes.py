@@ -7,8 +7,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from quickstudy.core.functional import Params
-from quickstudy.rules import UpdateRule
 from quickstudy.tasks.environments.base import Environments, uniforms
 
 
@@ -132,19 +130,3 @@ def dice(
 def minus_mean(ratio: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     """Mean over tasks of minus the mean over a task's steps."""
     return -((ratio * advantage * mask).sum((1, 2)) / mask.sum((1, 2))).mean()
-
-
-class FirstAndLater(UpdateRule):
-    """Gradient steps, the first of another size than those after it. The state counts them."""
-
-    def __init__(self, first: float, later: float) -> None:
-        super().__init__()
-        self.first = first
-        self.later = later
-
-    def init(self, params: Params) -> int:
-        return 0
-
-    def update(self, params: Params, grads: Params, state: int) -> tuple[Params, int]:
-        rate = self.later if state else self.first
-        return {name: torch.sub(p, grads[name], alpha=rate) for name, p in params.items()}, state + 1

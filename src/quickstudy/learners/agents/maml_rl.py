@@ -43,8 +43,9 @@ from quickstudy.core.functional import Params
 from quickstudy.core.learner import MetaGradient, MetaLearner, Scalars, Solver, derivative
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.agents._trust import Vector, fisher_product, trust_region_step
-from quickstudy.learners.agents.episodes import Episodes, FirstAndLater, advantages, dice, minus_mean, play
-from quickstudy.nets.policies import Choices, Policy, divergence_of
+from quickstudy.learners.agents.episodes import Episodes, advantages, dice, minus_mean, play
+from quickstudy.nets.policies import ActionDistribution, Policy
+from quickstudy.rules import FirstAndLater
 from quickstudy.tasks.environments.base import Environments
 
 Outer = Literal["trpo", "gradient", "reptile"]
@@ -130,7 +131,7 @@ class MAMLRL(MetaLearner[Environments]):
         self.gae_lambda = gae_lambda
         self.chunk = chunk
         self.policy = Policy(in_features=in_features, actions=out_features, hidden=self.hidden, log_std=log_std)
-        self._rule = FirstAndLater(inner_lr, inner_lr / 2 if later_lr is None else later_lr)
+        self._rule = FirstAndLater(first=inner_lr, later=inner_lr / 2 if later_lr is None else later_lr)
 
     def adapt(self, support: Environments) -> Solver:
         """Play, and step; the solver gives what the adapted policies would do: means, or logits, of the actions."""
@@ -199,9 +200,9 @@ class MAMLRL(MetaLearner[Environments]):
         return advantages(episodes, discount=self.discount, gae_lambda=self.gae_lambda).to(self.policy.log_std.dtype)
 
     def _log_prob(self, batch: Environments, params: Params, episodes: Episodes) -> Tensor:
-        return self._choices(batch, params, episodes).log_prob(episodes.actions) * episodes.mask
+        return self._actions(batch, params, episodes).log_prob(episodes.actions) * episodes.mask
 
-    def _choices(self, batch: Environments, params: Params, episodes: Episodes) -> Choices:
+    def _actions(self, batch: Environments, params: Params, episodes: Episodes) -> ActionDistribution:
         return self.policy.on(params, episodes.observations, batch.discrete)
 
     def _return(self, batch: Environments, params: Params, episodes: Episodes) -> Float[Tensor, " tasks"]:
@@ -222,7 +223,7 @@ class MAMLRL(MetaLearner[Environments]):
         """Loss and mean divergence of the stepped policies after a step of the start."""
         after = played[-1]
         with torch.no_grad():
-            old = self._choices(batch, fixed, after)
+            old = self._actions(batch, fixed, after)
             log_old = old.log_prob(after.actions)
 
         def judge(step: Vector) -> tuple[float, float]:
@@ -237,9 +238,9 @@ class MAMLRL(MetaLearner[Environments]):
                     order=1,
                 )
                 *_, params = again
-                new = self._choices(batch, params, after)
+                new = self._actions(batch, params, after)
                 ratio = (new.log_prob(after.actions) - log_old).exp()
-                divergence = divergence_of(old, new) * after.mask
+                divergence = old.kl(new) * after.mask
                 return float(minus_mean(ratio, advantage, after.mask)), float(divergence.sum() / after.mask.sum())
 
         return judge

@@ -118,7 +118,7 @@ class RL2(MetaLearner[Environments]):
         self.outer_step: Tensor
         self.register_buffer("outer_step", torch.zeros(()))
         read = in_features + 2 * out_features + 2
-        self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden=hidden_size, log_std=log_std)
+        self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden_size=hidden_size, log_std=log_std)
 
     def adapt(self, support: Environments) -> Solver:
         """Play a trial; the solver gives what would be done, logits or means, on seeing observations right after it."""
@@ -129,8 +129,8 @@ class RL2(MetaLearner[Environments]):
         def solver(x: Tensor) -> Tensor:
             news = x.new_zeros(*x.shape[:2], 2 * self.out_features + 2)
             flat = torch.cat([x, news], -1).flatten(0, 1).unsqueeze(1)
-            choices = self.policy.read(flat, state.repeat_interleave(x.shape[1], 0), support.discrete)[0]
-            return choices[0].unflatten(0, x.shape[:2]).squeeze(2)
+            actions = self.policy.read(flat, state.repeat_interleave(x.shape[1], 0), support.discrete)[0]
+            return actions.outputs.unflatten(0, x.shape[:2]).squeeze(2)
 
         return solver
 
@@ -154,8 +154,8 @@ class RL2(MetaLearner[Environments]):
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for u in draws.unbind(1):
             x = torch.cat([seen, news], -1).flatten(0, 1).to(memory.dtype)
-            choices, _, memory = self.policy.read(x.unsqueeze(1), memory, batch.discrete)
-            action = choices.act(u.flatten(0, 1).unsqueeze(1)).squeeze(1).unflatten(0, seen.shape[:2])
+            actions, _, memory = self.policy.read(x.unsqueeze(1), memory, batch.discrete)
+            action = actions.act(u.flatten(0, 1).unsqueeze(1)).squeeze(1).unflatten(0, seen.shape[:2])
             state, seen, reward, done = batch.step(state, action)
             parts.append((x, action.flatten(0, 1), reward.flatten()))
             did = (F.one_hot(action, self.out_features) if batch.discrete else action).to(reward.dtype)
@@ -169,16 +169,16 @@ class RL2(MetaLearner[Environments]):
         full = self.episodes * batch.horizon
         steps = self._steps(full)
         played = self.play(batch, self.trials * (full // steps), steps)
-        choices, values, _ = self.policy.read(played.inputs, self.policy.start(len(played.inputs)), batch.discrete)
+        actions, values, _ = self.policy.read(played.inputs, self.policy.start(len(played.inputs)), batch.discrete)
         rewards = played.rewards.to(values.dtype)
         most = sum(self.discount**k for k in range(rewards.shape[1]))
         with torch.no_grad():
             advantage = gae(rewards, most * values, self.discount, self.gae_lambda)
             goal = advantage / most + values
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        entropy = choices.entropy().mean()
+        entropy = actions.entropy().mean()
         error = (values - goal).square().mean()
-        loss = -(choices.log_prob(played.actions) * advantage).mean() + self.value_coef * error
+        loss = -(actions.log_prob(played.actions) * advantage).mean() + self.value_coef * error
         loss = loss - self.entropy_coef * entropy
         found = {"loss": loss, "return": rewards.sum(1).mean(), "entropy": entropy, "value_error": error}
         return loss, {name: t.detach() for name, t in found.items()}

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quickstudy.core.batch import Examples
+from quickstudy.core.batch import Examples, check_tasks
 from quickstudy.core.functional import AdaptedModel, Params
-from quickstudy.learners.metric.base import check_tasks
 from quickstudy.nets.generators.critic import SolverCritic
 
 
@@ -33,7 +32,7 @@ class Ensemble:
 
     def each(self, x: Tensor) -> Tensor:
         """Predictions of each draw for ``x [tasks, n, ...]``: logits or values ``[tasks, draws, n, ...]``."""
-        check_tasks(x, self.support)
+        check_tasks(x, len(self.support))
         return self.solver(x.repeat_interleave(self.draws, 0)).unflatten(0, (-1, self.draws))
 
     def mean(self, each: Tensor) -> Tensor:

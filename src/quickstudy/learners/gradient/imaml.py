@@ -16,20 +16,21 @@ takes the proximal term's step once, after the others; here it is part of each s
 Reference: Rajeswaran, Finn, Kakade, Levine: Meta-Learning with Implicit Gradients. NeurIPS 2019.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
+from quickstudy.core.conjugate_gradients import conjugate_gradients
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, Scalars
 from quickstudy.core.losses import TaskLoss, query_loss, task_losses
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
-from quickstudy.rules import UpdateRule
+from quickstudy.rules import ProximalSGD
 
 
 class IMAML(SupportQueryLearner):
@@ -83,7 +84,7 @@ class IMAML(SupportQueryLearner):
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.inner = InnerLoop(TaskModel(model, bn, execution), ProximalSGD(inner_lr, lam), loss)
+        self.inner = InnerLoop(TaskModel(model, bn, execution), ProximalSGD(lr=inner_lr, lam=lam), loss)
 
     def adapt(self, support: Examples) -> AdaptedModel:
         return self.inner.adapt(support, steps=self.inner_steps, order=1)
@@ -128,22 +129,6 @@ class IMAML(SupportQueryLearner):
         return self.inner.net
 
 
-class ProximalSGD(UpdateRule):
-    """A gradient step down loss + lam/2 |p - start|^2: ``p' = p - lr * (g + lam * (p - start))``."""
-
-    def __init__(self, lr: float, lam: float) -> None:
-        super().__init__()
-        self.lr = lr
-        self.lam = lam
-
-    def init(self, params: Params) -> Params:
-        return params
-
-    def update(self, params: Params, grads: Params, state: Params) -> tuple[Params, Params]:
-        pull = {name: self.lam * (p - state[name]) for name, p in params.items()}
-        return {name: p - self.lr * (grads[name] + pull[name]) for name, p in params.items()}, state
-
-
 def derivative(of: Tensor | Params, at: Params, *, along: Params | None = None, create_graph: bool = False) -> Params:
     """The derivative by the parameters of a scalar, or of a gradient along a vector; the graph stays."""
     outputs = [of] if isinstance(of, Tensor) else list(of.values())
@@ -163,39 +148,3 @@ def derivative(of: Tensor | Params, at: Params, *, along: Params | None = None, 
         materialize_grads=True,
     )
     return dict(zip(at, grads, strict=True))
-
-
-def conjugate_gradients(matrix: Callable[[Params], Params], b: Params, *, steps: int) -> tuple[Params, Tensor]:
-    """Solve ``matrix(x) = b`` for every task at once, from 0; and each task's ``|b - matrix(x)| / |b|``.
-
-    Where the matrix is not positive along the next direction (no minimum lies there) a task keeps what it has, and
-    ``b`` itself where that is nothing.
-    """
-    x = {name: torch.zeros_like(part) for name, part in b.items()}
-    r = p = b
-    rr = dot(r, r)
-    scale = rr.clamp_min(torch.finfo(rr.dtype).tiny)
-    going = moved = torch.ones_like(rr, dtype=torch.bool)
-    for step in range(steps):
-        ap = matrix(p)
-        curvature = dot(p, ap)
-        # Below rounding there is nothing left to solve, and the quotients would be noise.
-        going = going & (curvature > 0) & (rr > torch.finfo(rr.dtype).eps ** 2 * scale)
-        moved = going if step == 0 else moved
-        a = torch.where(going, rr / torch.where(going, curvature, 1.0), 0.0)
-        x = {name: x[name] + per_task(a, p[name]) for name in x}
-        r = {name: r[name] - per_task(a, ap[name]) for name in r}
-        rr, before = dot(r, r), rr
-        ratio = torch.where(going, rr / torch.where(going, before, 1.0), 0.0)
-        p = {name: r[name] + per_task(ratio, p[name]) for name in p}
-    return {name: x[name] + per_task((~moved).to(rr.dtype), b[name]) for name in b}, (rr / scale).sqrt()
-
-
-def dot(u: Params, v: Params) -> Tensor:
-    """Each task's inner product ``[tasks]``."""
-    return torch.stack([(u[name] * v[name]).flatten(1).sum(1) for name in u]).sum(0)
-
-
-def per_task(factor: Tensor, p: Tensor) -> Tensor:
-    """``factor [tasks]`` times ``p [tasks, ...]``."""
-    return factor.view(-1, *[1] * (p.ndim - 1)) * p

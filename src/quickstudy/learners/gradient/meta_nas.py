@@ -39,7 +39,7 @@ from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.nets.backbones.cell_net import RelaxedCellNet
 from quickstudy.nets.backbones.genotype import OPERATIONS, Genotype
-from quickstudy.rules import SGD, UpdateRule
+from quickstudy.rules import SGD, TwoRates
 
 THETA = "theta"
 
@@ -132,7 +132,7 @@ class MetaNAS(SupportQueryLearner):
         self.register_buffer("temperature", torch.tensor(float(temperatures[0])))
         self.net = TaskModel(self.model, bn, execution)
         weights = frozenset(name for name, _ in self.model.named_parameters()) - {THETA}
-        rule = _TwoRates(lr=inner_lr, theta_lr=theta_lr)
+        rule = TwoRates(names=(THETA,), lr=inner_lr, other_lr=theta_lr)
         self.mixed = InnerLoop(self.net, rule, loss, begin=self._mixture)
         self.pruned = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=weights, begin=self._pruned)
 
@@ -201,19 +201,3 @@ class MetaNAS(SupportQueryLearner):
     @property
     def task_model(self) -> TaskModel:
         return self.net
-
-
-class _TwoRates(UpdateRule):
-    """Gradient descent, theta by a step size of its own."""
-
-    def __init__(self, *, lr: float, theta_lr: float) -> None:
-        super().__init__()
-        self.lr = lr
-        self.theta_lr = theta_lr
-
-    def init(self, params: Params) -> None:
-        return None
-
-    def update(self, params: Params, grads: Params, state: None) -> tuple[Params, None]:
-        rates = {name: self.theta_lr if name == THETA else self.lr for name in params}
-        return {name: torch.sub(p, grads[name], alpha=rates[name]) for name, p in params.items()}, None

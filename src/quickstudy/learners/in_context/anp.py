@@ -25,7 +25,7 @@ Reference: Kim, Mnih, Schwarz, Garnelo, Eslami, Rosenbaum, Vinyals, Teh: Attenti
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -62,7 +62,7 @@ class ANP(MetricLearner):
         self,
         model: nn.Module,
         *,
-        loss: Literal["cross_entropy", "gaussian"] = "cross_entropy",
+        loss: str = "cross_entropy",
         out_features: int = 1,
         width: int = 128,
         depth: int = 3,

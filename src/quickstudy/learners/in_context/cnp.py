@@ -22,7 +22,7 @@ ICML 2018.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -57,7 +57,7 @@ class CNP(MetricLearner):
         self,
         model: nn.Module,
         *,
-        loss: Literal["cross_entropy", "gaussian"] = "cross_entropy",
+        loss: str = "cross_entropy",
         out_features: int = 1,
         width: int = 128,
         depth: int = 3,

@@ -25,7 +25,7 @@ TabPFN. ICLR 2023.
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +72,7 @@ class InContext(MetricLearner):
         self,
         model: nn.Module,
         *,
-        loss: Literal["cross_entropy", "gaussian"] = "cross_entropy",
+        loss: str = "cross_entropy",
         out_features: int = 1,
         table: bool = False,
         width: int = 64,

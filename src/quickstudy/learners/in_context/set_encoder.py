@@ -7,16 +7,17 @@ classes and examples will do.
 """
 
 import math
-from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from quickstudy.core.batchnorm import counts_padding
 from quickstudy.core.errors import UsageError
 from quickstudy.core.losses import TaskLoss
 from quickstudy.core.pad import present
 from quickstudy.learners.metric.base import feature_shape
+from quickstudy.nets.backbones.mlp import linear_layers
 
 
 class Encoder(nn.Module):
@@ -122,10 +123,7 @@ def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
 
 def layers(widths: tuple[int, ...]) -> nn.Sequential:
     """Linear layers with ReLU between them, on the last axis."""
-    parts: list[nn.Module] = []
-    for width, following in pairwise(widths):
-        parts += [linear(width, following), nn.ReLU()]
-    return nn.Sequential(*parts[:-1])
+    return linear_layers(*widths, linear=linear)
 
 
 def mean_of_groups(r: Float[Tensor, "t n w"], members: Bool[Tensor, "t n g"]) -> Float[Tensor, "t g w"]:
@@ -145,7 +143,7 @@ def groups(y: Tensor, loss: str | TaskLoss, bn_mode: str) -> Bool[Tensor, "t n g
         UsageError: labels that do not fit the loss, a class without an example, or padding that BatchNorm would count.
     """
     here = present(y)
-    if bn_mode in ("transductive", "support") and not bool(here.all()):
+    if counts_padding(bn_mode) and not bool(here.all()):
         raise UsageError(
             f"BatchNorm ({bn_mode}) would count the padding in its statistics; adapt to tasks of one size at a time, "
             f"or use a net without BatchNorm, or one with running statistics and bn='running'."

@@ -74,7 +74,7 @@ class SNAIL(MetricLearner):
         values: tuple[int, int, int] = (32, 128, 256),
         tc_filters: int = 128,
         arrange: Literal["sorted", "given"] = "sorted",
-        loss: Literal["cross_entropy", "mse"] = "cross_entropy",
+        loss: str = "cross_entropy",
         bn: Mode = "transductive",
         execution: Execution = "auto",
         chunk: int | None = None,

@@ -33,13 +33,14 @@ from torch import Tensor, nn
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
+from quickstudy.core.features import FromFeatures, solver_of_features
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import Scalars, Solver
 from quickstudy.core.losses import query_loss
 from quickstudy.core.pad import present
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.memory import streams
-from quickstudy.learners.metric.base import check_tasks, feature_shape
+from quickstudy.learners.metric.base import feature_shape
 from quickstudy.nets.memory.cells import Cell, LSTMCell, State, repeat
 from quickstudy.nets.memory.lrua import LRUA
 
@@ -144,24 +145,12 @@ class MANN(SupportQueryLearner):
 
     def adapt(self, support: Examples) -> Solver:
         """Read the support set; log-probabilities ``[tasks, n, out_features]`` of each query as the next step."""
-        shared = self.net.start(len(support))
-        if self.bn_mode == "transductive":
 
-            def solve_together(x: Tensor) -> Tensor:
-                check_tasks(x, support)
-                features = self.net.forward(shared, torch.cat([support.x, x], 1)).flatten(2)
-                own, asked = features.tensor_split([support.x.shape[1]], dim=1)
-                return self._ask(self._read(own, support), asked)
+        def fit(features: Tensor, y: Tensor) -> FromFeatures:
+            known = self._read(features.flatten(2), support)
+            return lambda asked: self._ask(known, asked.flatten(2))
 
-            return solve_together
-        statistics = self.net.statistics(shared, support.x)
-        known = self._read(self.net.forward(shared, support.x, statistics).flatten(2), support)
-
-        def solve(x: Tensor) -> Tensor:
-            check_tasks(x, support)
-            return self._ask(known, self.net.forward(shared, x, statistics).flatten(2))
-
-        return solve
+        return solver_of_features(self.net, support, fit, bn_mode=self.bn_mode)
 
     def _read(self, features: Float[Tensor, "tasks n f"], support: Examples) -> Read:
         words = self._words(support, features)

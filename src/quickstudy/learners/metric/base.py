@@ -9,8 +9,8 @@ BatchNorm, where the network has it (see ``quickstudy.core.batchnorm``):
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import ClassVar, TypeAlias, final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +19,10 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
+from quickstudy.core.features import FromFeatures, solver_of_features
 from quickstudy.core.functional import TaskModel
 from quickstudy.core.learner import Solver
 from quickstudy.core.support_query import SupportQueryLearner
-
-FromFeatures: TypeAlias = Callable[[Tensor], Tensor]
-"""From query features ``[tasks, n, ...]`` to predictions ``[tasks, n, way]``."""
 
 
 class MetricLearner(SupportQueryLearner):
@@ -47,24 +45,7 @@ class MetricLearner(SupportQueryLearner):
 
     @final
     def adapt(self, support: Examples) -> Solver:
-        shared = self.net.start(len(support))
-        if self.bn_mode == "transductive":
-
-            def solve_together(x: Tensor) -> Tensor:
-                check_tasks(x, support)
-                features = self.net.forward(shared, torch.cat([support.x, x], 1))
-                own, asked = features.tensor_split([support.x.shape[1]], dim=1)
-                return self.fit(own, support.y)(asked)
-
-            return solve_together
-        statistics = self.net.statistics(shared, support.x)
-        predict = self.fit(self.net.forward(shared, support.x, statistics), support.y)
-
-        def solve(x: Tensor) -> Tensor:
-            check_tasks(x, support)
-            return predict(self.net.forward(shared, x, statistics))
-
-        return solve
+        return solver_of_features(self.net, support, self.fit, bn_mode=self.bn_mode)
 
     @property
     @final
@@ -114,11 +95,3 @@ def feature_shape(model: torch.nn.Module) -> tuple[int, ...]:
             f"tuple without the example axis, such as (64,) or (64, 5, 5)."
         )
     return shape
-
-
-def check_tasks(x: Tensor, support: Examples) -> None:
-    """Raise ``UsageError`` where the queries are not of as many tasks as the support set."""
-    if x.ndim < 2 or len(x) != len(support):
-        raise UsageError(
-            f"this solver was adapted to {len(support)} tasks: x must be [{len(support)}, n, ...], got {[*x.shape]}."
-        )

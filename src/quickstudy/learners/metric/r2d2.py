@@ -17,7 +17,6 @@ Reference: Bertinetto, Henriques, Torr, Vedaldi: Meta-learning with differentiab
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +52,7 @@ class R2D2(MetricLearner):
         *,
         lam: float = 1.0,
         scale: float = 10.0,
-        loss: Literal["cross_entropy", "mse"] = "cross_entropy",
+        loss: str = "cross_entropy",
         bn: Mode = "transductive",
         execution: Execution = "auto",
         chunk: int | None = None,

@@ -28,10 +28,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from quickstudy.core.batchnorm import Mode
+from quickstudy.core.batchnorm import Mode, by_support
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, class_means, feature_shape, one_hot
+from quickstudy.nets.backbones.mlp import linear_layers
 
 
 class RelationNet(MetricLearner):
@@ -109,7 +110,7 @@ class RelationNet(MetricLearner):
             """The first layer's output ``[tasks, n * way, ...]`` for every map with every class."""
             return (of_query(maps).unsqueeze(2) + left.unsqueeze(1)).flatten(1, 2)
 
-        normalise_by = self.relation.statistics(shared, pairs(maps)) if self.bn == "support" else None
+        normalise_by = self.relation.statistics(shared, pairs(maps)) if by_support(self.bn) else None
 
         def predict(asked: Tensor) -> Tensor:
             scores = self.relation.forward(shared, pairs(self._maps(asked)), normalise_by)
@@ -140,7 +141,7 @@ def relation_loss(predictions: Float[Tensor, "n way"], y: Int[Tensor, " n"]) -> 
 def relation_module(shape: tuple[int, ...], filters: int, hidden: int) -> tuple[nn.Conv2d | nn.Linear, nn.Sequential]:
     """g: its first layer, on both inputs together, and the rest of it, up to the sigmoid."""
     if len(shape) == 1:
-        rest = nn.Sequential(nn.ReLU(), nn.Linear(filters, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        rest = nn.Sequential(nn.ReLU(), *linear_layers(filters, hidden, 1))
         return nn.Linear(2 * shape[0], filters), rest
     if len(shape) != 3:
         raise UsageError(f"RelationNet compares maps [c, h, w] or flat features, got features of shape {shape}.")
@@ -154,7 +155,7 @@ def relation_module(shape: tuple[int, ...], filters: int, hidden: int) -> tuple[
         if min(height, width) >= 2:
             layers.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
-    head = [nn.Flatten(), nn.Linear(filters * height * width, hidden), nn.ReLU(), nn.Linear(hidden, 1)]
+    head = [nn.Flatten(), *linear_layers(filters * height * width, hidden, 1)]
     return first, nn.Sequential(*layers, *head)
 
 

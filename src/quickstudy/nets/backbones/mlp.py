@@ -1,7 +1,7 @@
 """MLP: linear layers with ReLU between; the sinusoid network of MAML is ``MLP(in_features=1, out_features=1)``."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import torch
@@ -9,6 +9,31 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
+
+
+def linear_layers(
+    *widths: int,
+    linear: Callable[[int, int], nn.Linear] = nn.Linear,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """Linear layers on the last axis, with an activation between them and none at the end.
+
+    Args:
+        widths: of the input, of what each hidden layer puts out, and of the output.
+        linear: makes a layer of given inputs and outputs.
+        activation: makes what stands between two.
+
+    >>> linear_layers(3, 8, 1, activation=nn.Tanh)
+    Sequential(
+      (0): Linear(in_features=3, out_features=8, bias=True)
+      (1): Tanh()
+      (2): Linear(in_features=8, out_features=1, bias=True)
+    )
+    """
+    parts: list[nn.Module] = []
+    for width, following in pairwise(widths):
+        parts += [linear(width, following), activation()]
+    return nn.Sequential(*parts[:-1])
 
 
 class MLP(nn.Module):
@@ -30,10 +55,9 @@ class MLP(nn.Module):
         self.in_features = in_features
         self.out_features = out_features
         self.hidden = tuple(hidden)
-        layers: list[nn.Module] = []
-        for width, following in pairwise(widths):
-            layers += [nn.Linear(width, following), nn.ReLU()]
-        self.layers = nn.Sequential(*(layers if out_features is None else layers[:-1]))
+        self.layers = linear_layers(*widths)
+        if out_features is None:
+            self.layers.append(nn.ReLU())
         self.x_shape = (in_features,)
         self.feature_shape = (widths[-1] if out_features is None else widths[-2],)
 

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
+from quickstudy.nets.backbones.mlp import linear_layers
 from quickstudy.nets.generators.critic import at_scale_one
 
 
@@ -86,6 +87,5 @@ def _of_images(x_shape: tuple[int, ...], noise: int, width: int, filters: int) -
 
 def _of_vectors(x_shape: tuple[int, ...], noise: int, width: int, filters: int) -> tuple[nn.Sequential, nn.Sequential]:
     numbers = math.prod(x_shape)
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(numbers, width), nn.ReLU(), nn.Linear(width, width))
-    decoder = nn.Sequential(nn.Linear(width + noise, width), nn.ReLU(), nn.Linear(width, numbers))
-    return encoder, decoder
+    encoder = nn.Sequential(nn.Flatten(), *linear_layers(numbers, width, width))
+    return encoder, linear_layers(width + noise, width, numbers)

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.core.errors import UsageError
+from quickstudy.nets.backbones.mlp import linear_layers
 from quickstudy.nets.generators.class_images import check_images
 from quickstudy.nets.generators.critic import at_scale_one
 
@@ -62,7 +63,7 @@ class StrokeGenerator(nn.Module):
                 f"strokes are drawn in one colour, not in {channels} channels; use generator_type='pixels'."
             )
         self.lines = lines
-        self.plan = nn.Sequential(nn.Linear(class_code, width), nn.LeakyReLU(0.2), nn.Linear(width, width))
+        self.plan = linear_layers(class_code, width, width, activation=lambda: nn.LeakyReLU(0.2))
         self.of_plan = nn.Linear(width, lines * (2 * CONTROLS + 3) + 1)
         self.shake = nn.Linear(width + drawing_code, width)
         self.of_shake = nn.Linear(width, lines * 2 * CONTROLS + 6)

@@ -58,13 +58,15 @@ def draw_trials(learner: RL2, batch: Environments) -> Sequence[Picture]:
 
 def draw_learning(rewards: Float[Tensor, "tasks trials episodes"]) -> Picture:
     """The mean reward of each episode of a trial, a curve for each task."""
+    from matplotlib.ticker import MaxNLocator
+
     tasks, trials, episodes = rewards.shape
     with canvas(NARROW, 200) as figure:
         axes = figure.add_subplot()
         for number, curve in enumerate(rewards.mean(1).cpu(), 1):
             axes.plot(range(1, episodes + 1), curve.tolist(), marker="o", markersize=3, label=f"task {number}")
         axes.set(xlabel="episode of the trial", ylabel="reward of the episode")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         figure.legend(loc="outside upper left", ncols=3)
     caption = f"Learning within a trial: reward by episode in {tasks} test tasks, each the mean of {trials} trials."
     return picture(figure, name="learning", caption=caption)

@@ -12,7 +12,7 @@ from quickstudy.nets.backbones.genotype import Genotype, all_edges
 from quickstudy.report.pictures import draw
 from quickstudy.report.svg import CARD, INK, LETTERS, NARROW, RULE, SERIES, TEXT, canvas, picture, tinted
 
-_COLORS = dict(zip(("conv3", "max3", "sep3", "sep5", "avg3", "skip"), SERIES, strict=True))
+_COLORS: dict[str, str] = dict(zip(("conv3", "max3", "sep3", "sep5", "avg3", "skip"), SERIES, strict=True))
 _STEP = 76
 """Points from one node of a drawn cell to the next."""
 _RISE = 0.21

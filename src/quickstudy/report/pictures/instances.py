@@ -25,12 +25,14 @@ def draw_stream(learner: MANN, batch: TaskBatch) -> Sequence[Picture]:
 
 def accuracies(learner: MANN, batch: TaskBatch) -> Picture:
     """Accuracy by instance, mean over the tasks."""
+    from matplotlib.ticker import MaxNLocator
+
     means = by_instance(learner, batch).nanmean(0).cpu()
     with canvas(NARROW, 180) as figure:
         axes = figure.add_subplot()
         axes.plot(range(1, len(means) + 1), (100 * means).tolist(), marker="o", markersize=4)
         axes.set(xlabel="instance of a class in the stream", ylabel="accuracy [%]", ylim=(0, 102))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     caption = f"Accuracy when a class is seen the 1st, 2nd, ... time, on {len(batch)} test tasks."
     return picture(figure, name="by-instance", caption=caption)
 

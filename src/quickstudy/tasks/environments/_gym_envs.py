@@ -6,17 +6,16 @@ from typing import Any
 
 import gymnasium
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
 
 
 class Switched(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment whose task can be changed, and whose episodes end at a horizon."""
+    """An environment whose task can be changed."""
 
-    def __init__(self, make: Callable[[float], Any], parameter: float, horizon: int) -> None:
+    def __init__(self, make: Callable[[float], Any], parameter: float) -> None:
         super().__init__(make(parameter))
         self._make = make
         self._parameter = parameter
-        self._horizon = horizon
-        self._time = 0
 
     def be(self, parameter: float) -> None:
         """Become the task of this parameter: by the environment's own ``set_task``, or by a new one."""
@@ -28,19 +27,10 @@ class Switched(gymnasium.Wrapper[Any, Any, Any, Any]):
                 self.env = self._make(parameter)
             self._parameter = parameter
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        self._time = 0
-        return self.env.reset(seed=seed, options=options)
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._time += 1
-        return observation, reward, terminated, truncated or self._time >= self._horizon, info
-
 
 def side_by_side(make: Callable[[float], Any], count: int, parameter: float, horizon: int) -> SyncVectorEnv:
-    """``count`` environments; an episode that ends is followed by the next within the same step."""
-    makers = [lambda: Switched(make, parameter, horizon)] * count
+    """``count`` environments with a horizon; an episode that ends is followed by the next within the same step."""
+    makers = [lambda: TimeLimit(Switched(make, parameter), horizon)] * count
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
 
 

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from quickstudy.core.errors import UsageError
-from quickstudy.core.seeding import fold
+from quickstudy.core.seeding import GOLDEN, fold, scrambled
 
 S = TypeVar("S", bound="Environments")
 E = TypeVar("E", bound="EnvBatch")
@@ -201,17 +201,10 @@ def uniforms(seeds: Int[Tensor, " tasks"], shape: tuple[int, ...], *counters: in
     True
     """
     place = torch.arange(1, 1 + torch.Size(shape).numel(), device=seeds.device)
-    z = _scrambled(_scrambled(seeds ^ fold(0, *counters))[:, None] + place * -7046029254386353131)
+    z = scrambled(scrambled(seeds ^ fold(0, *counters))[:, None] + place * GOLDEN)
     return (((z >> 41) & 0x7FFFFF).float() + 0.5).mul_(2.0**-23).view(len(seeds), *shape)
 
 
 def seeds_of(tasks: int, seed: int, *counters: int | str) -> Int[Tensor, " tasks"]:
     """A seed for each of a batch's tasks."""
     return torch.tensor([fold(seed, *counters, t) for t in range(tasks)])
-
-
-def _scrambled(z: Tensor) -> Tensor:
-    """Splitmix64's finaliser, whose bits are as good as random for any sequence of numbers."""
-    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
-        z = (z ^ ((z >> shift) & ((1 << (64 - shift)) - 1))) * factor
-    return z ^ ((z >> 31) & ((1 << 33) - 1))

@@ -71,7 +71,7 @@ class _Pool:
         if count not in self._kept:
             self._kept[count] = self._build(count, parameters[0])
         for env, parameter in zip(self._kept[count].envs, parameters, strict=True):
-            env.be(parameter)
+            env.get_wrapper_attr("be")(parameter)
         return self._kept[count]
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from quickstudy.core.errors import DataError
+from quickstudy.core.files import put
 from quickstudy.core.offline import is_offline
 
 Prepared = tuple[UInt8[Tensor, "n c h w"], list[str]]
@@ -43,7 +44,8 @@ def prepared(path: Path, build: Callable[[], Prepared]) -> Prepared:
             found = _load(path)
             if found is None:
                 images, names = build()
-                _write(path, save({"images": images}, {"names": json.dumps(names)}))
+                content = save({"images": images}, {"names": json.dumps(names)})
+                put(path, content, beside=path.with_suffix(".unfinished"))  # one name, as one writes at a time
                 found = images, names
             return found
     except OSError as error:
@@ -95,16 +97,3 @@ def _load(path: Path) -> Prepared | None:
             return file.get_tensor("images"), json.loads(file.metadata()["names"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_suffix(".unfinished")  # one name, under the lock: what a kill leaves is written over
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise

@@ -1,0 +1,66 @@
+"""``quickstudy optimize``."""
+
+from dataclasses import asdict
+from json import dumps
+
+from quickstudy.apply.comparison import compare
+from quickstudy.apply.learned_optimizer import pretrained_rule, rule_of_run
+from quickstudy.cli.options import RunFolders
+from quickstudy.cli.terminal import table
+from quickstudy.cli.trained import checkpoint_step, threads
+from quickstudy.core.errors import UsageError
+from quickstudy.training.distributed import pick_device
+from quickstudy.training.runs import Run
+
+
+def optimize(
+    runs: RunFolders = (),
+    *,
+    family: str = "mlp",
+    steps: int = 200,
+    seeds: int = 5,
+    seed: int = 0,
+    problems: int = 8,
+    checkpoint: str = "best",
+    device: str = "auto",
+    workers: int | None = None,
+    json: bool = False,
+) -> None:
+    """Compare learned optimizers with tuned usual ones on some problems.
+
+    The usual ones are SGD, momentum, RMSprop, Adam and AdamW, each with a step size of its own for the family.
+
+    Args:
+        runs: run folders of learned optimizers (none: the one that ships).
+        family: quadratic, logistic, mlp or conv; held out: wide, deep, activation, digits, omniglot or transformer.
+        steps: inner steps.
+        seeds: architectures, with problems of their own.
+        seed: the first of the seeds.
+        problems: of each architecture.
+        checkpoint: of each run: best, last, or an outer step.
+        device: auto (a GPU if there is one), cpu, cuda, ...
+        workers: threads on a CPU (None: as many as torch may use).
+        json: print the table as JSON.
+    """
+    if min(steps, seeds, problems) < 1:
+        raise UsageError("--steps, --seeds and --problems must be at least 1.")
+    learned = {path: rule_of_run(path, checkpoint_step(Run.open(path), checkpoint)) for path in runs}
+    with threads(workers):
+        rows = compare(
+            learned or {"learned": pretrained_rule()},
+            family=family,
+            steps=steps,
+            seeds=range(seed, seed + seeds),
+            count=problems,
+            device=pick_device(device),
+        )
+    if json:
+        print(dumps([asdict(row) for row in rows], indent=2))
+        return
+    cells = [
+        [r.optimizer, "learned" if r.lr is None else f"{r.lr:.2g}", f"{r.area:.4f} ± {r.area_ci95:.4f}",
+         f"{r.final:.4f} ± {r.final_ci95:.4f}", f"{100 * r.diverged:.0f}%"]
+        for r in rows
+    ]  # fmt: skip
+    print(table(cells, ["optimizer", "step size", "mean loss", "final loss", "diverged"]))
+    print(f"losses relative to the start, 95% intervals over {seeds} seeds; {family}, {steps} steps")
