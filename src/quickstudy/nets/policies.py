@@ -66,7 +66,8 @@ class Policy(nn.Module):
         in_features: numbers in an observation.
         actions: to choose from; numbers in an action, where they are continuous.
         hidden: width of each hidden layer.
-        log_std: where the log of the standard deviation of continuous actions starts; it does not depend on the observation.
+        log_std: where the log of the standard deviation of continuous actions starts; observations do not
+            change it.
     """
 
     def __init__(self, *, in_features: int, actions: int, hidden: tuple[int, ...], log_std: float = 0.0) -> None:
