@@ -337,7 +337,7 @@ def test_from_run(task, tmp_path):
         ({}, "either a learner in memory or the folder of a run"),
         ({"learner": conv4(), "run": "runs/x"}, "either a learner"),
         ({"learner": qs.MAML(qs.nets.MLP(), loss="mse")}, "MAML is no meta-learner, or one of regression"),
-        ({"learner": qs.RL2(hidden=2)}, "RL2 is no meta-learner, or one of regression: it cannot classify"),
+        ({"learner": qs.RL2(hidden_size=2)}, "RL2 is no meta-learner, or one of regression: it cannot classify"),
         ({"learner": conv4(qs.ProtoNet), "steps": 3}, "steps=3 must be .* leave it out for ProtoNet"),
         ({"learner": conv4(), "steps": -1}, "steps=-1"),
         ({"learner": conv4(way=2)}, "y holds 3 classes, but this learner tells 2 apart at most"),

@@ -77,7 +77,7 @@ def test_each_task_has_weights_of_its_own(discrete):
 
 
 def test_a_recurrent_policy_goes_on_from_its_state():
-    policy = RecurrentPolicy(in_features=2, actions=3, hidden=4)
+    policy = RecurrentPolicy(in_features=2, actions=3, hidden_size=4)
     x = torch.randn(5, 6, 2)
     whole, values, last = policy.read(x, policy.start(5), True)
     _, _, state = policy.read(x[:, :4], policy.start(5), True)

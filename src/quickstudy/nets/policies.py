@@ -66,7 +66,8 @@ class Policy(nn.Module):
         in_features: numbers in an observation.
         actions: to choose from; numbers in an action, where they are continuous.
         hidden: width of each hidden layer.
-        log_std: where the log of the spread of continuous actions starts; it does not depend on the observation.
+        log_std: where the log of the standard deviation of continuous actions starts; observations do not
+            change it.
     """
 
     def __init__(self, *, in_features: int, actions: int, hidden: tuple[int, ...], log_std: float = 0.0) -> None:
@@ -103,16 +104,16 @@ class RecurrentPolicy(nn.Module):
     Args:
         in_features: numbers read per step.
         actions: to choose from; numbers in an action, where they are continuous.
-        hidden: units of the GRU.
-        log_std: where the log of the spread of continuous actions starts.
+        hidden_size: units of the GRU.
+        log_std: where the log of the standard deviation of continuous actions starts.
     """
 
-    def __init__(self, *, in_features: int, actions: int, hidden: int, log_std: float = 0.0) -> None:
+    def __init__(self, *, in_features: int, actions: int, hidden_size: int, log_std: float = 0.0) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.gru = nn.GRU(in_features, hidden, batch_first=True)
-        self.head = nn.Linear(hidden, actions)
-        self.value = nn.Linear(hidden, 1)
+        self.hidden_size = hidden_size
+        self.gru = nn.GRU(in_features, hidden_size, batch_first=True)
+        self.head = nn.Linear(hidden_size, actions)
+        self.value = nn.Linear(hidden_size, 1)
         self.log_std = nn.Parameter(torch.full((actions,), log_std))
         with torch.no_grad():
             self.head.weight.mul_(0.1)
@@ -120,7 +121,7 @@ class RecurrentPolicy(nn.Module):
 
     def start(self, n: int) -> Float[Tensor, "n hidden"]:
         """The state before anything was read."""
-        return self.head.weight.new_zeros(n, self.hidden)
+        return self.head.weight.new_zeros(n, self.hidden_size)
 
     def read(
         self, x: Float[Tensor, "n steps f"], state: Float[Tensor, "n hidden"], discrete: bool

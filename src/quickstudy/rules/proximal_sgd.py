@@ -15,7 +15,7 @@ class ProximalSGD(UpdateRule):
 
     Args:
         lr: step size, > 0.
-        lam: of the pull, >= 0.
+        lam: lambda of the paper, how strong the pull is, >= 0.
     """
 
     def __init__(self, *, lr: float = 0.1, lam: float = 2.0) -> None:

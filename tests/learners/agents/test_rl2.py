@@ -149,7 +149,7 @@ def test_built_by_name():
     ("options", "word"),
     [
         ({"episodes": 0}, "episodes"),
-        ({"entropy": -1.0}, "entropy"),
+        ({"entropy_coef": -1.0}, "entropy_coef"),
         ({"curriculum": -1}, "curriculum"),
         ({"gae_lambda": 1.5}, "gae_lambda"),
     ],

@@ -110,7 +110,7 @@ def test_padding_leaves_memory_and_last_label_as_they_were(memory, labels):
 @pytest.mark.parametrize("options", [{"memory": "ntm"}, {"memory": "lstm"}, {"labels": "string"}, {"stream": False}])
 def test_every_variant_keeps_the_contract(options):
     torch.manual_seed(0)
-    net = qs.nets.MLP(in_features=256, hidden_size=(5,), out_features=None)
+    net = qs.nets.MLP(in_features=256, hidden=(5,), out_features=None)
     tasks = qs.tasks.Glyphs(way=3, query=2, size=16)
     check_learner(qs.MANN(net, out_features=3, **TINY, **options), tasks, others=[qs.tasks.Glyphs(way=2, size=16)])
 

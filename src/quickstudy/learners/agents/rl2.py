@@ -118,7 +118,7 @@ class RL2(MetaLearner[Environments]):
         self.outer_step: Tensor
         self.register_buffer("outer_step", torch.zeros(()))
         read = in_features + 2 * out_features + 2
-        self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden=hidden_size, log_std=log_std)
+        self.policy = RecurrentPolicy(in_features=read, actions=out_features, hidden_size=hidden_size, log_std=log_std)
 
     def adapt(self, support: Environments) -> Solver:
         """Play a trial; the solver gives what would be done, logits or means, on seeing observations right after it."""
