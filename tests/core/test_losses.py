@@ -7,13 +7,13 @@ import torch.nn.functional as F
 import quickstudy as qs
 from quickstudy.core.losses import (
     check_loss,
-    larger_is_better,
     mean_of,
     score_name,
     std_of,
     task_losses,
     task_scores,
 )
+from quickstudy.core.scores import score
 
 RNG = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(3, 6, 4, generator=RNG, dtype=torch.float64)
@@ -36,7 +36,7 @@ def test_gaussian_is_minus_the_log_density_of_all_outputs():
     expected = -torch.distributions.Normal(mean_of(predictions), std_of(predictions)).log_prob(TARGETS)
     torch.testing.assert_close(task_losses("gaussian", predictions, TARGETS), expected.sum(2).mean(1))
     assert score_name("gaussian", TARGETS) == "gaussian"
-    assert not larger_is_better("gaussian")
+    assert not score("gaussian").larger_is_better
     assert torch.isnan(task_losses("gaussian", predictions, torch.where(TARGETS > 1, torch.nan, TARGETS)).mean())
 
 
@@ -48,7 +48,7 @@ def test_bits_are_scored_by_the_share_that_is_wrong():
     asked = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 1.0]]])
     assert task_scores("bits", logits, asked).tolist() == [0.25, 0.0]
     assert score_name("bits", asked) == "bit_error"
-    assert not larger_is_better("bit_error")
+    assert not score("bit_error").larger_is_better
     with pytest.raises(qs.UsageError, match="floating point"):
         task_losses("bits", logits, asked.long())
 

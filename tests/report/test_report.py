@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import quickstudy as qs
+from quickstudy.core.scores import score
 from quickstudy.report import save_examples, write_report
 from quickstudy.report.content import read_story
 from quickstudy.report.examples import QUERIES_PER_CLASS, load_examples
-from quickstudy.report.words import interval_text
 
 COMMAND = "quickstudy train maml --tasks glyphs --out 'runs/a <b> & c'"
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -218,7 +218,7 @@ def test_several_runs(glyphs, sinusoids, tmp_path):
     assert body.count("<tr>") == 3
     for path in (glyphs, sinusoids):
         (result,) = qs.Run.open(path).results()
-        assert interval_text(result["metric"], result["ci95"]) in body
+        assert score(result["metric"]).interval(result["ci95"]) in body
 
 
 def test_pure_function_of_the_folder(glyphs, tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 import tqdm.auto
 import tqdm.notebook
 
+from quickstudy.core.scores import score
 from quickstudy.training.evaluation import Result
 from quickstudy.training.meters import Progress
 
@@ -81,7 +82,7 @@ def progress_text(now: Progress) -> str:
 
 
 def _metric(name: str, value: float) -> str:
-    return f"{name} {100 * value:.1f}%" if name == "accuracy" else f"{name} {value:.3f}"
+    return f"{name} {score(name).short(value)}"
 
 
 def table(rows: list[list[str]], header: list[str]) -> str:
@@ -95,8 +96,8 @@ def result_text(result: Result) -> str:
     """A result, and how it came about step by step."""
     if len(result.by_step) == 1:
         return str(result)
-    show = "{:.2%}" if result.metric == "accuracy" else "{:.4f}"
-    rows = [[str(s.step), show.format(s.mean), show.format(s.ci95)] for s in result.by_step]
+    text = score(result.metric).text
+    rows = [[str(s.step), text(s.mean), text(s.ci95)] for s in result.by_step]
     return f"{result}\n{table(rows, ['inner steps', result.metric, '±'])}"
 
 

@@ -96,11 +96,6 @@ def std_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
     return predictions[..., 1]
 
 
-def larger_is_better(metric: str) -> bool:
-    """Whether more of a score is better: of an accuracy and a return it is, of losses and errors not."""
-    return metric in ("accuracy", "return")
-
-
 def score_name(loss: str | TaskLoss, y: Tensor) -> str:
     """``accuracy`` for integer labels ``[tasks, n]``, ``bit_error`` for bits, else the loss's own name."""
     if y.ndim == 2 and not y.is_floating_point():

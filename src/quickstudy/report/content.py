@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from quickstudy.core.losses import larger_is_better
+from quickstudy.core.scores import score
 from quickstudy.report.words import in_words, title
 from quickstudy.training.evaluation import StepScore
 from quickstudy.training.runs import Run
@@ -117,7 +117,9 @@ def read_story(run: Run) -> Story:
         steps_planned=training.get("steps"),
         meta_batch=training.get("meta_batch"),
         seconds=seconds[-1] if seconds else None,
-        ending=_ending(steps_done, training, curves.get(f"validation/{metric}"), lower=not larger_is_better(metric)),
+        ending=_ending(
+            steps_done, training, curves.get(f"validation/{metric}"), lower=not score(metric).larger_is_better
+        ),
         command=config.get("command"),
         settings=_settings(config),
     )

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from quickstudy.core.losses import mean_of, std_of
+from quickstudy.core.scores import score
 from quickstudy.report.charts import Line, curve_chart
 from quickstudy.report.examples import DrawnTasks
-from quickstudy.report.words import interval_text, score_text
 from quickstudy.training.evaluation import StepScore
 
 PIXELS = 96
@@ -73,8 +73,8 @@ def is_ink(drawn: DrawnTasks) -> bool:
 def _draw(drawn: DrawnTasks, task: int, key: str) -> Drawing:
     scores = drawn.tensors["scores"][:, task].tolist()
     return Drawing(
-        before=score_text(drawn.metric, scores[0]) if len(scores) > 1 else None,
-        after=score_text(drawn.metric, scores[-1]),
+        before=score(drawn.metric).text(scores[0]) if len(scores) > 1 else None,
+        after=score(drawn.metric).text(scores[-1]),
         rows=_rows(drawn, task) if drawn.is_classification else [],
         chart=_curves(drawn, task, key) if "curves" in drawn.tensors else None,
     )
@@ -165,8 +165,8 @@ def step_rows(metric: str, by_step: list[StepScore], most: int = 12) -> list[dic
     return [
         {
             "step": f"{by_step[i].step}",
-            "score": score_text(metric, by_step[i].mean),
-            "interval": interval_text(metric, by_step[i].ci95),
+            "score": score(metric).text(by_step[i].mean),
+            "interval": score(metric).interval(by_step[i].ci95),
             "loss": f"{by_step[i].loss:.4f}",
         }
         for i in chosen

@@ -11,15 +11,14 @@ from markupsafe import Markup
 
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
-from quickstudy.core.losses import larger_is_better
 from quickstudy.core.picture import Picture
+from quickstudy.core.scores import score
 from quickstudy.core.words import duration
 from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.report.content import Evaluation, Series, Story
 from quickstudy.report.examples import DrawnTasks, load_examples
 from quickstudy.report.pictured import pictures_of
-from quickstudy.report.words import interval_text, metric_name, score_text
 from quickstudy.training.runs import Run
 from quickstudy.version import __version__
 
@@ -92,7 +91,7 @@ def _render(runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "metric_name": metric_name}
+    environment.filters |= {"duration": duration, "capital": _capital}
     names = _distinct_names(runs, stories)
     page = environment.get_template("report.html.j2").render(
         sections=sections,
@@ -100,12 +99,10 @@ def _render(runs: Sequence[Run]) -> str:
         comparison=_comparison(stories, names) if len(stories) > 1 else [],
         style=Markup("".join((Path(__file__).parent / name).read_text() for name in ("palette.css", "report.css"))),
         version=__version__,
-        score_text=score_text,
-        interval_text=interval_text,
+        score=score,
         color=color,
         dashes=_dashes,
         is_ink=drawings.is_ink,
-        larger_is_better=larger_is_better,
     )
     return page.strip() + "\n"
 
@@ -146,7 +143,7 @@ def _points(picture: Picture) -> float:
 
 def _learning(story: Story, key: str) -> list[Chart]:
     """Score and loss against outer steps; where the loss is the score, the norm of the meta-gradient in its stead."""
-    names = dict.fromkeys([story.metric, "loss" if story.metric == "accuracy" else "grad_norm"])
+    names = dict.fromkeys([story.metric, "loss" if score(story.metric).percent else "grad_norm"])
     charts: list[Chart] = []
     for i, name in enumerate(names):
         found = [(look, label, story.curves.get(f"{label}/{name}")) for look, label in _LABELS]
@@ -159,7 +156,7 @@ def _learning(story: Story, key: str) -> list[Chart]:
             )
             for look, _, series in present
         ]
-        heading = _capital(metric_name(name))
+        heading = _capital(score(name).words)
         spread = any(series.ci95 for _, _, series in present)
         charts.append(
             Chart(
@@ -168,8 +165,8 @@ def _learning(story: Story, key: str) -> list[Chart]:
                     f"{heading} against outer steps of {story.name}: " + "; ".join(_in_words(p, name) for p in present),
                     lines,
                     x_label="outer step",
-                    percent=name == "accuracy",
-                    reference=story.chance if name == "accuracy" else None,
+                    percent=score(name).percent,
+                    reference=story.chance if name == story.metric else None,
                 ),
                 heading,
                 [
@@ -187,7 +184,7 @@ _LABELS = ((TRAINING, "train"), (VALIDATION, "validation"))
 
 def _in_words(found: tuple[int, str, Series], name: str) -> str:
     _, label, series = found
-    first, last = (score_text(name, v) for v in (series.values[0], series.values[-1]))
+    first, last = (score(name).text(v) for v in (series.values[0], series.values[-1]))
     return f"{label} from {first} at step {series.steps[0]} to {last} at step {series.steps[-1]}"
 
 
@@ -201,15 +198,15 @@ def _by_step(story: Story, best: Evaluation, key: str) -> Chart:
         marker=len(best.by_step) <= 12,
         width=2.2,
     )
-    name = _capital(metric_name(best.metric))
-    first = score_text(best.metric, best.by_step[0].mean)
+    name = _capital(score(best.metric).words)
+    first = score(best.metric).text(best.by_step[0].mean)
     svg = line_chart(
         f"{key}-steps",
-        f"{name} by inner step: {first} before adapting, {score_text(best.metric, best.mean)} after "
+        f"{name} by inner step: {first} before adapting, {score(best.metric).text(best.mean)} after "
         f"{best.inner_steps} steps",
         [line],
         x_label="inner step",
-        percent=best.metric == "accuracy",
+        percent=score(best.metric).percent,
         reference=story.test_chance,
     )
     return Chart(svg, f"{name} by inner step", [], f"{'Bars' if line.bars else 'Band'}: 95% interval over tasks.")
@@ -223,13 +220,13 @@ def _comparison(stories: list[Story], names: list[str]) -> list[Chart]:
             found = [(i, s.curves[f"{kind}/{metric}"]) for i, s in enumerate(stories) if f"{kind}/{metric}" in s.curves]
             if not found:
                 continue
-            heading = f"{'Training' if kind == 'train' else 'Validation'}: {metric_name(metric)}"
+            heading = f"{'Training' if kind == 'train' else 'Validation'}: {score(metric).words}"
             svg = line_chart(
                 f"all-{len(charts)}",
                 f"{heading} of {len(found)} runs against outer steps: " + ", ".join(names[i] for i, _ in found),
                 [_line(series, i, marker=kind == "validation") for i, series in found],
                 x_label="outer step",
-                percent=metric == "accuracy",
+                percent=score(metric).percent,
             )
             charts.append(Chart(svg, heading, [(i, names[i], "plain") for i, _ in found]))
     return charts

@@ -4,20 +4,6 @@ from typing import Any
 
 from quickstudy import registry
 
-METRICS = {
-    "accuracy": "accuracy",
-    "mse": "mean squared error",
-    "gaussian": "negative log-likelihood",
-    "bit_error": "share of wrong bits",
-    "loss": "loss",
-    "grad_norm": "norm of the meta-gradient",
-}
-
-
-def metric_name(metric: str) -> str:
-    """A metric in words; its own name where there are none."""
-    return METRICS.get(metric, metric)
-
 
 def title(description: Any) -> str:
     """What a registered thing is called in Python: ``{"learners": "maml", ...}`` is ``MAML``.
@@ -50,17 +36,3 @@ def in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(in_words(part) for part in value)}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def score_text(metric: str, value: float) -> str:
-    """A score in its own units, as ``Result`` prints it.
-
-    >>> score_text("accuracy", 0.98761), score_text("mse", 0.35)
-    ('98.76%', '0.3500')
-    """
-    return f"{100 * value:.2f}%" if metric == "accuracy" else f"{value:.4f}"
-
-
-def interval_text(metric: str, half_width: float) -> str:
-    """``± 0.52`` beside a score."""
-    return f"± {100 * half_width:.2f}" if metric == "accuracy" else f"± {half_width:.4f}"

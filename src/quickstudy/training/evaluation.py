@@ -13,6 +13,7 @@ from quickstudy.core.batch import Examples, TaskDistribution
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver
 from quickstudy.core.parallel import pieces, run_pieces
+from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
 
@@ -77,11 +78,8 @@ class Result:
         return {**asdict(self), "mean": self.mean, "ci95": self.ci95}
 
     def __str__(self) -> str:
-        value = (
-            f"{100 * self.mean:.2f}% ± {100 * self.ci95:.2f}"
-            if self.metric == "accuracy"
-            else f"{self.mean:.4f} ± {self.ci95:.4f}"
-        )
+        known = score_of(self.metric)
+        value = f"{known.text(self.mean)} {known.interval(self.ci95)}"
         return f"{self.metric} {value} (95% interval, {self.n_tasks} tasks; BatchNorm: {self.bn}) on {self.tasks}"
 
 

@@ -19,7 +19,7 @@ from quickstudy import registry
 from quickstudy.core.batch import TaskDistribution
 from quickstudy.core.errors import DivergedError, RunError, UsageError
 from quickstudy.core.learner import MetaLearner, Metrics
-from quickstudy.core.losses import larger_is_better
+from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
 from quickstudy.training.evaluation import evaluate
@@ -226,7 +226,7 @@ def _validate(
     state: _State,
 ) -> Metrics:
     result = evaluate(learner, tasks, n_tasks=n_tasks, seed=seed, at=(), workers=workers)
-    score = result.mean if larger_is_better(result.metric) else -result.mean
+    score = result.mean if score_of(result.metric).larger_is_better else -result.mean
     if score > state.best_score:
         state.best_step, state.best_score, state.stale = state.step, score, 0
     else:
