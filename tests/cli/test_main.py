@@ -469,7 +469,7 @@ def test_broken_run_folders(command, copied, tmp_path):
     fails(4, command, tmp_path / "nowhere", *more, says="nowhere holds no run")
     own = (copied / "config.json").read_text()
     for text, says in (
-        (own.replace('"format": 1', '"format": 99').replace(qs.__version__, "9.0"), "format 99 by quickstudy 9.0"),
+        (own.replace('"format": 2', '"format": 99').replace(qs.__version__, "9.0"), "format 99 by quickstudy 9.0"),
         (own[:40], "should be JSON"),
     ):
         (copied / "config.json").write_text(text)
@@ -642,7 +642,6 @@ def test_a_learner_in_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "own_learners.py").write_text(CENTROIDS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
-    monkeypatch.setitem(registry.LEARNERS, "own_learners:Centroids", "own_learners:Centroids")
     words = ["train", "own_learners:Centroids", "--tasks", "glyphs", "--net", "mlp", *SMALL]
     done = quickstudy(*words, *words_of(size=16, way=3, hidden=8, steps=1))
     assert done.code == 0, done.err

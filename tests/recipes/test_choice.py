@@ -164,11 +164,11 @@ def test_split_options():
 
 def test_the_options_of_a_learned_optimizer_are_its_rules_too():
     choice = Choice.of("mlp-optimizer")
-    built, _ = choice.build(choice.options({"hidden": 2, "lr": 0.5, "truncation": 3}))
+    built, _ = choice.build(choice.options({"hidden_size": 2, "lr": 0.5, "truncation": 3}))
     assert registry.name_of(built) == ("learners", "mlp-optimizer")
-    assert (built.rule.hidden, built.rule.lr, built.truncation) == (2, 0.5, 3)
+    assert (built.rule.hidden_size, built.rule.lr, built.truncation) == (2, 0.5, 3)
     assert not {"rule", "betas", "bank"} & set(choice.options())
-    assert Choice.of("lstm-optimizer").options()["hidden"] == 20
+    assert Choice.of("lstm-optimizer").options()["hidden_size"] == 20
 
 
 class Ruled(qs.MAML):

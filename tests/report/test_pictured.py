@@ -108,7 +108,7 @@ def test_an_old_png_is_shown_as_it_is(old):
         ({"learner": {"learners": "gone", "options": {}}}, "there is no &#39;gone&#39; among the learners"),
         ({"tasks": {"opaque": "mine.Tasks"}}, "an object of the user&#39;s own (mine.Tasks)"),
         ({"tasks": {"tasks": "bandits", "options": {"arms": -1}}}, "arms"),
-        ({"learner": {"learners": "rl2"}}, "options"),
+        ({"learner": {"learners": "rl2", "options": {}}}, "does not fit this learner"),
     ],
 )
 def test_the_page_says_why_there_are_none(trained, broken, says):

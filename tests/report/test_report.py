@@ -247,8 +247,8 @@ def test_barest_run(tmp_path):
 
 def test_stopped_early(tmp_path):
     run = qs.Run.create(tmp_path / "run", {"training": {"steps": 100, "patience": 2}})
-    for step, score in ((10, 0.5), (20, 0.9), (30, 0.8), (40, 0.85)):
-        run.log({"step": step, "validation/accuracy": score, "validation/ci95": 0.1, "validation/loss": 1.0})
+    for step, value in ((10, 0.5), (20, 0.9), (30, 0.8), (40, 0.85)):
+        run.log({"step": step, "validation/accuracy": value, "validation/ci95": 0.1, "validation/loss": 1.0})
     assert read_story(run).ending.startswith("Stopped early after 40 of 100")
 
 

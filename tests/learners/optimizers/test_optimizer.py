@@ -61,7 +61,7 @@ def test_a_rule_of_ones_own():
 
 def test_a_name_takes_the_options_of_its_rule_and_no_others():
     learner = qs.LSTMOptimizer(hidden_size=3, saturation=5.0, truncation=2)
-    assert (learner.rule.hidden, learner.rule.saturation, learner.truncation) == (3, 5.0, 2)
+    assert (learner.rule.hidden_size, learner.rule.saturation, learner.truncation) == (3, 5.0, 2)
     with pytest.raises(qs.UsageError, match="adam-optimizer has no option hidden"):
         qs.AdamOptimizer(hidden=3)
     with pytest.raises(qs.UsageError, match=r"no 'abacus' among the rules: .*feature-mlp"):

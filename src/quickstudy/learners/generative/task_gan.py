@@ -183,8 +183,9 @@ class TaskGAN(SupportQueryLearner):
         """The energy distance, and the loss of what ``adapt`` gives."""
         del at  # there is only one
         real = self.sets(batch)[:, :, 0]
-        codes = self._codes((len(real), SCORED, real.shape[2]), generator(0, "task-gan", "score"), real)
-        made = self.images(*codes)
+        # The same for every task, so that a task's score is its own, however many are scored at once.
+        codes = self._codes((1, SCORED, real.shape[2]), generator(0, "task-gan", "score"), real)
+        made = self.images(*codes).expand(len(real), -1, -1, -1, -1, -1)
         losses = task_losses(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
         return torch.stack([energy_distance(turned(real), turned(made)), losses]).unsqueeze(1)
 
