@@ -26,6 +26,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, split_options, usual_tasks
 from rows import add, read, run_all, show, steps_in_time
 
@@ -49,7 +50,7 @@ LEARNERS = [
     name
     for name in registry.LEARNERS
     for cls in (registry.load("learners", name),)
-    if usual_tasks(name) == "omniglot" and not hasattr(cls, "score_tasks")  # which does not tell classes apart
+    if usual_tasks(name) == "omniglot" and cls.score_name is SupportQueryLearner.score_name  # it tells classes apart
 ]
 
 
