@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all that a fresh clone needs; `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format docs
+.PHONY: help install demo test quick lint format docs
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,6 +29,9 @@ demo: install  ## train MAML for about five minutes and write a report (an unfin
 
 test: install  ## run the tests on two processes (PYTEST_ARGS=... for more options)
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+quick: install  ## run the tests without the slow ones
+	$(BIN)/pytest -n 2 -m "not slow" $(PYTEST_ARGS)
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PEERS = ("higher", "torchopt", "metalearn")
 missing = [name for name in PEERS if importlib.util.find_spec(name) is None]

@@ -8,6 +8,8 @@ import pytest
 
 import quickstudy as qs
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 

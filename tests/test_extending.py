@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[1]
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", (PROJECT / "docs" / "extending.md").read_text(), re.M | re.S)
 TEST = """from quickstudy import registry

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TINY = Path(__file__).parent / "fixtures" / "tiny_package"
 OPTIONS = ["--steps", "2", "--meta-batch", "2", "--validation-tasks", "2", "--test-tasks", "2", "--workers", "1"]
 

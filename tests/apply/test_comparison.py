@@ -12,6 +12,8 @@ from quickstudy.apply.comparison import GRID, USUAL, compare, curves
 from quickstudy.cli import main as cli
 from quickstudy.rules import SGD, FeatureMLP
 
+pytestmark = pytest.mark.slow
+
 
 def test_curves_begin_at_one_and_a_divergence_is_bounded():
     problems = qs.tasks.Problems(families=("quadratic",), examples=16)

@@ -257,6 +257,7 @@ def test_from_a_run(tmp_path):
         qs.LearnedOptimizer.from_run(tmp_path / "m", net.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler for torch.compile on a CPU")
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own affairs
 def test_compiled_moves_the_same(monkeypatch):

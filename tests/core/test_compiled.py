@@ -8,6 +8,7 @@ import torch
 import quickstudy as qs
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler for torch.compile on a CPU"),
     pytest.mark.filterwarnings("ignore"),  # torch's compiler warns of its own affairs
 ]

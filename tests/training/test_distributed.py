@@ -13,6 +13,8 @@ import torch
 
 import quickstudy as qs
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import sys, torch, quickstudy as qs
 torch.manual_seed(0)
