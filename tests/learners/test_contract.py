@@ -83,7 +83,7 @@ OF_OTHERS = [
 
 
 def test_every_registered_learner_is_checked():
-    assert {*CLASSIFY, *REGRESS, *(name for name, _ in OF_OTHERS)} == set(registry.LEARNERS)
+    assert {*CLASSIFY, *REGRESS, *(name for name, _ in OF_OTHERS)} == set(registry.LEARNERS.own)
 
 
 @pytest.mark.parametrize("bn", ["transductive", "support"])

@@ -36,7 +36,7 @@ def elsewhere(monkeypatch):
 
 
 def test_every_learner_has_a_recipe():
-    assert set(RECIPES) == set(registry.LEARNERS)
+    assert set(RECIPES) == set(registry.LEARNERS.own)
 
 
 def test_every_kind_has_its_usual_tasks():
@@ -47,8 +47,8 @@ def test_every_kind_has_its_usual_tasks():
 def test_every_recipe_fits_all_tasks_that_its_learner_learns():
     """Each of its options is one, of the class that it is said for, whatever the net."""
     checked = set()
-    for learner in registry.LEARNERS:
-        for tasks in registry.TASKS:
+    for learner in registry.LEARNERS.own:
+        for tasks in registry.TASKS.own:
             if registry.load("tasks", tasks).kind not in registry.load("learners", learner).learns:
                 continue
             for preset in PRESETS:
@@ -56,7 +56,7 @@ def test_every_recipe_fits_all_tasks_that_its_learner_learns():
                     choice = Choice.of(learner, tasks, preset=preset)
                     assert choice.defaults(way, shot)["steps"] >= 100
             checked.add(learner)
-    assert checked == set(registry.LEARNERS)
+    assert checked == set(registry.LEARNERS.own)
 
 
 @pytest.mark.parametrize(
