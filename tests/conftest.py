@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import typechecks
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +24,12 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         cache = tmp_path_factory.getbasetemp().parent / "cache" if shared else tmp_path_factory.mktemp("cache")
         patch.setenv("QUICKSTUDY_CACHE", str(cache))
         yield cache
+
+
+@pytest.fixture(autouse=True)
+def types_are_checked() -> None:
+    """From the test's first call, but not through all of a long loop."""
+    typechecks.from_here()
 
 
 @pytest.fixture(scope="session")

@@ -39,9 +39,11 @@ SMALL = {
     "hidden": 4, "hidden_size": 4, "slots": 6, "slot_width": 3, "width": 3, "pairs": 4, "inner_steps": 2,
     "eval_steps": 2, "episodes": 3,
 }  # fmt: skip
-OPTIONS = {"maml-rl": {"hidden": (8,)}} | {
-    name: {"order": 2, "truncation": 10, "pairs": 1} for name in registry.LEARNERS if name.endswith("-optimizer")
-}
+OPTIONS = {
+    "maml-rl": {"hidden": (8,)},
+    "meta-nas": {"cells": 1, "filters": 3},
+    "solver-gan": {"width": 8, "critic_width": 8, "draws": 2, "train_draws": 2},
+} | {name: {"order": 2, "truncation": 10, "pairs": 1} for name in registry.LEARNERS if name.endswith("-optimizer")}
 
 
 def build(name, tasks, **options):
@@ -89,7 +91,7 @@ def test_every_registered_learner_is_checked():
 @pytest.mark.parametrize("bn", ["transductive", "support"])
 @pytest.mark.parametrize("name", CLASSIFY)
 def test_images(name, bn):
-    learner = build(name, glyphs(), inner_lr=0.05, inner_steps=2, bn=bn)
+    learner = build(name, glyphs(), inner_lr=0.05, inner_steps=2, bn=bn, **OPTIONS.get(name, {}))
     check_learner(learner, glyphs(), others=[glyphs(shot=3)], exact_gradient=name not in NOT_THE_DERIVATIVE)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from quickstudy.core.picture import Picture
 from quickstudy.core.unroll import unroll
@@ -57,17 +58,23 @@ def updates(rule: UpdateRule) -> Tensor:
     """
     like = next(rule.parameters())
     ends = torch.linspace(-REACH, REACH, GRID)
-    momentum, gradient = (g.flatten() for g in torch.meshgrid(ends, ends, indexing="ij"))
     rng = torch.Generator().manual_seed(0)
     others = torch.randn((PAST + 1, 255), generator=rng)
-    start = torch.cat([torch.zeros(1), 0.1 * torch.randn(255, generator=rng)]).expand(GRID * GRID, 256)
-    params = {"w": start.to(like)}
+    start = torch.cat([torch.zeros(1), 0.1 * torch.randn(255, generator=rng)])
+
+    def gradients(watched: Tensor, step: int) -> dict[str, Tensor]:
+        return {"w": torch.cat([watched[:, None], others[step].expand(len(watched), 255)], 1).to(like)}
+
+    def in_each_row(t: Tensor) -> Tensor:
+        return t.repeat_interleave(GRID, 0) if t.ndim else t
+
     with torch.no_grad():
-        moved, state = params, rule.init(params)
-        for step in range(PAST + 1):
-            watched = gradient if step == PAST else momentum
-            g = torch.cat([watched[:, None], others[step].expand(GRID * GRID, 255)], 1).to(like)
-            moved, state = rule.update(params, {"w": g}, state)
+        params = {"w": start.expand(GRID, 256).to(like)}
+        state = rule.init(params)
+        for step in range(PAST):  # one momentum's past is the same for every gradient
+            state = rule.update(params, gradients(ends, step), state)[1]
+        params, state = tree_map_only(Tensor, in_each_row, (params, state))
+        moved, _ = rule.update(params, gradients(ends.repeat(GRID), PAST), state)
     return (moved["w"] - params["w"])[:, 0].view(GRID, GRID).float().cpu()
 
 

@@ -1,0 +1,37 @@
+"""Types and shapes of what quickstudy's functions take and give, checked where each test begins.
+
+A check costs more than many a function on small tensors, and the thousandth round of a loop shows what the first did:
+after ``LIMIT`` checks a test goes on unchecked (``from_here`` begins anew, see conftest.py).
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import beartype
+from jaxtyping import config
+
+LIMIT = 2000
+_check = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
+_done = 0
+
+
+def from_here() -> None:
+    global _done
+    _done = 0
+    config.update("jaxtyping_disable", False)
+
+
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What jaxtyping's import hook decorates with, in place of beartype."""
+    check = _check(function)
+
+    @wraps(check)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        global _done
+        _done += 1
+        if _done >= LIMIT:
+            config.update("jaxtyping_disable", True)
+        return check(*args, **kwargs)
+
+    return counted
