@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 import typechecks
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -57,11 +57,12 @@ class _Lines(tqdm.std.tqdm):  # pyright: ignore[reportMissingTypeArgument]
 
     def __init__(self, **options: Any) -> None:
         self._shown: int | None = None
-        layout = "step {n_fmt}/{total_fmt}{postfix}, {rate_fmt}, {remaining} left"
-        super().__init__(bar_format=layout, **options)
+        super().__init__(bar_format="step {n_fmt}/{total_fmt}{postfix}", **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         if self.n != self._shown:
+            if self._shown is not None:  # from the second line on a rate is known
+                self.bar_format = "step {n_fmt}/{total_fmt}{postfix}, {rate_fmt}, {remaining} left"
             self._shown = self.n
             print(self, file=self.fp, flush=True)
 
