@@ -14,6 +14,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver
 from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.scores import score as score_of
+from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
 
@@ -109,13 +110,14 @@ def evaluate(
     Raises:
         UsageError: an option out of its range.
     """
+    check_options(evaluate, locals(), {"workers": COUNT})
     if n_tasks < 2:
         raise UsageError(f"an interval needs at least 2 tasks, got n_tasks={n_tasks}.")
     own = learner.adapt_steps
     if steps is not None and own is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
     if device is not None:
-        learner.to(device)
+        learner.to(distributed.pick_device(device))
     last = (own or 0) if steps is None else steps
     at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
     starts = range(0, n_tasks, BLOCK)
