@@ -115,13 +115,8 @@ def _fits(value: Any, hint: Any, within: Range | None) -> bool:
         each = parts[:1] * len(value) if origin is list or parts[-1:] == (...,) else parts
         return len(each) == len(value) and all(_fits(v, part, within) for v, part in zip(value, each, strict=True))
     if hint in (int, float):
-        kind = numbers.Integral if hint is int else numbers.Real
-        return (
-            isinstance(value, kind)
-            and not isinstance(value, bool)
-            and abs(value) < math.inf
-            and (within is None or value in within)
-        )
+        number: Any = value if isinstance(value, numbers.Integral if hint is int else numbers.Real) else math.nan
+        return not isinstance(value, bool) and abs(number) < math.inf and (within is None or number in within)
     if hint is None:
         return value is None
     return isinstance(value, hint) if type(hint) is type and origin is None else True

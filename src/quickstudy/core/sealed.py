@@ -38,8 +38,12 @@ def sealed_tensors(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> b
     return safetensors.torch.save(own, {**texts, KEY: _of_tensors(own, texts)})
 
 
-def open_tensors(content: bytes | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and texts of a safetensors file (or of its content).
+def open_tensors(content: bytes | Path, *, or_older: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and texts of a safetensors file.
+
+    Args:
+        content: of the file, or its path.
+        or_older: whether one without a checksum will do.
 
     Raises:
         ValueError: it is damaged, or no such file.
@@ -52,8 +56,8 @@ def open_tensors(content: bytes | Path) -> tuple[dict[str, Tensor], dict[str, st
         texts: dict[str, str] = dict(header.get("__metadata__") or {})
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
         raise ValueError(f"it is damaged, or no file of tensors ({error})") from error
-    checksum = texts.pop(KEY, None)
-    if checksum is not None and checksum != _of_tensors(tensors, texts):
+    known = texts.pop(KEY, None)
+    if known != _of_tensors(tensors, texts) and not (known is None and or_older):
         raise ValueError("its content does not match its checksum")
     return tensors, texts
 
@@ -72,5 +76,5 @@ def _of_tensors(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         t = tensors[name].contiguous()
         found.update(json.dumps([name, str(t.dtype), [*t.shape]]).encode())
-        found.update(memoryview(t.flatten().view(torch.uint8).numpy()) if t.numel() else b"")
+        found.update(t.flatten().view(torch.uint8).numpy().data if t.numel() else b"")
     return found.hexdigest()

@@ -27,7 +27,8 @@ class Before:
     @torch.no_grad()
     def keep(self) -> None:
         """From here on, this is before. Buffers that have not moved since are not copied again."""
-        torch._foreach_copy_(self.weights, list(self.params))
+        for kept, p in zip(self.weights, self.params, strict=True):
+            kept.copy_(p)
         for name, b in self.module.named_buffers():
             if self._has_moved(name, b):
                 self.buffers[name] = id(b), b._version, b.detach().clone()
@@ -35,7 +36,8 @@ class Before:
     @torch.no_grad()
     def restore(self) -> None:
         """Put everything back."""
-        torch._foreach_copy_(list(self.params), self.weights)
+        for kept, p in zip(self.weights, self.params, strict=True):
+            p.copy_(kept)
         for name, b in self.module.named_buffers():
             if name in self.buffers and self._has_moved(name, b):
                 b.copy_(self.buffers[name][2])
@@ -69,4 +71,6 @@ def diverged(what: str, batch: object, tasks: str, weights: str) -> DivergedErro
         if broken
         else "A smaller inner or outer step size, or clip=10, often helps."
     )
-    return DivergedError(f"{what}. The tasks were {tasks}; the weights from before this step are in {weights}. {advice}")
+    return DivergedError(
+        f"{what}. The tasks were {tasks}; the weights from before this step are in {weights}. {advice}"
+    )

@@ -1,4 +1,4 @@
-"""Lines of JSON in a run folder: appended one by one, read past whatever a kill or a full disk has left between them."""
+"""Lines of JSON in a run folder: appended one by one, read past what a kill or a full disk has left between them."""
 
 import json
 import os

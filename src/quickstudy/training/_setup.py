@@ -13,7 +13,6 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler
 
 from quickstudy import registry
-from quickstudy.core.batch import TaskDistribution
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_json
 from quickstudy.core.learner import MetaLearner

@@ -12,9 +12,9 @@ from torch import Tensor
 from quickstudy.core.batch import Examples, TaskDistribution
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver
+from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.scores import score as score_of
-from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
 

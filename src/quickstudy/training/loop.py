@@ -20,13 +20,13 @@ from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
 from quickstudy.training._board import Board
 from quickstudy.training._guard import Before, diverged
-from quickstudy.training._lock import locked
+from quickstudy.training._setup import RECORDED as RECORDED
 from quickstudy.training._setup import State, check, configuration, open_run, restore
 from quickstudy.training.evaluation import evaluate
 from quickstudy.training.interruption import interruptible
 from quickstudy.training.meters import Clock, Progress, Window
 from quickstudy.training.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
-from quickstudy.training.runs import Checkpoint, Run
+from quickstudy.training.runs import Checkpoint, Run, locked
 
 
 def train(

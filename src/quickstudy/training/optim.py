@@ -56,7 +56,9 @@ def make_schedule(kind: str | MakeSchedule, optimizer: torch.optim.Optimizer, st
     return made
 
 
-def put_at(schedule: LRScheduler, kind: str, optimizer: torch.optim.Optimizer, *, lr: float, steps: int, at: int) -> None:
+def put_at(
+    schedule: LRScheduler, kind: str, optimizer: torch.optim.Optimizer, *, lr: float, steps: int, at: int
+) -> None:
     """Put a schedule, by its name, and its optimizer where they are after ``at`` of ``steps`` outer steps."""
     own = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=lr)
     planned = make_schedule(kind, own, steps)

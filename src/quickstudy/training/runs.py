@@ -7,22 +7,21 @@ results.jsonl      one line per evaluation
 report.html        what to look at
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from quickstudy import registry
 from quickstudy.core.errors import QuickstudyError, RunError
 from quickstudy.core.files import read_json, reason, remove_unfinished, write_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.training import _checkpoints, _records
 from quickstudy.training._checkpoints import Checkpoint as Checkpoint
 from quickstudy.training._checkpoints import RemovedError
-from quickstudy.training.upgrade import FORMAT, upgraded_config
+from quickstudy.training._lock import locked as locked
+from quickstudy.training.upgrade import FORMAT, built, upgraded_config
 from quickstudy.version import __version__
 
 _KINDS = {"learner": dict, "tasks": dict, "validation": dict, "training": dict, "test": dict, "command": str}
@@ -82,8 +81,12 @@ class Run:
         for name, kind in _KINDS.items():
             if not isinstance(config.get(name), kind | None):
                 raise RunError(f"{path / 'config.json'} is damaged: {name} is {config[name]!r:.60}.")
-        with _described(path, "parts"):
+        try:
             return Run(path, upgraded_config(config))
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, QuickstudyError):
+                raise
+            raise RunError(f"{path / 'config.json'} is damaged: {reason(error)}.") from error
 
     # -- metrics and results -------------------------------------------------------------------------------------
 
@@ -121,7 +124,9 @@ class Run:
 
     def save(self, checkpoint: Checkpoint, *, keep: int, best_step: int | None) -> Path | None:
         """Write a checkpoint; of the older ones, keep the last ``keep`` and the best."""
-        return None if self.path is None else _checkpoints.save(self._folder, checkpoint, keep=keep, best_step=best_step)
+        return (
+            None if self.path is None else _checkpoints.save(self._folder, checkpoint, keep=keep, best_step=best_step)
+        )
 
     def steps(self) -> list[int]:
         """The outer steps at which there is a checkpoint, ascending."""
@@ -172,9 +177,14 @@ class Run:
             RunError: it cannot be built as the configuration says, or the weights do not fit.
             UsageError: it has parts that only the program that trained it can build.
         """
-        learner: MetaLearner = self.built("learner")
-        self.load_into(learner, step)
-        return learner
+        return self.trained(step)[0]
+
+    def trained(self, step: int | None = None) -> tuple[MetaLearner, int]:
+        """The learner as ``learner`` gives it, and the outer step of its weights."""
+        checkpoint = self._best() if step is None else self.load(step)
+        learner: MetaLearner = self.built("learner", weights=checkpoint.learner)
+        load_weights(learner, checkpoint.learner)
+        return learner.eval(), checkpoint.step
 
     def load_into(self, learner: MetaLearner, step: int | None = None) -> int:
         """Put the weights of a checkpoint (None: the best) into a learner of the same build; gives its step.
@@ -182,34 +192,36 @@ class Run:
         Raises:
             RunError: the weights do not fit.
         """
-        wanted = self.best_step() if step is None else step
-        try:
-            checkpoint = self.load(wanted)
-        except RemovedError:  # by a training that goes on, which has found a better one
-            if step is not None or wanted == self.best_step():
-                raise
-            return self.load_into(learner)
+        checkpoint = self._best() if step is None else self.load(step)
         load_weights(learner, checkpoint.learner)
         learner.eval()
         return checkpoint.step
+
+    def _best(self) -> Checkpoint:
+        wanted = self.best_step()
+        try:
+            return self.load(wanted)
+        except RemovedError:  # by a training that goes on, which has found a better one
+            if wanted == self.best_step():
+                raise
+        return self._best()
 
     def tasks(self, **changes: Any) -> Any:
         """The task distribution of the run, with some options changed (``split="test"``, say)."""
         return self.built("tasks", **changes)
 
-    def built(self, part: str, **changes: Any) -> Any:
-        """What the configuration says of ``learner``, ``tasks`` or ``validation``, with some options changed.
+    def built(self, part: str, *, weights: Mapping[str, Tensor] | None = None, **changes: Any) -> Any:
+        """What the configuration says of ``learner``, ``tasks`` or ``validation`` (see ``upgrade.built``).
 
         Raises:
             RunError: it says nothing that can be built.
             UsageError: an unknown change, or parts that only the program that made the run can build.
             DataError: the data are not at hand.
         """
-        path = self.path or Path("this run")
+        file = (self.path or Path("this run")) / "config.json"
         if self.config.get(part) is None:
-            raise RunError(f"the config.json of {path} says nothing of the {part}; was it written by quickstudy?")
-        with _described(path, part):
-            return registry.build(self.config[part], **changes)
+            raise RunError(f"{file} says nothing of the {part}; was it written by quickstudy?")
+        return built(self.config[part], FORMAT, file, weights=weights, **changes)
 
 
 def holds_run(path: Path) -> bool:
@@ -222,19 +234,6 @@ def holds_run(path: Path) -> bool:
         return (path / "config.json").is_file()
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {reason(error)}.") from error
-
-
-@contextmanager
-def _described(path: Path, part: str) -> Generator[None]:
-    """Whatever else goes wrong while what a file describes is built, the file is wrong: it may be anybody's."""
-    try:
-        yield
-    except QuickstudyError:
-        raise
-    except Exception as error:
-        raise RunError(
-            f"the {part} that the config.json of {path} describes cannot be built: {type(error).__name__}: {error}"
-        ) from error
 
 
 def load_weights(learner: MetaLearner, weights: Mapping[str, Tensor]) -> None:
