@@ -302,7 +302,7 @@ def named_in(description: Mapping[str, Any]) -> tuple[str, str]:
     """
     kind = next((k for k in description if k in KINDS), None)
     if kind is None:
-        raise UsageError(f"this describes nothing that can be built: {description}.")
+        raise UsageError(f"this describes nothing that can be built: {description!r:.80}.")
     name = str(description[kind])
     module = name.partition(":")[0]
     trusted = {*_trusted, *(part.strip() for part in os.environ.get("QUICKSTUDY_TRUST", "").split(",") if part.strip())}

@@ -25,7 +25,7 @@ def resume(run: Positional[str], *, steps: int | None = None, device: str = "aut
         workers: threads on a CPU (None: as many as torch may use).
     """
     found = Run.open(run)
-    learner, tasks = found.built("learner"), found.tasks()
+    learner, tasks = found.built("learner", weights=found.load().learner), found.tasks()
     test, training = found.config.get("test"), found.config.get("training") or {}
     if test is None:
         raise UsageError(f"{run} was started from Python; resume it there: quickstudy.train(..., resume=True).")

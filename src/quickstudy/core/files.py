@@ -4,6 +4,7 @@ A file that is read may come from somebody else: nothing here waits for a pipe, 
 depths where Python gives up.
 """
 
+import errno
 import json
 import os
 import re
@@ -41,8 +42,7 @@ def write_atomic(path: Path, content: bytes, *, anywhere: bool = False) -> None:
         put(place(path, anywhere=anywhere), content)
     except (OSError, ValueError) as error:
         raise RunError(
-            f"cannot write {path}: {reason(error)}. Nothing that was there before is lost; free some space "
-            f"or choose another folder, then resume."
+            f"cannot write {path}: {reason(error)}. Nothing that was there before is lost; {advice(error)}."
         ) from error
 
 
@@ -178,6 +178,14 @@ def parse_json(text: bytes | str) -> Any:
         if not level:
             return found
     raise ValueError("it is nested too deeply")
+
+
+def advice(error: BaseException) -> str:
+    """What helps who could not write."""
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space or choose another folder, then resume"
+    return "see who may write there, or choose another place" if code else "choose another place"
 
 
 def reason(error: BaseException) -> str:

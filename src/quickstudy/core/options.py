@@ -3,6 +3,7 @@
 ``train``, ``evaluate`` and their like ask ``check_options``; learners and update rules are asked as they are built.
 """
 
+import collections.abc
 import functools
 import inspect
 import math
@@ -119,7 +120,13 @@ def _fits(value: Any, hint: Any, within: Range | None) -> bool:
         return not isinstance(value, bool) and abs(number) < math.inf and (within is None or number in within)
     if hint is None:
         return value is None
-    return isinstance(value, hint) if type(hint) is type and origin is None else True
+    if origin is collections.abc.Callable:
+        return callable(value)
+    kind = origin or hint
+    try:
+        return isinstance(value, kind) if isinstance(kind, type) else True
+    except TypeError:  # a protocol that cannot be asked so
+        return True
 
 
 def _words(hint: Any, within: Range | None) -> str:
@@ -130,6 +137,8 @@ def _words(hint: Any, within: Range | None) -> str:
         return " or ".join(map(repr, parts))
     if origin in (tuple, list):
         return f"({', '.join('...' if part is ... else _words(part, within) for part in parts)})"
+    if origin is collections.abc.Callable:
+        return "a function"
     said = {int: "a whole number", float: "a finite number", str: "a text", bool: "True or False", type(None): "None"}
     number = f" {within}" if within is not None and hint in (int, float) else ""
-    return said.get(hint, getattr(hint, "__name__", str(hint))) + number
+    return said.get(hint, getattr(origin or hint, "__name__", str(hint))) + number

@@ -1,4 +1,4 @@
-"""Checkpoints in a folder: ``step-00000500.safetensors`` (tensors) and ``.json`` (the rest; it seals both, and is last).
+"""Checkpoints in a folder: ``step-00000500.safetensors`` (tensors) and ``.json`` (the rest; it seals both).
 
 The seal holds the checksum of the tensors, and one of itself. What has no seal is no checkpoint.
 """

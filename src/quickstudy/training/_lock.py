@@ -21,7 +21,7 @@ _held = _Held()
 
 @contextmanager
 def locked(folder: Path | None) -> Generator[None]:
-    """Hold a run folder (None: there is none), which is made if it is not there; again within itself, too.
+    """Hold a run folder (None: there is none), which is made if it is not there; once more within itself, too.
 
     Raises:
         RunError: another process or thread trains there, or it cannot be written.
@@ -31,6 +31,7 @@ def locked(folder: Path | None) -> Generator[None]:
         yield
         return
     try:
+        is_new = not own.exists()
         own.mkdir(parents=True, exist_ok=True)
         lock = FileLock(own / ".lock")
         with suppress(NotImplementedError):  # a file system without locks
@@ -47,3 +48,7 @@ def locked(folder: Path | None) -> Generator[None]:
     finally:
         _held.folders.discard(own)
         lock.release()
+        if is_new and [file.name for file in own.iterdir()] == [".lock"]:  # nothing came of it
+            with suppress(OSError):
+                (own / ".lock").unlink()
+                own.rmdir()

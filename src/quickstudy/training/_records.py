@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from quickstudy.core.errors import RunError
-from quickstudy.core.files import parse_json, place, read_bytes, reason, write_atomic
+from quickstudy.core.files import advice, parse_json, place, read_bytes, reason, write_atomic
 
 Record: TypeAlias = dict[str, Any]
 
@@ -24,7 +24,7 @@ def append(path: Path, record: Record) -> None:
         with open(file, "ab") as opened:
             opened.write(begin + json.dumps(record).encode() + b"\n")
     except (OSError, ValueError) as error:
-        raise RunError(f"cannot write {path}: {reason(error)}; free some space, then resume.") from error
+        raise RunError(f"cannot write {path}: {reason(error)}; {advice(error)}.") from error
 
 
 def read(path: Path, is_one: Callable[[Record], bool]) -> tuple[list[Record], int]:

@@ -126,9 +126,9 @@ def train(
         clock = Clock(state.seconds)
         validated: Metrics = {}
 
-        def checkpoint() -> Path | None:
+        def checkpoint(beside: int = 0) -> Path | None:
             state.seconds = clock.seconds()
-            return run.save(now(), keep=keep, best_step=state.best_step)
+            return run.save(now(), keep=keep + beside, best_step=state.best_step)
 
         def log(record: dict[str, float]) -> None:
             run.log({"step": state.step, **record})
@@ -152,7 +152,11 @@ def train(
                 before.restore()
                 raise diverged(
                     f"outer step {state.step}: the loss is {metrics['loss']}, the meta-gradient's norm {float(norm)}",
-                    *(part, f"tasks.sample({meta_batch}, seed={task_seed})", str(checkpoint() or "the learner")),
+                    *(
+                        part,
+                        f"tasks.sample({meta_batch}, seed={task_seed})",
+                        str(checkpoint(beside=1) or "the learner"),
+                    ),
                 )
             if clip is not None:
                 torch.nn.utils.clip_grads_with_norm_(params, clip, norm)
