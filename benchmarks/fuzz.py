@@ -37,19 +37,8 @@ from quickstudy.tasks.images import omniglot_files
 SECONDS = 30
 """After which a reader hangs."""
 JSON_VALUES = (
-    "null",
-    "true",
-    "-1",
-    "0",
-    "1e999",
-    "NaN",
-    "1" * 400,
-    '"x"',
-    "[]",
-    "{}",
-    "[" * 300,
-    '"\\u001b[31m"',
-    "9" * 12,
+    *("null", "true", "-1", "0", "1e999", "NaN", "1" * 400, "9" * 12),
+    *('"x"', '"\\u001b[31m"', "[]", "{}", "[" * 300),
 )
 SMALL_PARTS = (omniglot_files.Part("images_background", "", 1, 2), omniglot_files.Part("images_evaluation", "", 1, 1))
 
@@ -80,11 +69,11 @@ def build(folder: Path) -> list[Case]:
     run.add_result({**qs.evaluate(learner, tasks, n_tasks=2).to_json(), "split": "test", "checkpoint": 4})
     save_examples(run, learner, tasks, n=1)
     make_pictures(run, learner, tasks)
-    files = [
-        str(f.relative_to(folder)) for f in sorted((folder / "run").rglob("*")) if f.is_file() and f.name[0] != "."
-    ]
-    sealed = ("checkpoints/", "examples")
-    cases = [Case(f"run: {Path(f).name}", f, _read_run, any(s in f for s in sealed)) for f in files]
+    cases: list[Case] = []
+    for file in sorted(f for f in (folder / "run").rglob("*") if f.is_file() and not f.name.startswith(".")):
+        is_checkpoint = file.parent.name == "checkpoints"
+        read, is_sealed = _read_checkpoints if is_checkpoint else _read_run, is_checkpoint or file.stem == "examples"
+        cases.append(Case(f"run: {file.name}", str(file.relative_to(folder)), read, is_sealed))
     classifier = qs.FewShotClassifier(qs.ProtoNet(qs.nets.MLP(in_features=2, out_features=None, hidden=(3,))))
     classifier.fit(_X, [0, 1, 0, 1]).save(folder / "classifier.safetensors")
     cases.append(Case("classifier", "classifier.safetensors", _read_classifier, True))
@@ -109,14 +98,18 @@ def _weights(tensors: Any) -> list[Any]:
     return sorted((name, t.flatten().tolist()) for name, t in tensors.items())
 
 
+def _read_checkpoints(folder: Path) -> Any:
+    run = qs.Run.open(folder / "run")
+    rest = [str(run.load(step).rest) for step in run.steps()]
+    return run.steps(), run.best_step(), rest, _weights(run.learner().state_dict())
+
+
 def _read_run(folder: Path) -> Any:
     run = qs.Run.open(folder / "run")
-    found = [run.steps(), run.best_step(), run.metrics(), run.results(), run.unread()]
     learner, tasks = run.learner(), run.tasks()
-    found += [_weights(learner.state_dict()), qs.evaluate(learner, tasks, n_tasks=2, workers=1).mean]
-    rest = run.load().rest
+    found = [run.metrics(), run.results(), run.unread(), qs.evaluate(learner, tasks, n_tasks=2, workers=1).mean]
     page = write_report([run], folder / "report.html").read_text()
-    return found, str(rest), "examples.safetensors cannot" in page
+    return found, "examples.safetensors cannot" in page
 
 
 def _read_classifier(folder: Path) -> Any:
@@ -250,7 +243,7 @@ def _outcome(case: Case, folder: Path, answer: Any) -> str:
 
 
 def _is_told(case: Case, found: Any) -> bool:
-    """Whether the page says in place of the drawings that they are damaged, or went back to an earlier checkpoint."""
+    """Whether the page says, in place of the drawings, that they are damaged."""
     return "examples" in case.name and found[-1]
 
 

@@ -26,7 +26,7 @@ class Range:
     high: float = math.inf
     above: bool = False
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: Any) -> bool:
         return self.low <= value <= self.high and not (self.above and value == self.low)
 
     def __str__(self) -> str:
@@ -77,8 +77,8 @@ def checks_options(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **options: Any) -> None:
         try:
-            given = inspect.signature(init).bind(self, *args, **options).arguments
-        except TypeError:  # which the constructor itself says best
+            given = inspect.signature(init).bind_partial(self, *args, **options).arguments
+        except TypeError:  # too many, or unknown: the constructor itself says so
             given = {}
         if given:
             check_options(init, given, RANGES, called=type(self).__name__)

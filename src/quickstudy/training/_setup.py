@@ -26,7 +26,7 @@ _COUNTS = ("steps", "meta_batch", "validate_every", "log_every", "checkpoint_eve
 RANGES: Mapping[str, Range] = {
     **dict.fromkeys(_COUNTS, COUNT),
     "validation_tasks": Range(2),
-    "meta_lr": POSITIVE,
+    "meta_lr": Range(0, 1e30, above=True),
     "clip": POSITIVE,
 }
 RECORDED = (

@@ -150,13 +150,10 @@ def train(
             norm = torch.nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
             if not (math.isfinite(metrics["loss"]) and math.isfinite(float(norm))) or before.is_spoiled():
                 before.restore()
+                saved = checkpoint(beside=1) or "the learner"
                 raise diverged(
                     f"outer step {state.step}: the loss is {metrics['loss']}, the meta-gradient's norm {float(norm)}",
-                    *(
-                        part,
-                        f"tasks.sample({meta_batch}, seed={task_seed})",
-                        str(checkpoint(beside=1) or "the learner"),
-                    ),
+                    *(part, f"tasks.sample({meta_batch}, seed={task_seed})", str(saved)),
                 )
             if clip is not None:
                 torch.nn.utils.clip_grads_with_norm_(params, clip, norm)
