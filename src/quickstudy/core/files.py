@@ -11,11 +11,12 @@ import re
 import secrets
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from quickstudy.core.errors import RunError
+from quickstudy.core.errors import DataError, RunError
 
 LARGEST = 100_000_000
 """Bytes of a file of JSON that is still read."""
@@ -178,6 +179,15 @@ def parse_json(text: bytes | str) -> Any:
         if not level:
             return found
     raise ValueError("it is nested too deeply")
+
+
+@contextmanager
+def data_in(place: Path | str) -> Generator[None]:
+    """Turn what the system says of files (a closed folder, a name too long) into a ``DataError`` with the place."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{place} cannot be read: {reason(error)}.") from error
 
 
 def advice(error: BaseException) -> str:

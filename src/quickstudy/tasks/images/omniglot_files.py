@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from quickstudy.core.errors import DataError
+from quickstudy.core.files import data_in
 from quickstudy.tasks.images._cache import Prepared, cache_folder, download, prepared
 from quickstudy.tasks.images.pixels import ink_pixels, open_image
 
@@ -93,10 +94,11 @@ def find_root(data: str | Path | None) -> Path:
     """
     given = data if data is not None else os.environ.get("QUICKSTUDY_DATA") or None
     if given is not None:
-        folder = Path(given).expanduser()
-        root = folder / "omniglot" if (folder / "omniglot").is_dir() else folder
-        for part in PARTS:
-            _source(root, part)
+        with data_in(given):
+            folder = Path(given).expanduser()
+            root = folder / "omniglot" if (folder / "omniglot").is_dir() else folder
+            for part in PARTS:
+                _source(root, part)
         return root
     root = cache_folder() / "omniglot"
     for part in PARTS:
