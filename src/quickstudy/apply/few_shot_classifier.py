@@ -213,7 +213,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def _copy_of_learner(self) -> SupportQueryLearner:
-        ranges = {"batch_size": COUNT, "steps": ANY_COUNT, "checkpoint": ANY_COUNT}
+        ranges = {"batch_size": COUNT, "checkpoint": ANY_COUNT}
         check_options(FewShotClassifier.__init__, self.get_params(deep=False), ranges, called="FewShotClassifier")
         if (self.learner is None) == (self.run is None):
             raise UsageError("give either a learner in memory or the folder of a run: FewShotClassifier(run=RUN).")

@@ -141,7 +141,7 @@ def read_bytes(path: Path, *, most: int | None = None) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         raise OSError("it is no regular file")
     if most is not None and status.st_size > most:
-        raise ValueError(f"it has {status.st_size:,} bytes, more than {most:,}")
+        raise ValueError(f"it has more than {most:,} bytes")
     try:
         return path.read_bytes()
     except MemoryError as error:

@@ -111,7 +111,10 @@ def built(
         if weights is not None and (sizes := _sizes(now, changes)) is not None:
             for name, t in weights.items():
                 if sizes.get(name, t.shape) != t.shape:
-                    raise RunError(f"{where} describes {name} as {[*sizes[name]]}, but the weights are {[*t.shape]}.")
+                    raise RunError(
+                        f"the checkpoint does not fit this learner: {where} describes {name} as {[*sizes[name]]}, but "
+                        f"the weights are {[*t.shape]}."
+                    )
         return registry.build(now, **changes)
     except QuickstudyError:
         raise
