@@ -38,9 +38,9 @@ POSITIVE = Range(0, above=True)
 COUNT = Range(1)
 ANY_COUNT = Range(0)
 RANGES: Mapping[str, Range] = {
-    **dict.fromkeys(("chunk", "eval_batch", "inner_batch", "in_features", "out_features", "hidden_size"), COUNT),
+    **dict.fromkeys(("chunk", "eval_batch", "inner_batch", "in_features", "out_features"), COUNT),
     **dict.fromkeys(("relation_filters", "relation_hidden"), COUNT),
-    "eval_steps": ANY_COUNT,
+    **dict.fromkeys(("eval_steps", "hidden_size"), ANY_COUNT),
     "real_lr": POSITIVE,
 }
 """Of options that several learners and update rules have, by name; what is particular to one, it checks itself."""

@@ -95,7 +95,7 @@ def open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start
         for difference in _differences(run.config.get(part), now[part], part)
         if not _is_raised(difference)
     ]
-    found += _other_code_or_data(run.config, now)
+    found = found or _other_code_or_data(run.config, now)
     if found:
         more = "" if len(found) <= 8 else f"; and {len(found) - 8} more"
         raise RunError(
@@ -183,7 +183,11 @@ def restore(
     if training["steps"] != planned:
         if isinstance(training["schedule"], str):
             put_at(lr, training["schedule"], opt, lr=training["meta_lr"], steps=training["steps"], at=state.step)
-        history = [*run.config.get("lengthened", []), {"at": state.step, "from": planned, "to": training["steps"]}]
+        before = run.config.get("lengthened")
+        history = [
+            *(before if isinstance(before, list) else []),
+            {"at": state.step, "from": planned, "to": training["steps"]},
+        ]
         run.config |= {"training": {**run.config["training"], "steps": training["steps"]}, "lengthened": history}
         distributed.sum_([torch.zeros(1)])  # until all processes have read what there was
         if distributed.rank() == 0 and run.path is not None:
