@@ -1,7 +1,9 @@
 """Checks of options that several task distributions share; each raises ``UsageError`` with what to do."""
 
 import numbers
-from collections.abc import Sequence
+import re
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from quickstudy.core.errors import UsageError
 
@@ -29,6 +31,17 @@ def interval(**options: tuple[float, float]) -> None:
         ends = [float(end) for end in pair if isinstance(end, numbers.Real) and abs(end) < float("inf")]
         if len(pair) != 2 or len(ends) != 2 or ends[0] > ends[1]:
             raise UsageError(f"{name} must be two finite numbers (low, high) with low <= high, got {name}={value}.")
+
+
+@contextmanager
+def fits_memory(what: str) -> Generator[None]:
+    """Turn what is raised for want of memory into a ``UsageError`` that says of what there is too much."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search(r"allocate memory|out of memory|overflow", str(error)):
+            raise
+        raise UsageError(f"{what} need more memory than there is: {str(error).splitlines()[0]:.200}") from error
 
 
 def shape_text(way: int, shot: int, query: int) -> str:

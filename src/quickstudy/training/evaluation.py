@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskDistribution
+from quickstudy.core.checks import fits_memory
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver
 from quickstudy.core.options import COUNT, check_options
@@ -129,7 +130,8 @@ def evaluate(
     learner.eval()
     try:
         for start in starts[distributed.rank() :: distributed.world()]:
-            batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
+            with fits_memory(f"{BLOCK} tasks at a time of {_called(tasks)}"):
+                batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
             block = score(learner, batch, at=at, workers=workers)
             metric = learner.score_name(batch)
             if scores is None:
@@ -151,8 +153,12 @@ def evaluate(
         n_tasks=n_tasks,
         seed=seed,
         bn=learner.bn_mode,
-        tasks=tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__,
+        tasks=_called(tasks),
     )
+
+
+def _called(tasks: TaskDistribution[Any]) -> str:
+    return tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__
 
 
 def score(
