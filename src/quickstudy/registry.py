@@ -7,6 +7,7 @@ wherever a name is taken, ``module:Class`` is taken too.
 """
 
 import inspect
+import numbers
 import os
 import sys
 from collections.abc import Mapping
@@ -252,6 +253,8 @@ def describe(thing: Any) -> Any:
         return thing
     if isinstance(thing, Path):
         return str(thing)
+    if isinstance(thing, numbers.Real):  # NumPy's
+        return int(thing) if isinstance(thing, numbers.Integral) else float(thing)
     if isinstance(thing, list | tuple):
         return [describe(part) for part in thing]
     known = name_of(thing)
@@ -299,7 +302,7 @@ def named_in(description: Mapping[str, Any]) -> tuple[str, str]:
     """
     kind = next((k for k in description if k in KINDS), None)
     if kind is None:
-        raise UsageError(f"this describes nothing that can be built: {description}.")
+        raise UsageError(f"this describes nothing that can be built: {description!r:.80}.")
     name = str(description[kind])
     module = name.partition(":")[0]
     trusted = {*_trusted, *(part.strip() for part in os.environ.get("QUICKSTUDY_TRUST", "").split(",") if part.strip())}

@@ -21,6 +21,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy import registry
+from quickstudy.core.sealed import open_tensors, sealed_tensors
 
 HASHED = "joblib's hash of a torch module differs from that of its copy, although they are equal"
 ROUNDED = "float32 sums over a batch of another size round differently (1e-6); in float64 it passes"
@@ -305,8 +306,19 @@ def test_files_that_are_none(task, tmp_path):
     content = (tmp_path / "few").read_bytes()
     (tmp_path / "short").write_bytes(content[:-9])
     (tmp_path / "text").write_text("no classifier")
-    (tmp_path / "later").write_bytes(content.replace(json.dumps('"format": 2')[1:-1].encode(), b'\\"format\\": 9'))
-    for name, message in (("none", "none is no cl"), ("short", "is no cl"), ("text", "is no cl"), ("later", "format")):
+    flipped = bytearray(content)
+    flipped[-3] ^= 4
+    (tmp_path / "flipped").write_bytes(flipped)
+    tensors, texts = open_tensors(content)
+    later = {"quickstudy": json.dumps({**json.loads(texts["quickstudy"]), "format": 9})}
+    (tmp_path / "later").write_bytes(sealed_tensors(tensors, later))
+    for name, message in (
+        ("none", "none is no cl"),
+        ("short", "is no cl"),
+        ("text", "is no cl"),
+        ("flipped", "does not match its checksum"),
+        ("later", "format"),
+    ):
         with pytest.raises(qs.RunError, match=message):
             qs.FewShotClassifier.load(tmp_path / name)
     classifier.classes_ = np.array([(1, 2), (3, 4), (5, 6)], dtype="i,i")

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -390,11 +391,28 @@ def test_interrupted_and_resumed(tmp_path, monkeypatch, signum):
     assert [r["step"] for r in second.metrics() if "train/loss" in r] == [2, 4, 6]
 
 
-def test_resuming_a_finished_run_tests_it_again(copied):
+def test_a_finished_run_resumed_says_so_and_adds_nothing(copied):
+    files = ("config.json", "metrics.jsonl", "results.jsonl", "report.html")
+    before = [(copied / name).read_bytes() for name in files]
     done = quickstudy("resume", copied)
     assert done.code == 0, done.err
-    first, second = lines(copied / "results.jsonl")
-    assert first == second
+    assert "is finished: its 3 outer steps are trained and tested, so nothing is added" in done.err
+    assert [(copied / name).read_bytes() for name in files] == before
+
+
+def test_a_run_that_was_killed_before_its_test_is_tested(copied):
+    (copied / "results.jsonl").unlink()
+    assert quickstudy("resume", copied).code == 0
+    assert len(lines(copied / "results.jsonl")) == 1
+
+
+def test_more_steps(copied):
+    done = quickstudy("resume", copied, "--steps", 5)
+    assert done.code == 0, done.err
+    assert [r["step"] for r in lines(copied / "metrics.jsonl") if "train/loss" in r] == [1, 2, 3, 4, 5]
+    assert len(lines(copied / "results.jsonl")) == 2
+    assert config(copied)["training"]["steps"] == 5
+    fails(4, "resume", copied, "--steps", 4, says=r"training\.steps was 5, is 4 now")
 
 
 def test_a_run_of_ones_own_is_resumed_in_python(tmp_path):
@@ -461,6 +479,69 @@ def test_evaluate_says_what_cannot_be(copied, waves):
     fails(4, "evaluate", copied, "--checkpoint", 1, says=r"no checkpoint of step 1.*\[2, 3\]")
     fails(2, "evaluate", waves[0], "--way", 3, says="sinusoids has no option way")
     assert (copied / "results.jsonl").read_text() == before
+
+
+def test_a_result_that_cannot_be_saved_is_printed_all_the_same(copied):
+    (copied / "results.jsonl").unlink()
+    (copied / "results.jsonl").mkdir()
+    done = quickstudy("evaluate", copied, "--n-tasks", 4)
+    assert done.code == 0
+    assert "accuracy" in done.out
+    assert "could not be saved: cannot write" in done.err
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("learner", {"learners": "maml", "options": [1]}),
+        ("learner", {"learners": "maml", "options": {"inner_lr": math.inf, "model": None}}),
+        ("learner", {"a": {"b": {}}}),
+        ("learner", None),
+        ("tasks", {"tasks": "glyphs", "options": {"way": math.inf}}),
+        ("tasks", {"tasks": "glyphs", "options": {"way": "x", "strength": 1}}),
+        ("training", {"steps": math.inf, "seed": 0}),
+        ("training", {"another": 1}),
+        ("test", {"test_tasks": "x", "test_steps": "y", "test_query": [], "test_way": {}}),
+        ("test", {}),
+        ("validation", 3),
+    ],
+)
+def test_a_configuration_that_may_be_anybodys(copied, part, value):
+    (copied / "config.json").write_text(json.dumps({**config(copied), part: value}))
+    for command in (["evaluate", copied, "--n-tasks", 2], ["resume", copied, "--steps", 4], ["report", copied]):
+        done = quickstudy(*command)
+        assert done.code in (0, 2, 3, 4), done.err  # never 1, of an error that nobody foresaw
+
+
+def test_a_network_that_a_configuration_says_is_huge_is_not_built(copied):
+    own = config(copied)
+    own["learner"]["options"]["model"]["options"]["filters"] = 30_000
+    (copied / "config.json").write_text(json.dumps(own))
+    for command in ("evaluate", "resume"):
+        fails(4, command, copied, says=r"config\.json describes .* but the weights are")
+
+
+def test_what_a_terminal_would_obey_is_written_out(trained, drawings, tmp_path):
+    shutil.copytree(drawings / "support", tmp_path / "support")
+    (tmp_path / "support" / "character 0").rename(tmp_path / "support" / "a\x1b[31m\rb\nc")
+    done = quickstudy("adapt", trained[0], "--support", tmp_path / "support", "--query", drawings / "query")
+    assert done.code == 0, done.err
+    assert "\x1b" not in done.out + done.err
+    assert "a\\x1b[31m\\rb\\nc" in done.out
+    assert "\x1b" not in quickstudy("evaluate", "\x1b[31mno run").err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_of_few_letters_stops_nothing(copied, encoding):
+    words = ["evaluate", str(copied), "--n-tasks", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "quickstudy", *words],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"accuracy" in done.stdout
 
 
 @pytest.mark.parametrize("command", ["evaluate", "resume", "report", "adapt"])

@@ -64,7 +64,7 @@ def test_a_kill_between_tensors_and_seal_leaves_the_last_checkpoint(tmp_path, mo
     def killed(path, content):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("quickstudy.training.runs.write_json", killed)
+    monkeypatch.setattr("quickstudy.training._checkpoints.write_json", killed)
     with pytest.raises(KeyboardInterrupt):
         run.save(checkpoint(2), keep=2, best_step=None)
     assert run.load().step == 1

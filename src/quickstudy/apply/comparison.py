@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import SGD, Adam, AdamW, UpdateRule
 from quickstudy.tasks.problems.problems import Problems
@@ -90,6 +91,7 @@ def compare(
         usual: the optimizers beside them by name, each a function of the step size.
         device: where to run; rules are moved there.
     """
+    check_options(compare, locals(), dict.fromkeys(("steps", "count", "tuning_seeds"), COUNT))
     val, test = (Problems(split=split, families=(family,), rescale=rescale, data=data) for split in ("val", "test"))
     rows: list[Row] = []
     for name, make in usual.items():

@@ -9,6 +9,7 @@ import torch
 
 from quickstudy.apply.one_task import OneTask
 from quickstudy.core.errors import DataError, UsageError
+from quickstudy.core.files import data_in
 from quickstudy.core.learner import MetaLearner
 from quickstudy.tasks.images.pixels import SUFFIXES
 
@@ -40,16 +41,9 @@ def classify_folder(
     """
     if not hasattr(tasks, "read_image"):
         raise UsageError(f"this run was trained on {tasks.describe()}, not on images; it cannot classify image files.")
-    for folder in (support, query):
-        if not folder.is_dir():
-            raise DataError(f"{folder} is no folder.")
-    classes = sorted(d for d in support.iterdir() if d.is_dir() and any(_images(d)))
-    if len(classes) < 2:
-        raise UsageError(f"{support} must hold at least two class folders with images in them, found {len(classes)}.")
-    paths = list(_images(query))
-    if not paths:
-        raise DataError(f"{query} holds no images ({', '.join(sorted(SUFFIXES))}).")
-    labelled = [(path, label) for label, folder in enumerate(classes) for path in _images(folder)]
+    with data_in(f"{support} or {query}"):
+        classes, paths = _found(support, query)
+        labelled = [(path, label) for label, folder in enumerate(classes) for path in _images(folder)]
     x = torch.stack([tasks.read_image(path) for path, _ in labelled])
     y = torch.tensor([label for _, label in labelled])
     task = OneTask(learner.eval(), x, y, steps=steps, where=str(support))
@@ -62,6 +56,20 @@ def classify_folder(
         )
         for path, p in zip(paths, logits.softmax(-1), strict=True)
     ]
+
+
+def _found(support: Path, query: Path) -> tuple[list[Path], list[Path]]:
+    """The class folders, and the images to classify."""
+    for folder in (support, query):
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder.")
+    classes = sorted(d for d in support.iterdir() if d.is_dir() and any(_images(d)))
+    if len(classes) < 2:
+        raise UsageError(f"{support} must hold at least two class folders with images in them, found {len(classes)}.")
+    paths = list(_images(query))
+    if not paths:
+        raise DataError(f"{query} holds no images ({', '.join(sorted(SUFFIXES))}).")
+    return classes, paths
 
 
 def _images(folder: Path) -> Iterator[Path]:

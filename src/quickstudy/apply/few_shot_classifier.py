@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from safetensors import safe_open
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -26,12 +23,14 @@ from quickstudy.apply._tables import as_table, shape_of_one
 from quickstudy.apply.one_task import OneTask
 from quickstudy.core.batchnorm import together
 from quickstudy.core.errors import RunError, UsageError
-from quickstudy.core.files import write_atomic
+from quickstudy.core.files import parse_json, reason, write_atomic
 from quickstudy.core.learner import MetaLearner
-from quickstudy.core.packing import to_save
+from quickstudy.core.options import ANY_COUNT, COUNT, check_options
+from quickstudy.core.sealed import open_tensors, sealed_tensors
 from quickstudy.core.support_query import SupportQueryLearner
+from quickstudy.training.distributed import pick_device
 from quickstudy.training.runs import Run, load_weights
-from quickstudy.training.upgrade import FORMAT, upgraded
+from quickstudy.training.upgrade import FORMAT, built
 from quickstudy.version import __version__
 
 KEPT = ("steps", "x_shape", "tokens", "batch_size", "random_state")  # the options that a file keeps
@@ -156,8 +155,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         }
         tensors = {f"learner/{name}": t for name, t in self.learner_.state_dict().items()}
         tensors |= {"support/x": self.support_[0], "support/y": self.support_[1]}
-        content = safetensors.torch.save(to_save(tensors), {"quickstudy": json.dumps(about)})
-        write_atomic(Path(path), content)
+        write_atomic(Path(path), sealed_tensors(tensors, {"quickstudy": json.dumps(about)}), anywhere=True)
 
     @staticmethod
     def load(path: str | Path, *, learner: MetaLearner | None = None) -> "FewShotClassifier":
@@ -169,36 +167,42 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 your own).
 
         Raises:
-            RunError: the file is missing, damaged, or of another format; or its weights do not fit the learner.
+            RunError: the file is missing, damaged (its checksum says so), or of another format; or its weights do not
+                fit the learner.
             UsageError: the learner has to be given.
         """
         try:
-            with safe_open(path, "pt") as file:
-                about = json.loads(file.metadata()["quickstudy"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            raise RunError(f"{path} is no classifier that FewShotClassifier.save wrote: {error}.") from error
-        if not 1 <= about["format"] <= FORMAT:
+            tensors, texts = open_tensors(Path(path))
+            about = parse_json(texts["quickstudy"])
+            form = int(about["format"])
+            options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in about["options"].items()}
+            classes, x_shape = np.array(about["classes"], about["dtype"]), tuple(map(int, about["shape"]))
+            names = None if about["names"] is None else np.array(about["names"], object)
+            support = tensors["support/x"], tensors["support/y"]
+            described = about["learner"]
+            weights = {n.removeprefix("learner/"): t for n, t in tensors.items() if n.startswith("learner/")}
+        except Exception as error:  # whatever somebody has put there
+            raise RunError(f"{path} is no classifier that FewShotClassifier.save wrote: {reason(error)}.") from error
+        if not 1 <= form <= FORMAT:
             raise RunError(f"{path} was written by quickstudy {about['quickstudy']}, in another format; use that one.")
         if learner is None:
             try:
-                learner = registry.build(upgraded(about["learner"], about["format"]))
+                learner = built(described, form, path, weights=weights)
             except UsageError as error:
                 raise UsageError(
-                    f"{path} holds a learner with parts that only your program can build; build it and pass it: "
+                    f"{path} holds a learner that only your program can build ({error}); build it and pass it: "
                     f"FewShotClassifier.load(PATH, learner=LEARNER)."
                 ) from error
-        options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in about["options"].items()}
-        classifier = FewShotClassifier(learner, **options)
+        classifier = FewShotClassifier(learner, **{name: options[name] for name in KEPT if name in options})
         own = classifier._copy_of_learner()
-        load_weights(own, {n.removeprefix("learner/"): t for n, t in tensors.items() if n.startswith("learner/")})
+        load_weights(own, weights)
         classifier.learner = classifier.learner_ = own
-        classifier.classes_ = np.array(about["classes"], about["dtype"])
-        classifier.x_shape_ = tuple(about["shape"])
-        classifier.n_features_in_ = math.prod(classifier.x_shape_)
-        if about["names"] is not None:
-            classifier.feature_names_in_ = np.array(about["names"], object)
-        classifier.support_ = tensors["support/x"], tensors["support/y"]
+        classifier.classes_ = classes
+        classifier.x_shape_ = x_shape
+        classifier.n_features_in_ = math.prod(x_shape)
+        if names is not None:
+            classifier.feature_names_in_ = names
+        classifier.support_ = support
         classifier.solver_ = OneTask(own, *classifier.support_, steps=classifier.steps, seed=classifier.random_state)
         return classifier
 
@@ -209,6 +213,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def _copy_of_learner(self) -> SupportQueryLearner:
+        ranges = {"batch_size": COUNT, "checkpoint": ANY_COUNT}
+        check_options(FewShotClassifier.__init__, self.get_params(deep=False), ranges, called="FewShotClassifier")
         if (self.learner is None) == (self.run is None):
             raise UsageError("give either a learner in memory or the folder of a run: FewShotClassifier(run=RUN).")
         learner = copy.deepcopy(self.learner) if self.run is None else Run.open(self.run).learner(self.checkpoint)
@@ -219,7 +225,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 f"steps={self.steps} must be >= 0 and for a learner that adapts in steps; leave it out for "
                 f"{type(learner).__name__}."
             )
-        return learner.eval() if self.device is None else learner.eval().to(self.device)
+        return learner.eval() if self.device is None else learner.eval().to(pick_device(self.device))
 
     def _examples(self, flat: NDArray[Any], shape: tuple[int, ...] | None) -> Tensor:
         own = self.x_shape_

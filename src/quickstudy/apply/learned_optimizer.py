@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, overload
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -19,9 +17,10 @@ from torch.optim import Optimizer
 from quickstudy.apply._parameters import check_gradient, compiled_move, gradient, rows, working
 from quickstudy.apply.trained_rules import check_rule, pretrained_rule, rule_of_run
 from quickstudy.core.errors import RunError, UsageError
-from quickstudy.core.files import write_atomic
+from quickstudy.core.files import parse_json, reason, write_atomic
 from quickstudy.core.functional import Params
-from quickstudy.core.packing import pack, to_save, unpack
+from quickstudy.core.packing import pack, unpack
+from quickstudy.core.sealed import open_tensors, sealed_tensors
 from quickstudy.rules import MovesOne, UpdateRule
 from quickstudy.version import __version__
 
@@ -191,24 +190,28 @@ class LearnedOptimizer(Optimizer):
         tensors: dict[str, Tensor] = {}
         packed = pack(self.state_dict(), "optimizer", tensors)
         content = {"format": FORMAT, "quickstudy": __version__, "state": packed}
-        write_atomic(Path(path), safetensors.torch.save(to_save(tensors), {"optimizer": json.dumps(content)}))
+        write_atomic(Path(path), sealed_tensors(tensors, {"optimizer": json.dumps(content)}), anywhere=True)
 
     def load(self, path: str | Path) -> None:
         """``load_state_dict`` of what ``save`` wrote.
 
         Raises:
-            RunError: the file is missing, damaged, or none of these.
+            RunError: the file is missing, damaged (its checksum says so), or none of these.
             UsageError: the state is another rule's.
         """
         try:
-            with safetensors.safe_open(path, "pt") as file:
-                content = json.loads((file.metadata() or {})["optimizer"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors, texts = open_tensors(Path(path))
+            content = parse_json(texts["optimizer"])
             if content["format"] != FORMAT:
                 raise ValueError(f"it has format {content['format']}, this is {FORMAT}")
             state = unpack(content["state"], tensors)
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            raise RunError(f"{path} holds no optimizer's state as LearnedOptimizer.save writes it: {error}.") from error
+            groups = state["state"], [len(group["params"]) for group in state["param_groups"]]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"{path} holds no optimizer's state as LearnedOptimizer.save writes it: {reason(error)}."
+            ) from error
+        if not isinstance(groups[0], dict) or groups[1] != [len(group["params"]) for group in self.param_groups]:
+            raise UsageError(f"{path} is of another model: its groups have {groups[1]} parameters.")
         self.load_state_dict(state)
 
     def __getstate__(self) -> dict[str, Any]:

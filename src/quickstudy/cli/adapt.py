@@ -7,7 +7,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from quickstudy.apply.few_images import classify_folder
-from quickstudy.cli.terminal import table
+from quickstudy.cli.terminal import say, table
 from quickstudy.cli.trained import threads, trained_learner
 from quickstudy.training.runs import Run
 
@@ -47,5 +47,5 @@ def adapt(
         return
     classes = list(predictions[0].probabilities)
     rows = [[p.path, p.label, *(f"{100 * p.probabilities[c]:.1f}%" for c in classes)] for p in predictions]
-    print(table(rows, ["image", "prediction", *classes]))
-    print(f"BatchNorm: {learner.bn_mode}" + TRANSDUCTIVE_NOTE * (learner.bn_mode == "transductive"))
+    say(table(rows, ["image", "prediction", *classes]))
+    say(f"BatchNorm: {learner.bn_mode}" + TRANSDUCTIVE_NOTE * (learner.bn_mode == "transductive"))

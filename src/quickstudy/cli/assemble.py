@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from quickstudy.cli.options import make_options, options_of
 from quickstudy.cli.terminal import ProgressLine
-from quickstudy.core.errors import UsageError
+from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, held_out
@@ -17,7 +18,7 @@ from quickstudy.report import make_pictures, save_examples
 from quickstudy.training import distributed
 from quickstudy.training.evaluation import Result, evaluate
 from quickstudy.training.loop import train
-from quickstudy.training.runs import Run
+from quickstudy.training.runs import Run, locked
 
 
 @dataclass(frozen=True)
@@ -64,40 +65,61 @@ def train_and_test(
 ) -> tuple[Run, Result] | None:
     """Train (or go on), test the best checkpoint on the test split, and keep a few test tasks for the report.
 
-    Under ``torchrun`` every process comes here; all but the first get None.
+    Under ``torchrun`` every process comes here; all but the first get None. None, too, where a finished run has been
+    trained and tested already: it stays as it is.
     """
     first = int(os.environ.get("RANK", "0")) == 0
     # Built before the training: what cannot be tested is said at once, not after hours.
     validation, test_tasks = held_out(tasks, test)
     if test["test_steps"] is not None and learner.adapt_steps is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out test_steps.")
-    line = ProgressLine()
-    if first:
-        say(f"training on {tasks.describe()}; BatchNorm: {learner.bn_mode}; run folder: {out}")
     options: dict[str, Any] = {**training, "out": out, "resume": resume}
-    try:
-        train(
-            learner,
-            tasks,
-            validation=validation,
-            progress=line if first else None,
-            notes={"test": test, "command": command},
-            **options,
+    with locked(Path(out) if first else None):
+        before = Run.open(out).steps() if resume and first else []
+        if first:
+            say(f"training on {tasks.describe()}; BatchNorm: {learner.bn_mode}; run folder: {out}")
+        line = ProgressLine()
+        try:
+            train(
+                learner,
+                tasks,
+                validation=validation,
+                progress=line if first else None,
+                notes={"test": test, "command": command},
+                **options,
+            )
+        finally:
+            line.close()
+        distributed.sum_([torch.zeros(1)])  # wait until the first process has written the last checkpoint
+        run = Run.open(out)
+        step = run.load_into(learner)
+        tested = before[-1:] == run.steps()[-1:] and any(_is_of(r, step, test) for r in run.results())
+        if tested and (Path(out) / "report.html").exists() and distributed.world() == 1:
+            say(
+                f"{out} is finished: its {run.steps()[-1]} outer steps are trained and tested, so nothing is added. "
+                f"`quickstudy evaluate {out}` tests it on other tasks, `quickstudy resume {out} --steps N` trains on."
+            )
+            return None
+        if first:
+            say(f"testing on {test['test_tasks']} tasks")
+        result = evaluate(
+            learner, test_tasks, n_tasks=test["test_tasks"], steps=test["test_steps"], workers=training.get("workers")
         )
-    finally:
-        line.close()
-    distributed.sum_([torch.zeros(1)])  # wait until the first process has written the last checkpoint
-    if first:
-        say(f"testing on {test['test_tasks']} tasks")
-    run = Run.open(out)
-    step = run.load_into(learner)
-    result = evaluate(
-        learner, test_tasks, n_tasks=test["test_tasks"], steps=test["test_steps"], workers=training.get("workers")
-    )
-    if not first:
-        return None
-    run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
-    if isinstance(learner, SupportQueryLearner):
-        save_examples(run, learner, test_tasks, steps=test["test_steps"])
-    make_pictures(run, learner, test_tasks)
+        if not first:
+            return None
+        try:
+            if not tested:
+                run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
+            if isinstance(learner, SupportQueryLearner):
+                save_examples(run, learner, test_tasks, steps=test["test_steps"])
+            make_pictures(run, learner, test_tasks)
+        except RunError:
+            say(f"{result}; not all of it could be saved.")
+            raise
     return run, result
+
+
+def _is_of(record: Mapping[str, Any], step: int, test: Mapping[str, Any]) -> bool:
+    """Whether a result is that of the run's own test, of the checkpoint of a step."""
+    wanted = {"split": "test", "checkpoint": step, "n_tasks": test["test_tasks"], "seed": 0}
+    return all(record.get(name) == value for name, value in wanted.items())

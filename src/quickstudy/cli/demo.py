@@ -7,6 +7,7 @@ from quickstudy.cli.resume import resume
 from quickstudy.cli.terminal import tell
 from quickstudy.cli.train import train
 from quickstudy.core.errors import DataError
+from quickstudy.training.runs import holds_run
 
 
 def demo(
@@ -28,7 +29,7 @@ def demo(
         device: auto (a GPU if there is one), cpu, cuda, ...
         workers: threads on a CPU (None: as many as torch may use).
     """
-    if (Path(out) / "config.json").exists():
+    if holds_run(Path(out)):
         return resume(out, device=device, workers=workers)
     tasks = "omniglot"
     try:

@@ -4,8 +4,9 @@ from json import dumps
 
 from tyro.conf import Positional
 
-from quickstudy.cli.terminal import result_text
+from quickstudy.cli.terminal import result_text, say, tell
 from quickstudy.cli.trained import threads, trained_learner
+from quickstudy.core.errors import RunError
 from quickstudy.report import make_pictures
 from quickstudy.training.evaluation import evaluate as score
 from quickstudy.training.runs import Run
@@ -54,6 +55,9 @@ def evaluate(
     learner, step = trained_learner(found, checkpoint, device)
     with threads(workers):
         result = score(learner, tasks, n_tasks=n_tasks, seed=seed, steps=steps)
-    found.add_result({**result.to_json(), "split": split, "checkpoint": step})
-    print(dumps(result.to_json(), indent=2) if json else result_text(result))
-    make_pictures(found, learner, tasks)
+    say(dumps(result.to_json(), indent=2) if json else result_text(result))  # first: the folder may be read-only
+    try:
+        found.add_result({**result.to_json(), "split": split, "checkpoint": step})
+        make_pictures(found, learner, tasks)
+    except RunError as error:
+        tell(f"the result above, or its pictures, could not be saved: {error}")

@@ -8,11 +8,13 @@ A command is a typed function, ``module:function``, imported when it is called f
 
 import importlib
 import inspect
+import io
 import sys
 import warnings
 from typing import Any
 
 from quickstudy.core.errors import QuickstudyError
+from quickstudy.core.words import plain
 from quickstudy.version import __version__
 
 COMMANDS = {
@@ -32,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; gives the exit code."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is written out, no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     argv = [a for a in argv if a != "--debug"]
     name = argv[0] if argv else ""
     if name not in COMMANDS:
@@ -49,10 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
     except QuickstudyError as error:
         if debug:
             raise
-        print(f"quickstudy: {error}", file=sys.stderr)
+        print(plain(f"quickstudy: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        print(f"\nquickstudy: {str(stop) or 'interrupted'}.", file=sys.stderr)
+        print(plain(f"\nquickstudy: {str(stop) or 'interrupted'}."), file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read the output has read enough
@@ -60,7 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"quickstudy: {type(error).__name__}: {error}. Run again with --debug to see where.", file=sys.stderr)
+        what = plain(f"{type(error).__name__}: {error}")
+        print(f"quickstudy: {what}. Run again with --debug to see where.", file=sys.stderr)
         return 1
     return 0
 

@@ -6,7 +6,7 @@ from json import dumps
 from quickstudy.apply.comparison import compare
 from quickstudy.apply.learned_optimizer import pretrained_rule, rule_of_run
 from quickstudy.cli.options import RunFolders
-from quickstudy.cli.terminal import table
+from quickstudy.cli.terminal import say, table
 from quickstudy.cli.trained import checkpoint_step, threads
 from quickstudy.core.errors import UsageError
 from quickstudy.training.distributed import pick_device
@@ -62,5 +62,5 @@ def optimize(
          f"{r.final:.4f} ± {r.final_ci95:.4f}", f"{100 * r.diverged:.0f}%"]
         for r in rows
     ]  # fmt: skip
-    print(table(cells, ["optimizer", "step size", "mean loss", "final loss", "diverged"]))
-    print(f"losses relative to the start, 95% intervals over {seeds} seeds; {family}, {steps} steps")
+    say(table(cells, ["optimizer", "step size", "mean loss", "final loss", "diverged"]))
+    say(f"losses relative to the start, 95% intervals over {seeds} seeds; {family}, {steps} steps")

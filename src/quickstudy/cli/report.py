@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from quickstudy.cli.options import RunFolders
+from quickstudy.cli.terminal import say
 from quickstudy.core.errors import UsageError
 from quickstudy.report import write_report
 from quickstudy.training.runs import Run
@@ -19,4 +20,4 @@ def report(runs: RunFolders, *, out: Path | None = None) -> None:
         raise UsageError("name a run folder, or several.")
     if len(runs) > 1 and out is None:
         raise UsageError("for several runs, say where the report goes: --out FILE.html")
-    print(f"report: {write_report([Run.open(path) for path in runs], out)}")
+    say(f"report: {write_report([Run.open(path) for path in runs], out)}")

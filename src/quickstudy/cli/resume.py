@@ -4,24 +4,38 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from quickstudy import registry
 from quickstudy.cli.train import train_and_report
-from quickstudy.core.errors import UsageError
+from quickstudy.core.errors import RunError, UsageError
+from quickstudy.training.loop import RECORDED
 from quickstudy.training.runs import Run
 
+TESTED = ("test_tasks", "test_steps", "test_query", "test_way")
 
-def resume(run: Positional[str], *, device: str = "auto", workers: int | None = None) -> None:
+
+def resume(run: Positional[str], *, steps: int | None = None, device: str = "auto", workers: int | None = None) -> None:
     """Go on with a run that was interrupted, as if it had not been.
+
+    A run that is finished stays as it is, unless it is told to take more steps.
 
     Args:
         run: the run folder.
+        steps: outer steps in all, more than was planned (None: as planned). A linear or cosine schedule is then that
+            of so many steps from here on.
         device: auto (a GPU if there is one), cpu, cuda, ...
         workers: threads on a CPU (None: as many as torch may use).
     """
     found = Run.open(run)
-    learner, tasks = registry.build(found.config["learner"]), found.tasks()
-    machine = {"device": device, "workers": workers}
-    training = {**found.config["training"], **machine, "tensorboard": (Path(run) / "tensorboard").exists()}
-    if "test" not in found.config:
+    learner, tasks = found.built("learner", weights=found.load().learner), found.tasks()
+    test, training = found.config.get("test"), found.config.get("training") or {}
+    if test is None:
         raise UsageError(f"{run} was started from Python; resume it there: quickstudy.train(..., resume=True).")
-    train_and_report(learner, tasks, training, found.config["test"], out=run, resume=True)
+    unknown = [*(name for name in training if name not in RECORDED), *(name for name in test if name not in TESTED)]
+    missing = [*{"steps", "seed"} - {*training}, *{"test_tasks", "test_steps", "test_query"} - {*test}]
+    if unknown or missing:
+        raise RunError(
+            f"{Path(run) / 'config.json'} is of another version, or damaged: it has {', '.join(unknown) or 'nothing'} "
+            f"that is not known, and lacks {', '.join(missing) or 'nothing'}."
+        )
+    asked = {} if steps is None else {"steps": steps}
+    machine = {"device": device, "workers": workers, "tensorboard": (Path(run) / "tensorboard").exists()}
+    train_and_report(learner, tasks, {**training, **asked, **machine}, test, out=run, resume=True)

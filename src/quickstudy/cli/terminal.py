@@ -8,6 +8,7 @@ import tqdm.auto
 import tqdm.notebook
 
 from quickstudy.core.scores import score
+from quickstudy.core.words import plain
 from quickstudy.training.evaluation import Result
 from quickstudy.training.meters import Progress
 
@@ -88,6 +89,7 @@ def _metric(name: str, value: float) -> str:
 
 def table(rows: list[list[str]], header: list[str]) -> str:
     """Columns, aligned, two blanks apart."""
+    rows = [[plain(cell).replace("\n", "\\n") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
     return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
@@ -104,5 +106,10 @@ def result_text(result: Result) -> str:
 
 def tell(text: str) -> None:
     """A remark to the person, apart from the output proper, above a bar that is there."""
-    tqdm.auto.tqdm.write(text, file=sys.stderr)
+    tqdm.auto.tqdm.write(plain(text), file=sys.stderr)
     sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """The output proper."""
+    print(plain(text))

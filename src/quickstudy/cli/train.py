@@ -11,7 +11,7 @@ import tyro
 from quickstudy import registry
 from quickstudy.cli.assemble import options_class, train_and_test
 from quickstudy.cli.options import wrapped
-from quickstudy.cli.terminal import result_text, tell
+from quickstudy.cli.terminal import result_text, say, tell
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.recipes import PRESETS, Choice, split_options
@@ -70,8 +70,8 @@ def train_and_report(
         raise KeyboardInterrupt(f"{str(stop) or 'interrupted'}; `quickstudy resume {out}` goes on from there") from stop
     if finished is not None:
         run, result = finished
-        print(result_text(result))
-        print(f"report: {write_report([run])}")
+        say(result_text(result))
+        say(f"report: {write_report([run])}")
 
 
 def _take(argv: list[str], **kinds: type) -> tuple[argparse.Namespace, list[str]]:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import torch
 
-from quickstudy import registry
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.training.distributed import pick_device
@@ -19,8 +18,7 @@ def trained_learner(run: Run, checkpoint: str, device: str) -> tuple[MetaLearner
         UsageError: a checkpoint of another name, or no such device.
         RunError: no such checkpoint, or a damaged one.
     """
-    learner = registry.build(run.config["learner"])
-    step = run.load_into(learner, checkpoint_step(run, checkpoint))
+    learner, step = run.trained(checkpoint_step(run, checkpoint))
     return learner.to(pick_device(device)), step
 
 

@@ -1,6 +1,9 @@
 """Checks of options that several task distributions share; each raises ``UsageError`` with what to do."""
 
-from collections.abc import Sequence
+import numbers
+import re
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from quickstudy.core.errors import UsageError
 
@@ -10,7 +13,7 @@ SPLITS = ("train", "val", "trainval", "test")
 def at_least(least: int, **options: int) -> None:
     """Every option must be an integer >= ``least``."""
     for name, value in options.items():
-        if int(value) != value or value < least:
+        if not isinstance(value, numbers.Real) or not abs(value) < float("inf") or value != int(value) or value < least:
             raise UsageError(f"{name} must be an integer of at least {least}, got {name}={value}.")
 
 
@@ -24,8 +27,21 @@ def one_of(choices: Sequence[object], **options: object) -> None:
 def interval(**options: tuple[float, float]) -> None:
     """Every option must be a pair (low, high) with low <= high."""
     for name, value in options.items():
-        if len(value) != 2 or not value[0] <= value[1] or not all(abs(end) < float("inf") for end in value):
+        pair: tuple[object, ...] = tuple(value) if isinstance(value, tuple | list) else ()
+        ends = [float(end) for end in pair if isinstance(end, numbers.Real) and abs(end) < float("inf")]
+        if len(pair) != 2 or len(ends) != 2 or ends[0] > ends[1]:
             raise UsageError(f"{name} must be two finite numbers (low, high) with low <= high, got {name}={value}.")
+
+
+@contextmanager
+def fits_memory(what: str) -> Generator[None]:
+    """Turn what is raised for want of memory into a ``UsageError`` that says of what there is too much."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search(r"allocate memory|out of memory|overflow", str(error)):
+            raise
+        raise UsageError(f"{what} need more memory than there is: {str(error).splitlines()[0]:.200}") from error
 
 
 def shape_text(way: int, shot: int, query: int) -> str:

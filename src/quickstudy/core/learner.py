@@ -18,6 +18,7 @@ from quickstudy.core.batch import Batch
 from quickstudy.core.batchnorm import describe
 from quickstudy.core.compiled import run_compiled
 from quickstudy.core.functional import TaskModel
+from quickstudy.core.options import checks_options
 from quickstudy.core.parallel import pieces, run_pieces
 
 B = TypeVar("B", bound=Batch, default=Any)
@@ -63,6 +64,11 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
     """Whether it takes tasks of more classes than it was built for (it counts them in the support set)."""
     chunk: int | None = None
     """Tasks at once, where its user said so: an option of most learners."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "__init__" in vars(cls):
+            cls.__init__ = checks_options(cls.__init__)
 
     @property
     def task_model(self) -> TaskModel | None:

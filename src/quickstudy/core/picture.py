@@ -13,7 +13,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from quickstudy.core.errors import RunError
-from quickstudy.core.files import write_atomic
+from quickstudy.core.files import read_bytes, write_atomic
 
 FOLDER = "pictures"
 LARGEST = 20_000_000
@@ -70,13 +70,11 @@ def _load(file: Path, folder: Path) -> Picture:
     try:
         if not file.resolve().is_relative_to(folder.resolve()):
             raise ValueError("it leads out of the run's folder")
-        if file.stat().st_size > LARGEST:
-            raise ValueError(f"it has more than {LARGEST:,} bytes")
-        image = file.read_bytes()
+        image = read_bytes(file, most=LARGEST)
         if file.suffix == ".svg":
             return Picture(file.stem, _svg_caption(image), image)
         return Picture(file.stem, _png_caption(image), image, "png")
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, RecursionError) as error:
         raise RunError(f"{file} cannot be read as a picture: {error}. Delete it.") from error
 
 

@@ -12,10 +12,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.core.functional import Params
+from quickstudy.core.options import checks_options
 
 
 class UpdateRule(nn.Module, ABC):
     """Implement ``init`` and ``update`` to make a new rule."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "__init__" in vars(cls):
+            cls.__init__ = checks_options(cls.__init__)
 
     @abstractmethod
     def init(self, params: Params) -> Any:

@@ -1,4 +1,9 @@
-"""How numbers are put for people, wherever people read them."""
+"""How numbers and texts are put for people, wherever people read them."""
+
+import re
+
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that a terminal obeys: escapes, carriage returns, what turns the direction of writing."""
 
 
 def duration(seconds: float) -> str:
@@ -13,3 +18,12 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plain(text: str) -> str:
+    r"""A text that may be anybody's, for a terminal: what the terminal would obey is written out; lines and tabs stay.
+
+    >>> print(plain("a \x1b[31mred name\r"))
+    a \x1b[31mred name\r
+    """
+    return _COMMANDS.sub(lambda found: repr(found[0])[1:-1], text)

@@ -73,7 +73,7 @@ class Policy(nn.Module):
     def __init__(self, *, in_features: int, actions: int, hidden: tuple[int, ...], log_std: float = 0.0) -> None:
         super().__init__()
         self.mlp = MLP(in_features=in_features, out_features=actions, hidden=hidden)
-        self.log_std = nn.Parameter(torch.full((actions,), log_std))
+        self.log_std = nn.Parameter(torch.full((actions,), float(log_std)))
         last = self.mlp.layers[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():  # nearly the same everywhere at first: what it does is then the noise's choice
@@ -114,7 +114,7 @@ class RecurrentPolicy(nn.Module):
         self.gru = nn.GRU(in_features, hidden_size, batch_first=True)
         self.head = nn.Linear(hidden_size, actions)
         self.value = nn.Linear(hidden_size, 1)
-        self.log_std = nn.Parameter(torch.full((actions,), log_std))
+        self.log_std = nn.Parameter(torch.full((actions,), float(log_std)))
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             self.head.bias.zero_()

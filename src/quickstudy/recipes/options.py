@@ -7,6 +7,7 @@ from typing import Any
 
 from quickstudy import registry
 from quickstudy.core.errors import UsageError
+from quickstudy.core.options import check_options
 from quickstudy.training.loop import train
 
 
@@ -60,6 +61,7 @@ def held_out(tasks: Any, test: Mapping[str, Any]) -> tuple[Any, Any]:
     Raises:
         UsageError: tasks that cannot be built so, or test options out of their range.
     """
+    check_options(TestOptions, test, {})
     if test["test_tasks"] < 2 or (test["test_steps"] or 0) < 0:
         raise UsageError(
             f"test_tasks must be >= 2 and test_steps >= 0, got {test['test_tasks']} and {test['test_steps']}."

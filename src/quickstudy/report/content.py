@@ -66,6 +66,8 @@ class Story:
     evaluations: list[Evaluation]
     unread: int
     """Lines of results.jsonl that are no evaluations."""
+    unread_metrics: int
+    """Lines of metrics.jsonl that are damaged."""
     steps_done: int
     steps_planned: int | None
     meta_batch: int | None
@@ -89,14 +91,14 @@ class Story:
 
 def read_story(run: Run) -> Story:
     """Everything but the drawn tasks."""
-    config, records = run.config, run.metrics()
+    config, records, damaged = run.config, run.metrics(), run.unread()
     training: dict[str, Any] = config.get("training") or {}
     options: dict[str, Any] = (config.get("tasks") or {}).get("options") or {}
     evaluations = [_evaluation(record) for record in run.results()]
     read = [e for e in evaluations if e is not None]
     headline = _headline(read)
     curves = _curves(records)
-    seconds = [float(r["seconds"]) for r in records if "seconds" in r]
+    seconds = [float(r["seconds"]) for r in records if _is_number(r.get("seconds"))]
     way = (config.get("test") or {}).get("test_way") or options.get("way")
     steps_done = max((int(r["step"]) for r in records if "step" in r), default=0)
     metric = headline.metric if headline else _metric(curves)
@@ -112,7 +114,8 @@ def read_story(run: Run) -> Story:
         curves=curves,
         headline=headline,
         evaluations=read,
-        unread=len(evaluations) - len(read),
+        unread=len(evaluations) - len(read) + damaged.get("results.jsonl", 0),
+        unread_metrics=damaged.get("metrics.jsonl", 0),
         steps_done=steps_done,
         steps_planned=training.get("steps"),
         meta_batch=training.get("meta_batch"),
@@ -142,7 +145,7 @@ def _evaluation(record: Any) -> Evaluation | None:
             split=str(record.get("split", "")),
             checkpoint=record.get("checkpoint"),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
@@ -157,13 +160,19 @@ def _number(n: Any) -> str:
     return "- to ".join(map(str, n)) if isinstance(n, list) else str(n)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e300  # not inf, not nan, and none that no axis takes
+
+
 def _curves(records: list[dict[str, Any]]) -> dict[str, Series]:
     names = dict.fromkeys(name for record in records for name in record if "/" in name and "step" in record)
     curves: dict[str, Series] = {}
     for name in names:
-        having = [r for r in records if name in r and "step" in r]
+        having = [r for r in records if _is_number(r.get(name)) and "step" in r]
+        if not having:
+            continue
         spread = f"{name.partition('/')[0]}/ci95"
-        own_ci = not name.endswith(NOT_SCORES) and all(spread in r for r in having)
+        own_ci = not name.endswith(NOT_SCORES) and all(_is_number(r.get(spread)) for r in having)
         ci95 = [float(r[spread]) for r in having] if own_ci else None
         curves[name] = Series([int(r["step"]) for r in having], [float(r[name]) for r in having], ci95)
     return curves
@@ -192,7 +201,7 @@ def _settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]
     tables: list[tuple[str, list[tuple[str, str]]]] = []
     rest: list[tuple[str, str]] = []
     for name, value in config.items():
-        if name == "command":
+        if name in ("command", "fingerprint"):
             continue
         options = value.get("options") if isinstance(value, dict) and "options" in value else value
         if isinstance(options, dict) and options and "opaque" not in options:

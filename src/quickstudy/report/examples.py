@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -24,7 +22,7 @@ from quickstudy.core.batch import TaskBatch
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
 from quickstudy.core.losses import score_name, task_scores
-from quickstudy.core.packing import to_save
+from quickstudy.core.sealed import open_tensors, sealed_tensors
 from quickstudy.core.seeding import fold
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.tasks.functions.sinusoids import Sinusoids
@@ -109,7 +107,7 @@ def save_examples(
         "tasks": str(described()) if callable(described) else type(tasks).__name__,
         "bn": learner.bn_mode,
     }
-    write_atomic(run.path / FILE, safetensors.torch.save(to_save(tensors), metadata=about))
+    write_atomic(run.path / FILE, sealed_tensors(tensors, about))
 
 
 def load_examples(path: Path) -> DrawnTasks | None:
@@ -122,13 +120,11 @@ def load_examples(path: Path) -> DrawnTasks | None:
     if not file.is_file():
         return None
     try:
-        with safetensors.safe_open(str(file), framework="pt") as opened:
-            about: dict[str, str] = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+        tensors, about = open_tensors(file)
         for name in ("support_x", "support_y", "query_x", "query_y", "predictions", "scores"):
             tensors[name]
         return DrawnTasks(tensors, about["metric"], about["tasks"], about["bn"])
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise RunError(f"{file} cannot be read: {error}. Delete it; evaluating the run writes it again.") from error
 
 

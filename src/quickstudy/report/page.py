@@ -9,8 +9,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from quickstudy.core.errors import RunError, UsageError
-from quickstudy.core.files import write_atomic
+from quickstudy.core.errors import QuickstudyError, RunError, UsageError
+from quickstudy.core.files import reason, write_atomic
 from quickstudy.core.picture import Picture
 from quickstudy.core.scores import score
 from quickstudy.core.words import duration
@@ -69,15 +69,23 @@ def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
 
     Raises:
         UsageError: no run, or nowhere to write to.
-        RunError: a run's ``config.json`` is missing, or the page cannot be written.
+        RunError: a run holds what no page can be made of, or the page cannot be written.
     """
     if not runs:
         raise UsageError("a report needs at least one run.")
+    named = out is not None
     if out is None:
         if len(runs) > 1 or runs[0].path is None:
             raise UsageError("for several runs, or one in memory, say where the report goes: out=Path('report.html').")
         out = runs[0].path / "report.html"
-    write_atomic(out, _render(runs).encode())
+    try:
+        page = _render(runs).encode(errors="backslashreplace")
+    except QuickstudyError:
+        raise
+    except Exception as error:  # a run folder may hold anything
+        where = ", ".join(str(run.path) for run in runs)
+        raise RunError(f"no page can be made of {where}: {type(error).__name__}: {reason(error)}.") from error
+    write_atomic(out, page, anywhere=named)
     return out
 
 

@@ -92,7 +92,7 @@ def weigh_gradients(module: nn.Module, weight: float) -> list[Tensor]:
     return grads
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str | torch.device) -> torch.device:
     """``auto`` is a GPU if there is one, else the CPU.
 
     Raises:
@@ -103,7 +103,7 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise UsageError(f"cannot use device {name!r}: {str(error).splitlines()[0]}") from error
     if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # torchrun: a GPU for each process

@@ -10,8 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskDistribution
+from quickstudy.core.checks import fits_memory
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver
+from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
@@ -109,13 +111,14 @@ def evaluate(
     Raises:
         UsageError: an option out of its range.
     """
+    check_options(evaluate, locals(), {"workers": COUNT})
     if n_tasks < 2:
         raise UsageError(f"an interval needs at least 2 tasks, got n_tasks={n_tasks}.")
     own = learner.adapt_steps
     if steps is not None and own is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
     if device is not None:
-        learner.to(device)
+        learner.to(distributed.pick_device(device))
     last = (own or 0) if steps is None else steps
     at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
     starts = range(0, n_tasks, BLOCK)
@@ -127,7 +130,8 @@ def evaluate(
     learner.eval()
     try:
         for start in starts[distributed.rank() :: distributed.world()]:
-            batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
+            with fits_memory(f"{BLOCK} tasks at a time of {_called(tasks)}"):
+                batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
             block = score(learner, batch, at=at, workers=workers)
             metric = learner.score_name(batch)
             if scores is None:
@@ -149,8 +153,12 @@ def evaluate(
         n_tasks=n_tasks,
         seed=seed,
         bn=learner.bn_mode,
-        tasks=tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__,
+        tasks=_called(tasks),
     )
+
+
+def _called(tasks: TaskDistribution[Any]) -> str:
+    return tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__
 
 
 def score(

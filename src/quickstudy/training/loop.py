@@ -5,28 +5,28 @@ random. So a run that was killed and resumed is bit-identical to one that was no
 """
 
 import contextlib
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler
 
-from quickstudy import registry
 from quickstudy.core.batch import TaskDistribution
-from quickstudy.core.errors import DivergedError, RunError, UsageError
 from quickstudy.core.learner import MetaLearner, Metrics
 from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
+from quickstudy.training._board import Board
+from quickstudy.training._guard import Before, diverged
+from quickstudy.training._setup import RECORDED as RECORDED
+from quickstudy.training._setup import State, check, configuration, open_run, restore
 from quickstudy.training.evaluation import evaluate
 from quickstudy.training.interruption import interruptible
 from quickstudy.training.meters import Clock, Progress, Window
 from quickstudy.training.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
-from quickstudy.training.runs import Checkpoint, Run, load_weights, machine
+from quickstudy.training.runs import Checkpoint, Run, locked
 
 
 def train(
@@ -61,7 +61,7 @@ def train(
     Args:
         learner: moved to ``device`` and trained in place.
         tasks: where each outer step's tasks come from.
-        steps: outer (meta) steps.
+        steps: outer (meta) steps; the one option that may be another, larger, when a run goes on.
         meta_batch: tasks per outer step.
         meta_lr: step size of the outer optimizer.
         optimizer: ``adam``, ``adam0`` (without momentum, for adversaries), ``adamw``, ``sgd``, or a function from
@@ -92,18 +92,13 @@ def train(
 
     Raises:
         UsageError: an option out of its range.
-        DivergedError: the loss or the meta-gradient is not finite; the weights are those before that step.
-        RunError: the run folder is taken, damaged, or cannot be written.
+        DivergedError: the loss, the meta-gradient or the new weights are not finite; weights and buffers are those
+            from before that step.
+        RunError: the run folder is taken, in use, damaged, or cannot be written; or the run there is another.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once the finished steps are saved.
     """
-    if min(steps, meta_batch, validate_every, validation_tasks, log_every, checkpoint_every, keep) < 1 or meta_lr <= 0:
-        raise UsageError(
-            "steps, meta_batch, validate_every, validation_tasks, log_every, checkpoint_every and keep must be >= 1 "
-            f"and meta_lr > 0, got {steps}, {meta_batch}, {validate_every}, {validation_tasks}, {log_every}, "
-            f"{checkpoint_every}, {keep} and {meta_lr}."
-        )
-    if patience is not None and (validation is None or patience < 1):
-        raise UsageError("patience (>= 1) counts validations: pass validation=, a held-out task distribution.")
+    options = {**locals()}
+    check(train, options)
     where = distributed.pick_device(device)
     distributed.start(where)
     learner.to(where)
@@ -111,61 +106,41 @@ def train(
     params = [p for p in learner.parameters() if p.requires_grad]
     opt = make_optimizer(optimizer, params, meta_lr)
     lr = make_schedule(schedule, opt, steps)
-    config = {
-        "learner": registry.describe(learner),
-        "tasks": registry.describe(tasks),
-        "validation": registry.describe(validation),
-        "training": {
-            "steps": steps,
-            "meta_batch": meta_batch,
-            "meta_lr": meta_lr,
-            "optimizer": registry.describe(optimizer),
-            "schedule": registry.describe(schedule),
-            "clip": clip,
-            "validate_every": validate_every,
-            "validation_tasks": validation_tasks,
-            "patience": patience,
-            "log_every": log_every,
-            "checkpoint_every": checkpoint_every,
-            "keep": keep,
-            "seed": seed,
-            "compile": compile,
-        },
-        "bn": learner.bn_mode,
-        "machine": machine(),
-        **(notes or {}),
-    }
-    state = _State()
+    state = State()
 
     def now() -> Checkpoint:
         rest = {"optimizer": opt.state_dict(), "schedule": lr.state_dict(), **asdict(state)}
         return Checkpoint(state.step, learner.state_dict(), rest)
 
-    run = _open_run(out, config, resume, now())
-    if run.steps():
-        state = _restore(run, learner, opt, lr)
-    if distributed.rank() != 0:
-        run = Run(None, run.config)  # one process writes
-    run.forget_after(state.step)
-    board = _tensorboard(run) if tensorboard else None
-    closing = contextlib.closing(board) if board is not None else contextlib.nullcontext()
-    window = Window()
-    clock = Clock(state.seconds)
-    validated: Metrics = {}
+    first = distributed.rank() == 0  # one process writes
+    with contextlib.ExitStack() as held:
+        held.enter_context(locked(Path(out) if first and out is not None else None))
+        run = open_run(out, configuration(options), resume, now())
+        if run.steps():
+            state = restore(run, learner, opt, lr, options)
+        run = run if first else Run(None, run.config)
+        run.clean()
+        run.forget_after(state.step)
+        board = held.enter_context(contextlib.closing(Board(run.path))) if tensorboard and run.path else None
+        window = Window()
+        clock = Clock(state.seconds)
+        validated: Metrics = {}
 
-    def checkpoint() -> Path | None:
-        state.seconds = clock.seconds()
-        return run.save(now(), keep=keep, best_step=state.best_step)
+        def checkpoint(beside: int = 0) -> Path | None:
+            state.seconds = clock.seconds()
+            return run.save(now(), keep=keep + beside, best_step=state.best_step)
 
-    def log(record: dict[str, float]) -> None:
-        run.log({"step": state.step, **record})
-        if board is not None:
-            for name, value in record.items():
-                board.add_scalar(name, value, state.step)
+        def log(record: dict[str, float]) -> None:
+            run.log({"step": state.step, **record})
+            if board is not None:
+                board.log(record, state.step)
 
-    learner.train()
-    with closing, interruptible() as interrupted, torch.random.fork_rng(_cuda_devices(where)):
+        learner.train()
+        before = Before(learner, params)
+        interrupted = held.enter_context(interruptible())
+        held.enter_context(torch.random.fork_rng(_cuda_devices(where)))
         while state.step < steps and not (patience is not None and state.stale >= patience):
+            before.keep()
             task_seed = fold(seed, "train", state.step)
             torch.manual_seed(fold(seed, "noise", state.step, distributed.rank()))
             opt.zero_grad(set_to_none=True)
@@ -173,16 +148,23 @@ def train(
             metrics = learner.meta_backward(part, workers=workers, compile=compile)
             metrics, stop = _share(learner, metrics, len(part) / meta_batch, interrupted())
             norm = torch.nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
-            if not (math.isfinite(metrics["loss"]) and math.isfinite(float(norm))):
-                saved = checkpoint()
-                raise DivergedError(
-                    f"outer step {state.step}: the loss is {metrics['loss']}, the meta-gradient's norm {float(norm)}. "
-                    f"The tasks were tasks.sample({meta_batch}, seed={task_seed}); the weights from before this step "
-                    f"are in {saved or 'the learner'}. A smaller inner or outer step size, or clip=10, often helps."
+            if not (math.isfinite(metrics["loss"]) and math.isfinite(float(norm))) or before.is_spoiled():
+                before.restore()
+                saved = checkpoint(beside=1) or "the learner"
+                raise diverged(
+                    f"outer step {state.step}: the loss is {metrics['loss']}, the meta-gradient's norm {float(norm)}",
+                    *(part, f"tasks.sample({meta_batch}, seed={task_seed})", str(saved)),
                 )
             if clip is not None:
                 torch.nn.utils.clip_grads_with_norm_(params, clip, norm)
             opt.step()
+            if before.is_spoiled():
+                before.restore()  # but not the optimizer, so no checkpoint is made of it
+                raise diverged(
+                    f"outer step {state.step}: the optimizer's step, of size {lr.get_last_lr()[0]:g}, made weights "
+                    f"that are not finite",
+                    *(part, f"tasks.sample({meta_batch}, seed={task_seed})", "the learner"),
+                )
             lr.step()
             state.step += 1
             window.add({**metrics, "grad_norm": float(norm)})
@@ -204,26 +186,13 @@ def train(
     return run
 
 
-@dataclass
-class _State:
-    """What the outer loop carries on, beside weights, optimizer and schedule."""
-
-    step: int = 0
-    best_step: int | None = None
-    best_score: float = -math.inf
-    """Score of the best validation, larger is better."""
-    stale: int = 0
-    """Validations since the best one."""
-    seconds: float = 0.0
-
-
 def _validate(
     learner: MetaLearner,
     tasks: TaskDistribution[Any],
     n_tasks: int,
     seed: int,
     workers: int | None,
-    state: _State,
+    state: State,
 ) -> Metrics:
     result = evaluate(learner, tasks, n_tasks=n_tasks, seed=seed, at=(), workers=workers)
     score = result.mean if score_of(result.metric).larger_is_better else -result.mean
@@ -246,31 +215,3 @@ def _share(learner: MetaLearner, metrics: Metrics, weight: float, stop: bool) ->
 
 def _cuda_devices(device: torch.device) -> list[torch.device]:
     return [device] if device.type == "cuda" else []
-
-
-def _open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start: Checkpoint) -> Run:
-    if not (resume and out is not None and (Path(out) / "config.json").exists()):
-        return Run.create(out if distributed.rank() == 0 else None, config, start)
-    run = Run.open(out)
-    for part in ("learner", "tasks", "validation", "training"):
-        now, then = json.loads(json.dumps(config[part])), run.config[part]
-        if now != then:
-            raise RunError(f"{out} was started with another {part}, so it cannot be resumed: {then} there, {now} now.")
-    return run
-
-
-def _restore(run: Run, learner: MetaLearner, opt: torch.optim.Optimizer, lr: LRScheduler) -> _State:
-    checkpoint = run.load()
-    load_weights(learner, checkpoint.learner)
-    rest = dict(checkpoint.rest)
-    opt.load_state_dict(rest.pop("optimizer"))
-    lr.load_state_dict(rest.pop("schedule"))
-    return _State(**rest)
-
-
-def _tensorboard(run: Run) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError("tensorboard=True needs the extra: pip install 'quickstudy[tensorboard]'.") from error
-    return SummaryWriter(str(run.path / "tensorboard")) if run.path else None

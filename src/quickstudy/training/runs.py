@@ -7,34 +7,25 @@ results.jsonl      one line per evaluation
 report.html        what to look at
 """
 
-import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from quickstudy import registry
-from quickstudy.core.errors import RunError
-from quickstudy.core.files import read_json, write_atomic, write_json
+from quickstudy.core.errors import QuickstudyError, RunError
+from quickstudy.core.files import read_json, reason, remove_unfinished, write_json
 from quickstudy.core.learner import MetaLearner
-from quickstudy.core.packing import pack, to_save, unpack
-from quickstudy.training.upgrade import FORMAT, upgraded_config
+from quickstudy.training import _checkpoints, _records
+from quickstudy.training._checkpoints import Checkpoint as Checkpoint
+from quickstudy.training._checkpoints import RemovedError
+from quickstudy.training._lock import locked as locked
+from quickstudy.training.upgrade import FORMAT, built, upgraded_config
 from quickstudy.version import __version__
 
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The state of training after ``step`` outer steps."""
-
-    step: int
-    learner: dict[str, Tensor]
-    rest: dict[str, Any]
-    """Optimizer, schedule and what else the outer loop carries on."""
+_KINDS = {"learner": dict, "tasks": dict, "validation": dict, "training": dict, "test": dict, "command": str}
+"""Of what is in a configuration; any of it may be missing or null."""
 
 
 class Run:
@@ -50,15 +41,20 @@ class Run:
         """A new run, with a checkpoint to start from: there is none without its initial weights.
 
         Raises:
-            RunError: the folder already holds a run, or cannot be written.
+            RunError: the folder already holds a run, or what is left of one, or cannot be written.
         """
         full = {"format": FORMAT, "quickstudy": __version__, **config}
         if path is None:
             return Run(None, full)
         path = Path(path)
-        if (path / "config.json").exists():
+        if holds_run(path):
             raise RunError(f"{path} already holds a run; resume it, or choose another folder.")
         run = Run(path, full)
+        if [step for step in run.steps() if step] or run.metrics() or run.results():
+            raise RunError(
+                f"{path} holds checkpoints or results, but not the config.json that says of what; put it back, or "
+                f"choose another folder."
+            )
         if start is not None:
             run.save(start, keep=1, best_step=None)
         write_json(path / "config.json", full)
@@ -69,10 +65,10 @@ class Run:
         """An existing run; what an older one says, its ``config`` says in today's words.
 
         Raises:
-            RunError: no run there, or one of a later format.
+            RunError: no run there, one of a later format, or one whose configuration is damaged.
         """
         path = Path(path)
-        if not (path / "config.json").is_file():
+        if not holds_run(path):
             raise RunError(f"{path} holds no run (no config.json); give the folder that `train --out` wrote.")
         config = read_json(path / "config.json")
         found = config.get("format") if isinstance(config, dict) else None
@@ -82,125 +78,113 @@ class Run:
                 f"{path} was written in run format {found} by quickstudy {writer}; this is quickstudy {__version__} "
                 f"with format {FORMAT}. Use the version that wrote it."
             )
-        return Run(path, upgraded_config(config))
+        for name, kind in _KINDS.items():
+            if not isinstance(config.get(name), kind | None):
+                raise RunError(f"{path / 'config.json'} is damaged: {name} is {config[name]!r:.60}.")
+        try:
+            return Run(path, upgraded_config(config))
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, QuickstudyError):
+                raise
+            raise RunError(f"{path / 'config.json'} is damaged: {reason(error)}.") from error
 
     # -- metrics and results -------------------------------------------------------------------------------------
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``."""
         self._history.append(record)
-        self._append("metrics.jsonl", record)
+        if self.path is not None:
+            _records.append(self.path / "metrics.jsonl", record)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All records so far, in order."""
-        return self._read_lines("metrics.jsonl") if self.path else list(self._history)
+        """All records so far, in order; lines that cannot be read are passed over (see ``unread``)."""
+        return _records.read(self.path / "metrics.jsonl", _is_metric)[0] if self.path else list(self._history)
 
     def forget_after(self, step: int) -> None:
         """Drop the records after ``step``, and a line that a kill cut short: resuming writes them again."""
         if self.path:
-            kept = [record for record in self.metrics() if record["step"] <= step]
-            write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in kept).encode())
+            _records.keep(self.path / "metrics.jsonl", _is_metric, lambda record: record["step"] <= step)
 
     def add_result(self, result: dict[str, Any]) -> None:
         """Append one evaluation to ``results.jsonl``."""
-        self._append("results.jsonl", result)
+        if self.path is not None:
+            _records.append(self.path / "results.jsonl", result)
 
     def results(self) -> list[dict[str, Any]]:
-        """All evaluations so far, in order."""
-        return self._read_lines("results.jsonl")
+        """All evaluations so far, in order; lines that cannot be read are passed over (see ``unread``)."""
+        return _records.read(self.path / "results.jsonl", _is_result)[0] if self.path else []
 
-    def _append(self, name: str, record: dict[str, Any]) -> None:
-        if self.path is None:
-            return
-        try:
-            with open(self.path / name, "a") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise RunError(
-                f"cannot write {self.path / name}: {error.strerror or error}; free some space, then resume."
-            ) from error
-
-    def _read_lines(self, name: str) -> list[dict[str, Any]]:
-        if self.path is None or not (self.path / name).exists():
-            return []
-        records = []
-        for line in (self.path / name).read_text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break  # cut short by a kill; what follows it cannot be trusted
-        return records
+    def unread(self) -> dict[str, int]:
+        """How many lines of each file are damaged, and passed over; files without any are left out."""
+        kinds = {"metrics.jsonl": _is_metric, "results.jsonl": _is_result} if self.path else {}
+        found = {name: _records.read((self.path or Path()) / name, is_one)[1] for name, is_one in kinds.items()}
+        return {name: count for name, count in found.items() if count}
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def save(self, checkpoint: Checkpoint, *, keep: int, best_step: int | None) -> Path | None:
         """Write a checkpoint; of the older ones, keep the last ``keep`` and the best."""
-        if self.path is None:
-            return None
-        tensors: dict[str, Tensor] = {f"learner/{name}": t for name, t in checkpoint.learner.items()}
-        rest = pack(checkpoint.rest, "rest", tensors)
-        content = safetensors.torch.save(to_save(tensors))
-        stem = self._stem(checkpoint.step)
-        write_atomic(stem.with_suffix(".safetensors"), content)
-        seal = {"format": FORMAT, "step": checkpoint.step, "sha256": hashlib.sha256(content).hexdigest(), "rest": rest}
-        write_json(stem.with_suffix(".json"), seal)
-        for step in self.steps()[:-keep]:
-            if step != best_step:
-                # The seal goes first: what has none is not a checkpoint.
-                self._stem(step).with_suffix(".json").unlink(missing_ok=True)
-                self._stem(step).with_suffix(".safetensors").unlink(missing_ok=True)
-        return stem.with_suffix(".safetensors")
+        return (
+            None if self.path is None else _checkpoints.save(self._folder, checkpoint, keep=keep, best_step=best_step)
+        )
 
     def steps(self) -> list[int]:
         """The outer steps at which there is a checkpoint, ascending."""
-        if self.path is None:
-            return []
-        return sorted(int(file.stem.removeprefix("step-")) for file in self.path.glob("checkpoints/step-*.json"))
+        return [] if self.path is None else _checkpoints.steps(self._folder)
 
     def load(self, step: int | None = None) -> Checkpoint:
         """The checkpoint at ``step`` (None: the last).
 
         Raises:
-            RunError: there is none, or it is damaged.
+            RunError: there is none, or it is damaged, or cannot be read.
         """
         steps = self.steps()
         if not steps or (step is not None and step not in steps):
             raise RunError(f"{self.path} has no checkpoint{'' if step is None else f' of step {step}'}: {steps=}.")
-        stem = self._stem(steps[-1] if step is None else step)
-        seal = read_json(stem.with_suffix(".json"))
         try:
-            content = stem.with_suffix(".safetensors").read_bytes()
-            if hashlib.sha256(content).hexdigest() != seal["sha256"]:
-                raise ValueError("its content does not match its checksum")
-            tensors = safetensors.torch.load(content)
-            rest = unpack(seal["rest"], tensors)
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            raise RunError(
-                f"the checkpoint {stem.with_suffix('.safetensors')} is damaged: {error}. Delete {stem.name}.json and "
-                f"{stem.name}.safetensors to go on from an earlier one (there are those of steps {steps})."
-            ) from error
-        learner = {n.removeprefix("learner/"): t for n, t in tensors.items() if n.startswith("learner/")}
-        return Checkpoint(seal["step"], learner, rest)
+            return _checkpoints.load(self._folder, steps[-1] if step is None else step)
+        except RemovedError:  # by a training that goes on, which has written a later one before
+            if step is not None or steps == self.steps():
+                raise
+        return self.load()
 
     def best_step(self) -> int | None:
         """The step of the best validation score so far (without validation: of the last checkpoint)."""
         steps = self.steps()
         if not steps:
             return None
-        best = self.load().rest["best_step"]
-        return best if best in steps else steps[-1]
+        last = self.load()
+        best = last.rest.get("best_step")
+        return best if best in self.steps() else last.step
 
-    def _stem(self, step: int) -> Path:
+    def clean(self) -> None:
+        """Remove what writers that were killed have left; for who trains here (see ``locked``)."""
+        if self.path is not None:
+            remove_unfinished(self.path)
+            _checkpoints.clean(self._folder)
+
+    @property
+    def _folder(self) -> Path:
         assert self.path is not None, "a run in memory has no checkpoints"
-        return self.path / "checkpoints" / f"step-{step:08d}"
+        return self.path / "checkpoints"
 
     # -- what was trained ----------------------------------------------------------------------------------------
 
     def learner(self, step: int | None = None) -> MetaLearner:
-        """The learner as trained (None: with the best checkpoint's weights), in evaluation mode."""
-        learner = registry.build(self.config["learner"])
-        self.load_into(learner, step)
-        return learner
+        """The learner as trained (None: with the best checkpoint's weights), in evaluation mode.
+
+        Raises:
+            RunError: it cannot be built as the configuration says, or the weights do not fit.
+            UsageError: it has parts that only the program that trained it can build.
+        """
+        return self.trained(step)[0]
+
+    def trained(self, step: int | None = None) -> tuple[MetaLearner, int]:
+        """The learner as ``learner`` gives it, and the outer step of its weights."""
+        checkpoint = self._best() if step is None else self.load(step)
+        learner: MetaLearner = self.built("learner", weights=checkpoint.learner)
+        load_weights(learner, checkpoint.learner)
+        return learner.eval(), checkpoint.step
 
     def load_into(self, learner: MetaLearner, step: int | None = None) -> int:
         """Put the weights of a checkpoint (None: the best) into a learner of the same build; gives its step.
@@ -208,22 +192,64 @@ class Run:
         Raises:
             RunError: the weights do not fit.
         """
-        checkpoint = self.load(self.best_step() if step is None else step)
+        checkpoint = self._best() if step is None else self.load(step)
         load_weights(learner, checkpoint.learner)
         learner.eval()
         return checkpoint.step
 
+    def _best(self) -> Checkpoint:
+        wanted = self.best_step()
+        try:
+            return self.load(wanted)
+        except RemovedError:  # by a training that goes on, which has found a better one
+            if wanted == self.best_step():
+                raise
+        return self._best()
+
     def tasks(self, **changes: Any) -> Any:
         """The task distribution of the run, with some options changed (``split="test"``, say)."""
-        return registry.build(self.config["tasks"], **changes)
+        return self.built("tasks", **changes)
+
+    def built(self, part: str, *, weights: Mapping[str, Tensor] | None = None, **changes: Any) -> Any:
+        """What the configuration says of ``learner``, ``tasks`` or ``validation`` (see ``upgrade.built``).
+
+        Raises:
+            RunError: it says nothing that can be built.
+            UsageError: an unknown change, or parts that only the program that made the run can build.
+            DataError: the data are not at hand.
+        """
+        file = (self.path or Path("this run")) / "config.json"
+        if self.config.get(part) is None:
+            raise RunError(f"{file} says nothing of the {part}; was it written by quickstudy?")
+        return built(self.config[part], FORMAT, file, weights=weights, **changes)
 
 
-def load_weights(learner: MetaLearner, weights: dict[str, Tensor]) -> None:
+def holds_run(path: Path) -> bool:
+    """Whether there is a run in a folder.
+
+    Raises:
+        RunError: the folder may not be looked into, or can be none.
+    """
+    try:
+        return (path / "config.json").is_file()
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {reason(error)}.") from error
+
+
+def load_weights(learner: MetaLearner, weights: Mapping[str, Tensor]) -> None:
     """``load_state_dict`` whose failure is a ``RunError`` that says what does not fit."""
     try:
         learner.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"the checkpoint does not fit this learner: {error}") from error
+
+
+def _is_metric(record: Mapping[str, Any]) -> bool:
+    return type(record.get("step")) is int
+
+
+def _is_result(record: Mapping[str, Any]) -> bool:
+    return True
 
 
 def machine() -> dict[str, Any]:

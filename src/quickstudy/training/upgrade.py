@@ -6,9 +6,15 @@ A renamed option is one line in ``SINCE_1``. An option that did not exist yet ge
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from quickstudy import registry
+from quickstudy.core.errors import QuickstudyError, RunError
+from quickstudy.core.files import reason
 
 FORMAT = 2
 """Of what is written now: run folders, saved classifiers, pretrained learners. All formats up to it are read."""
@@ -81,6 +87,48 @@ def upgraded_config(config: Mapping[str, Any]) -> dict[str, Any]:
     found: int = config["format"]
     parts = {part: upgraded(config[part], found) for part in ("learner", "tasks", "validation") if part in config}
     return {**config, **parts, "format": FORMAT}
+
+
+def built(
+    description: Any, found: int, where: str | Path, *, weights: Mapping[str, Tensor] | None = None, **changes: Any
+) -> Any:
+    """The object that a file describes, which may be anybody's: whatever else goes wrong, the file is wrong.
+
+    Args:
+        description: what ``registry.describe`` gave.
+        found: the format in which it was written.
+        where: the file, for the error.
+        weights: what the object will be given. What says that it is larger is not built at that size.
+        changes: options in place of its own.
+
+    Raises:
+        RunError: it cannot be built.
+        UsageError: a change is none of its options, or it has parts that only another program can build.
+        DataError: data are not at hand.
+    """
+    try:
+        now = upgraded(description, found)
+        if weights is not None and (sizes := _sizes(now, changes)) is not None:
+            for name, t in weights.items():
+                if sizes.get(name, t.shape) != t.shape:
+                    raise RunError(
+                        f"the checkpoint does not fit this learner: {where} describes {name} as {[*sizes[name]]}, but "
+                        f"the weights are {[*t.shape]}."
+                    )
+        return registry.build(now, **changes)
+    except QuickstudyError:
+        raise
+    except Exception as error:
+        raise RunError(f"what {where} describes cannot be built: {type(error).__name__}: {reason(error)}.") from error
+
+
+def _sizes(description: Any, changes: Mapping[str, Any]) -> dict[str, torch.Size] | None:
+    """The shapes of a module's tensors, found without making them (None: it cannot be built without)."""
+    try:
+        with torch.device("meta"):
+            return {name: t.shape for name, t in registry.build(description, **changes).state_dict().items()}
+    except Exception:  # what is wrong with it, building it says
+        return None
 
 
 def upgraded(description: Any, found: int) -> Any:

@@ -86,6 +86,13 @@ def test_a_damaged_prepared_file_is_built_anew(tmp_path: Path) -> None:
     again = prepared(path, lambda: (images, ["c"]))
     assert torch.equal(again[0], images)
     assert prepared(path, lambda: pytest.fail("is there"))[1] == ["c"]
+    content = bytearray(path.read_bytes())
+    for place in (len(content) - 3, content.index(b'[\\"c\\"]') + 3):  # a pixel, a name
+        content[place] ^= 1
+        path.write_bytes(content)
+        assert prepared(path, lambda: (images, ["c"]))[1] == ["c"]
+        assert torch.equal(prepared(path, lambda: pytest.fail("is there"))[0], images)
+        content = bytearray(path.read_bytes())
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:

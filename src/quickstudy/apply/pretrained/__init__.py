@@ -1,19 +1,19 @@
 """Trained learners that come with the package: safetensors for the weights, JSON for what they are. No pickle."""
 
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 
-from quickstudy import registry
-from quickstudy.core.errors import UsageError
-from quickstudy.core.files import write_atomic, write_json
+from quickstudy.core.errors import RunError, UsageError
+from quickstudy.core.files import read_bytes, read_json, reason, write_atomic, write_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.packing import to_save
+from quickstudy.core.sealed import check_json, checksum, sealed_json
 from quickstudy.training.runs import Run, load_weights
-from quickstudy.training.upgrade import FORMAT, upgraded
+from quickstudy.training.upgrade import FORMAT, built
 from quickstudy.version import __version__
 
 
@@ -34,7 +34,7 @@ def about(name: str) -> dict[str, Any]:
     """
     if name not in names():
         raise UsageError(f"there is no pretrained {name!r}: {', '.join(names())}.")
-    return json.loads((_folder() / f"{name}.json").read_text())
+    return _told(_folder() / f"{name}.json")
 
 
 def load(name: str, **changes: Any) -> MetaLearner:
@@ -46,12 +46,11 @@ def load(name: str, **changes: Any) -> MetaLearner:
 
     Raises:
         UsageError: an unknown name or option.
-        RunError: the weights do not fit what the changes make of it.
+        RunError: its files are damaged, or the weights do not fit what the changes make of it.
     """
-    told = about(name)
-    learner: MetaLearner = registry.build(upgraded(told["learner"], told.get("format", 1)), **changes)
-    load_weights(learner, safetensors.torch.load((_folder() / f"{name}.safetensors").read_bytes()))
-    return learner.eval()
+    if name not in names():
+        raise UsageError(f"there is no pretrained {name!r}: {', '.join(names())}.")
+    return read(Path(str(_folder())), name, **changes)
 
 
 def export(
@@ -81,9 +80,43 @@ def export(
 
 
 def write(folder: Path, name: str, learner: MetaLearner, about: dict[str, Any]) -> None:
-    """Put a learner, and what ``about`` tells of it, into a folder."""
-    write_atomic(folder / f"{name}.safetensors", safetensors.torch.save(to_save(learner.state_dict())))
-    write_json(folder / f"{name}.json", about)
+    """Put a learner, and what ``about`` tells of it, into a folder, with checksums of both."""
+    content = safetensors.torch.save(to_save(learner.state_dict()))
+    write_atomic(folder / f"{name}.safetensors", content)
+    write_json(folder / f"{name}.json", sealed_json({**about, "sha256": checksum(content)}))
+
+
+def read(folder: Path, name: str, **changes: Any) -> MetaLearner:
+    """What ``write`` put into a folder, in evaluation mode; built with some of its options changed.
+
+    Raises:
+        RunError: its files are missing or damaged, or the weights do not fit.
+        UsageError: a change is none of its options.
+    """
+    told, file = _told(folder / f"{name}.json"), folder / f"{name}.safetensors"
+    try:
+        content = read_bytes(file)
+        if told.get("sha256", checksum(content)) != checksum(content):  # of older versions: none
+            raise ValueError("its content does not match its checksum")
+        weights = safetensors.torch.load(content)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise RunError(
+            f"{file} cannot be read: {reason(error)}. Install quickstudy again, or export it again."
+        ) from error
+    learner: MetaLearner = built(told.get("learner"), told.get("format", 1), folder / f"{name}.json", **changes)
+    load_weights(learner, weights)
+    return learner.eval()
+
+
+def _told(file: Any) -> dict[str, Any]:
+    told = read_json(Path(str(file)))
+    try:
+        if not isinstance(told, dict):
+            raise ValueError("it is no JSON object")
+        check_json(told)
+    except ValueError as error:
+        raise RunError(f"{file} is damaged: {error}. Install quickstudy again, or export it again.") from error
+    return told
 
 
 def _folder() -> Any:

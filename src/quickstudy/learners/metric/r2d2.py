@@ -69,7 +69,7 @@ class R2D2(MetricLearner):
         self.chunk = chunk
         self.net = TaskModel(model, bn, execution)
         self.log_lambda = nn.Parameter(torch.tensor(math.log(lam)))
-        self.alpha = nn.Parameter(torch.tensor(scale if loss == "cross_entropy" else 1.0))
+        self.alpha = nn.Parameter(torch.tensor(float(scale) if loss == "cross_entropy" else 1.0))
         self.beta = nn.Parameter(torch.tensor(0.0))
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:

@@ -9,13 +9,12 @@ from pathlib import Path
 import pooch
 from filelock import FileLock
 from jaxtyping import UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from quickstudy.core.errors import DataError
 from quickstudy.core.files import put
 from quickstudy.core.offline import is_offline
+from quickstudy.core.sealed import open_tensors, sealed_tensors
 
 Prepared = tuple[UInt8[Tensor, "n c h w"], list[str]]
 
@@ -44,7 +43,7 @@ def prepared(path: Path, build: Callable[[], Prepared]) -> Prepared:
             found = _load(path)
             if found is None:
                 images, names = build()
-                content = save({"images": images}, {"names": json.dumps(names)})
+                content = sealed_tensors({"images": images}, {"names": json.dumps(names)})
                 put(path, content, beside=path.with_suffix(".unfinished"))  # one name, as one writes at a time
                 found = images, names
             return found
@@ -92,8 +91,9 @@ def download(url: str, path: Path, known_hash: str | None, advice: str) -> Path:
 
 
 def _load(path: Path) -> Prepared | None:
+    """What is kept, if it is as it was written; of older versions, which wrote no checksum, nothing is known."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return file.get_tensor("images"), json.loads(file.metadata()["names"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        tensors, texts = open_tensors(path, or_older=False)
+        return tensors["images"], json.loads(texts["names"])
+    except (OSError, KeyError, TypeError, ValueError):
         return None

@@ -17,6 +17,7 @@ from torch import Tensor
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import DataError, UsageError
+from quickstudy.core.files import data_in
 from quickstudy.core.seeding import fold
 from quickstudy.tasks.images.episodes import Episodes, split_classes
 from quickstudy.tasks.images.pixels import SUFFIXES, as_float, crop_pixels, open_image
@@ -70,7 +71,8 @@ class ImageFolder:
         self.size = size
         self.channels = channels
         self.rotate = rotate
-        files = _split_files(Path(root).expanduser(), split)
+        with data_in(root):
+            files = _split_files(Path(root).expanduser(), split)
         self._check(files)
         self.class_names = tuple(files)
         counts = torch.tensor([len(found) for found in files.values()])

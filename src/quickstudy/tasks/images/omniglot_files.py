@@ -1,7 +1,9 @@
 """Omniglot's files: where they are found, what must be in them, and how they become one prepared array."""
 
 import hashlib
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Generator
@@ -17,6 +19,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from quickstudy.core.errors import DataError
+from quickstudy.core.files import data_in
 from quickstudy.tasks.images._cache import Prepared, cache_folder, download, prepared
 from quickstudy.tasks.images.pixels import ink_pixels, open_image
 
@@ -26,6 +29,11 @@ ADVICE = (
     "images_evaluation.zip, or use glyphs, which need no data"
 )
 DRAWINGS = 20  # of every character
+LARGEST = 1_000_000  # bytes of a drawing; they have a few hundred
+_DAMAGED = (  # what the standard library raises for archives that are damaged, encrypted, or made to be
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError),
+    *(LookupError, OverflowError, MemoryError),
+)
 VERSION = 1  # of what is prepared; a new one makes old prepared files be ignored
 
 
@@ -66,7 +74,7 @@ def load_characters(root: Path, size: int) -> Characters:
     """
     try:
         marks = tuple(_fingerprint(_source(root, part)) for part in PARTS)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"Omniglot's files in {root} cannot be read ({error}); {ADVICE}.") from error
     return _load(marks, root, size, cache_folder())
 
@@ -86,10 +94,11 @@ def find_root(data: str | Path | None) -> Path:
     """
     given = data if data is not None else os.environ.get("QUICKSTUDY_DATA") or None
     if given is not None:
-        folder = Path(given).expanduser()
-        root = folder / "omniglot" if (folder / "omniglot").is_dir() else folder
-        for part in PARTS:
-            _source(root, part)
+        with data_in(given):
+            folder = Path(given).expanduser()
+            root = folder / "omniglot" if (folder / "omniglot").is_dir() else folder
+            for part in PARTS:
+                _source(root, part)
         return root
     root = cache_folder() / "omniglot"
     for part in PARTS:
@@ -109,7 +118,9 @@ def _source(root: Path, part: Part) -> Path:
 
 def _fingerprint(path: Path) -> str:
     """What changes when a part changes: a zip's content; a folder's name and its character folders' times."""
-    if path.is_file():
+    if not path.is_dir():
+        if not path.is_file():
+            raise OSError(f"{path} is no regular file")
         return _content(path, path.stat().st_size, path.stat().st_mtime_ns)
     marks = [str(path.resolve())]
     for alphabet in sorted(os.scandir(path), key=lambda entry: entry.name):
@@ -139,7 +150,7 @@ def _build(root: Path, size: int) -> Prepared:
                     for drawing in sorted(found[name]):
                         content = BytesIO(read(drawing))
                         images.append(ink_pixels(open_image(content, "L", f"{drawing} in {source}"), size))
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except _DAMAGED as error:
             raise DataError(
                 f"{source} is damaged or not completely copied ({error}); expected Omniglot's {part.name} as "
                 f"published. Get it again (delete it first if it lies in the cache), or {ADVICE}."
@@ -161,7 +172,15 @@ def _open(source: Path) -> Generator[tuple[dict[str, list[str]], Callable[[str],
             parts = member.split("/")
             if member.endswith(".png") and len(parts) == 4 and parts[0] == source.stem:
                 found.setdefault(f"{parts[1]}/{parts[2]}", []).append(member)
-        yield found, archive.read
+        yield found, lambda drawing: _read(archive, drawing)
+
+
+def _read(archive: zipfile.ZipFile, drawing: str) -> bytes:
+    """One drawing, of which no more is unpacked than drawings need: what an archive says may be anybody's."""
+    size = archive.getinfo(drawing).file_size
+    if size > LARGEST:
+        raise zipfile.BadZipFile(f"{drawing} has {size:,} bytes, more than a drawing needs")
+    return archive.read(drawing)
 
 
 def _check_counts(source: Path, part: Part, found: dict[str, list[str]]) -> None:

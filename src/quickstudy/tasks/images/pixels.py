@@ -1,5 +1,7 @@
 """Reading one image file, the way each distribution wants it."""
 
+import struct
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +16,12 @@ from quickstudy.core.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 
+_UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
+    *(EOFError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""What Pillow's decoders raise for files that are damaged, or made to be."""
+
 
 def open_image(source: Path | str | BytesIO, mode: str, name: str | None = None) -> Image.Image:
     """Decode a whole image file into a Pillow mode (``"L"`` grey, ``"RGB"``); transparency becomes white paper.
@@ -27,13 +35,15 @@ def open_image(source: Path | str | BytesIO, mode: str, name: str | None = None)
         DataError: a file that is missing, not an image, or broken off.
     """
     try:
+        if not isinstance(source, BytesIO) and Path(source).exists() and not Path(source).is_file():
+            raise OSError("it is no regular file")  # a pipe might never end
         with Image.open(source) as opened:
             return in_mode(opened, mode)
     except UnidentifiedImageError as error:
         raise DataError(
             f"{name or source} is not an image that can be read; expected a PNG, JPEG or similar file."
         ) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{name or source} cannot be read as an image ({error}); is the file complete?") from error
 
 
