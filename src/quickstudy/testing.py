@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution
+from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner
 from quickstudy.training.evaluation import evaluate
 
@@ -21,7 +22,6 @@ def check_learner(
     *,
     others: Iterable[TaskDistribution[B]] = (),
     exact_gradient: bool = True,
-    mean_gradient: bool = True,
     queries_alone: bool = True,
 ) -> None:
     """Hold a learner to what ``MetaLearner`` promises, in float64 on a few tasks.
@@ -35,8 +35,6 @@ def check_learner(
         others: tasks of other ways or shots that it claims to take, too.
         exact_gradient: whether ``meta_gradient`` claims to be the derivative of ``meta_loss`` (first-order methods,
             Reptile and policy gradients do not).
-        mean_gradient: whether ``meta_gradient`` claims to be the mean of what the tasks alone would give (what is
-            normalised over the batch, or searches a step for all of it, does not).
         queries_alone: whether a query's prediction claims to be its own (the steps of a sequence do not).
 
     Raises:
@@ -47,9 +45,11 @@ def check_learner(
     nothing_is_changed(learner, batch)
     same_under_a_seed(learner, batch)
     no_task_sees_another(learner, batch)
-    if mean_gradient:
+    if learner.whole_batch is None:
         gradient_is_the_mean_over_tasks(learner, batch)
-    backward_adds_the_gradient(learner, batch, in_pieces=mean_gradient)
+    else:
+        pieces_are_refused(learner, batch)
+    backward_adds_the_gradient(learner, batch)
     loss_is_among_the_metrics(learner, batch)
     if exact_gradient:
         gradient_is_the_derivative(learner, batch)
@@ -133,11 +133,22 @@ def gradient_is_the_mean_over_tasks(learner: MetaLearner[B], batch: B) -> None:
     _close(gradient(learner, batch), each.mean(0), "the meta-gradient is not the mean over the tasks'")
 
 
-def backward_adds_the_gradient(learner: MetaLearner[B], batch: B, *, in_pieces: bool = True) -> None:
+def pieces_are_refused(learner: MetaLearner[B], batch: B) -> None:
+    """A batch that is to be taken whole is not taken in pieces."""
+    own = copy.deepcopy(learner)
+    own.chunk = 1
+    try:
+        own.meta_backward(batch)
+    except UsageError:
+        return
+    raise AssertionError("the learner takes the whole batch, but meta_backward took it in pieces")
+
+
+def backward_adds_the_gradient(learner: MetaLearner[B], batch: B) -> None:
     """``meta_backward`` adds ``meta_gradient`` to ``.grad``, however the batch is split up."""
     expected = gradient(learner, batch)
     own = copy.deepcopy(learner)
-    chunks = (learner.chunk, 1, 2) if in_pieces else (learner.chunk, learner.chunk)
+    chunks = (learner.chunk, 1, 2) if learner.whole_batch is None else (None, len(batch))
     for times, chunk in enumerate(chunks, start=1):
         own.chunk = chunk
         with torch.random.fork_rng([]):

@@ -147,7 +147,7 @@ class MetaNAS(SupportQueryLearner):
         """The query loss of the mixtures; the metric ``entropy`` says how mixed they still are."""
         solver = self.mixed.adapt(batch.support, steps=self.inner_steps, order=1)
         loss, metrics = query_loss(self.loss, solver(batch.query.x), batch.query.y)
-        return loss, {**metrics, "entropy": self._entropy(), "temperature": self.temperature}
+        return loss, {**metrics, "entropy": self._entropy(), "temperature": self.temperature.clone()}
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         with torch.enable_grad():
