@@ -11,6 +11,7 @@ from torch import Tensor
 from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner
+from quickstudy.core.pad import pad
 from quickstudy.training.evaluation import evaluate
 
 T = TypeVar("T")
@@ -57,6 +58,8 @@ def check_learner(
     path_ends_where_adapt_does(learner, batch)
     if isinstance(batch, TaskBatch) and queries_alone and learner.bn_mode != "transductive":
         queries_are_alone(learner, batch)
+    if isinstance(batch, TaskBatch):
+        padding_is_nothing_or_refused(learner, batch)
     survives_a_round_trip(learner, batch)
     for distribution in (tasks, *others):
         result = evaluate(copy.deepcopy(learner).float(), distribution, n_tasks=2)
@@ -217,6 +220,28 @@ def queries_are_alone(learner: MetaLearner[Any], batch: TaskBatch) -> None:
     first = dataclasses.replace(batch, query=Examples(batch.query.x[:, :1], batch.query.y[:, :1]))
     message = f"a query sees the other queries, with BatchNorm mode {learner.bn_mode!r}"
     _close(predict(learner, first), predict(learner, batch)[:, :1], message)
+
+
+def padding_is_nothing_or_refused(learner: MetaLearner[Any], batch: TaskBatch) -> None:
+    """A task padded to the length of another gives what it gives alone, or ``UsageError`` says that it cannot."""
+    alone, other = batch[:1], batch[1:2]
+    for part in ("support", "query"):
+        short, long = getattr(alone, part), getattr(other, part)
+        twice = Examples(torch.cat([long.x, long.x], 1), torch.cat([long.y, long.y], 1))
+        both = dataclasses.replace(batch[:2], **{part: pad([short, twice])})
+        try:
+            found, of_both = outcomes(learner, both), gradient(learner, both)
+        except UsageError as error:
+            if "padding" in str(error):
+                continue
+            raise AssertionError(f"padding in the {part} set ends in another error: {error}") from error
+        message = f"padding in the {part} set changes a task"
+        expected, n = outcomes(learner, alone), alone.query.y.shape[1]
+        _close(found["scores"][:1], expected["scores"], message)
+        _close(found["predictions"][:1, :n], expected["predictions"], message)
+        if learner.whole_batch is None:
+            each = [gradient(learner, one) for one in (alone, dataclasses.replace(other, **{part: twice}))]
+            _close(of_both, (each[0] + each[1]) / 2, message)
 
 
 def survives_a_round_trip(learner: MetaLearner[B], batch: B) -> None:

@@ -152,7 +152,7 @@ def test_padding_that_batchnorm_would_count_is_refused(bn):
     net = qs.nets.Conv4(filters=2, size=16, out_features=None)
     one, two = (qs.tasks.Glyphs(way=2, shot=shot, size=16).sample(1, 0).support for shot in (1, 2))
     batch = pad([one, two])
-    with pytest.raises(qs.UsageError, match=rf"BatchNorm \({bn}\) would count the padding"):
+    with pytest.raises(qs.UsageError, match=rf"BatchNorm \({bn}\) counts all examples"):
         qs.CNP(net, bn=bn, width=8).adapt(batch)(batch.x)
 
 

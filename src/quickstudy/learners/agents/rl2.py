@@ -15,10 +15,11 @@ Where it differs from the papers: advantage actor-critic, one outer step for eac
 advantages are brought to mean 0 and standard deviation 1 over the batch. A trial is of so many episodes, whenever they
 end, and what comes after the last of them counts for nothing; it is scored by its return per episode. V is a share of
 what a reward of 1 at every step would be worth (``most``): large values are learned as soon as small ones, and their
-error does not drown the policy's gradient. The product of reward and action is read too, which says at once what is worth doing again. The
-trial is played without a graph, then read again at once, so that the derivative runs through the GRU as over any
-sequence. With ``curriculum`` training begins with trials of some ten steps, several side by side (as many steps in
-all), which grow to their length: what serves in a short trial is found soon, and is most of what serves in a long one.
+error does not drown the policy's gradient. The product of reward and action is read too, which says at once what is
+worth doing again. The trial is played without a graph, then read again at once, so that the derivative runs through the
+GRU as over any sequence. With ``curriculum`` training begins with trials of some ten steps, several side by side (as
+many steps in all), which grow to their length: what serves in a short trial is found soon, and is most of what serves
+in a long one.
 
 Reference: Duan, Schulman, Chen, Bartlett, Sutskever, Abbeel: RL^2: Fast Reinforcement Learning via Slow Reinforcement
 Learning. arXiv:1611.02779, 2016. Wang et al.: Learning to reinforcement learn. arXiv:1611.05763, 2016.

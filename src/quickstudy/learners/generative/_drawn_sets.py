@@ -7,6 +7,7 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
+from quickstudy.core.pad import refuse
 
 GRID = 7
 
@@ -15,8 +16,9 @@ def by_class(examples: Examples) -> Float[Tensor, "t c n ..."]:
     """The examples of every class of every task, in order of the labels.
 
     Raises:
-        UsageError: the classes of a task are not all of one size.
+        UsageError: the classes of a task are not all of one size, or padding.
     """
+    refuse(examples.y, "TaskGAN takes classes of one size")
     order = examples.y.argsort(dim=1, stable=True)
     labels = examples.y.gather(1, order)
     way = int((labels[0].diff() != 0).sum()) + 1

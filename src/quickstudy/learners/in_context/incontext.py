@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.core.pad import present
+from quickstudy.core.pad import present, refuse_counted
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 from quickstudy.nets.context import ContextTransformer
 
@@ -119,6 +119,7 @@ class InContext(MetricLearner):
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """Read the support set."""
+        refuse_counted(y, self.bn_mode, "InContext")
         here = present(y)
         labels_tno = self._labels(y, features.dtype)
         there = labels_tno.any(1) if self.loss == "cross_entropy" else torch.ones_like(labels_tno[:, 0]).bool()

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.core.pad import refuse
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, one_hot
 
 
@@ -83,6 +84,7 @@ class R2D2(MetricLearner):
             return one_hot(y, like)
         if y.ndim != 3 or not y.is_floating_point():
             raise UsageError(f"loss='mse' needs values y [tasks, n, outputs], got {y.dtype} {[*y.shape]}.")
+        refuse(y, "R2D2 regresses on all support examples")
         return y
 
 
