@@ -10,7 +10,7 @@ A learner either gives each task what it would give it alone, or refuses padding
 ([[0, 1, -1], [1, 0, 2]], [2, 3])
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -83,7 +83,7 @@ def refuse_counted(y: Shaped[Tensor, "tasks n ..."], bn_mode: str, who: str) -> 
 
 
 @contextmanager
-def tracing() -> Iterator[None]:
+def tracing() -> Generator[None]:
     """While a computation is recorded, no value can be looked at: ``padded`` says no. Look before."""
     token = _tracing.set(True)
     try:

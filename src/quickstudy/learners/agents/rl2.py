@@ -189,7 +189,8 @@ class RL2(MetaLearner[Environments]):
             after = torch.cat([did, got * did, got, done.unsqueeze(-1).to(reward.dtype)], -1)
             news = after.where(going.unsqueeze(-1), news)
             episode = episode + (done & going)
-        return Trial(*(torch.stack(part, 1) for part in zip(*parts, strict=True)), news.flatten(0, 1))
+        inputs, actions, rewards, episodes, mask = (torch.stack(part, 1) for part in zip(*parts, strict=True))
+        return Trial(inputs, actions, rewards, episodes, mask, news.flatten(0, 1))
 
     def meta_loss(self, batch: Environments) -> tuple[Tensor, Scalars]:
         """The actor-critic loss; its derivative is the policy gradient of the trial's return."""

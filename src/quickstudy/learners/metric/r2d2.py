@@ -105,7 +105,7 @@ def ridge_regression(
     gram = wide @ wide.mT + lam.double() * torch.eye(x.shape[1], dtype=wide.dtype, device=x.device)
     try:
         return wide.mT @ torch.linalg.solve(gram, y.double())
-    except torch.linalg.LinAlgError as error:
+    except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
         raise UsageError(
             f"ridge regression has no solution in floating point: lambda = {float(lam.detach()):.1e} is nothing beside "
             f"features as large as {float(x.detach().abs().max()):.1e}; standardise them, or raise lam."
