@@ -22,7 +22,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,9 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
         "seconds": next((r["seconds"] for r in reversed(run.metrics()) if "seconds" in r), None),
         "n_tasks": n_tasks,
     }
-    record |= {"by_step": [asdict(s) for s in result.by_step]}
+    scale = learner.episodes if isinstance(learner, qs.RL2) else 1  # the papers sum the rewards of a trial
+    by_step = [replace(s, mean=scale * s.mean, ci95=scale * s.ci95, loss=scale * s.loss) for s in result.by_step]
+    record |= {"by_step": [asdict(s) for s in by_step]}
     add(out, record)
 
 

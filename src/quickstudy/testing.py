@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution
+from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner
+from quickstudy.core.pad import pad
 from quickstudy.training.evaluation import evaluate
 
 T = TypeVar("T")
@@ -21,7 +23,6 @@ def check_learner(
     *,
     others: Iterable[TaskDistribution[B]] = (),
     exact_gradient: bool = True,
-    mean_gradient: bool = True,
     queries_alone: bool = True,
 ) -> None:
     """Hold a learner to what ``MetaLearner`` promises, in float64 on a few tasks.
@@ -35,8 +36,6 @@ def check_learner(
         others: tasks of other ways or shots that it claims to take, too.
         exact_gradient: whether ``meta_gradient`` claims to be the derivative of ``meta_loss`` (first-order methods,
             Reptile and policy gradients do not).
-        mean_gradient: whether ``meta_gradient`` claims to be the mean of what the tasks alone would give (what is
-            normalised over the batch, or searches a step for all of it, does not).
         queries_alone: whether a query's prediction claims to be its own (the steps of a sequence do not).
 
     Raises:
@@ -47,9 +46,11 @@ def check_learner(
     nothing_is_changed(learner, batch)
     same_under_a_seed(learner, batch)
     no_task_sees_another(learner, batch)
-    if mean_gradient:
+    if learner.whole_batch is None:
         gradient_is_the_mean_over_tasks(learner, batch)
-    backward_adds_the_gradient(learner, batch, in_pieces=mean_gradient)
+    else:
+        pieces_are_refused(learner, batch)
+    backward_adds_the_gradient(learner, batch)
     loss_is_among_the_metrics(learner, batch)
     if exact_gradient:
         gradient_is_the_derivative(learner, batch)
@@ -57,6 +58,8 @@ def check_learner(
     path_ends_where_adapt_does(learner, batch)
     if isinstance(batch, TaskBatch) and queries_alone and learner.bn_mode != "transductive":
         queries_are_alone(learner, batch)
+    if isinstance(batch, TaskBatch):
+        padding_is_nothing_or_refused(learner, batch)
     survives_a_round_trip(learner, batch)
     for distribution in (tasks, *others):
         result = evaluate(copy.deepcopy(learner).float(), distribution, n_tasks=2)
@@ -133,11 +136,22 @@ def gradient_is_the_mean_over_tasks(learner: MetaLearner[B], batch: B) -> None:
     _close(gradient(learner, batch), each.mean(0), "the meta-gradient is not the mean over the tasks'")
 
 
-def backward_adds_the_gradient(learner: MetaLearner[B], batch: B, *, in_pieces: bool = True) -> None:
+def pieces_are_refused(learner: MetaLearner[B], batch: B) -> None:
+    """A batch that is to be taken whole is not taken in pieces."""
+    own = copy.deepcopy(learner)
+    own.chunk = 1
+    try:
+        own.meta_backward(batch)
+    except UsageError:
+        return
+    raise AssertionError("the learner takes the whole batch, but meta_backward took it in pieces")
+
+
+def backward_adds_the_gradient(learner: MetaLearner[B], batch: B) -> None:
     """``meta_backward`` adds ``meta_gradient`` to ``.grad``, however the batch is split up."""
     expected = gradient(learner, batch)
     own = copy.deepcopy(learner)
-    chunks = (learner.chunk, 1, 2) if in_pieces else (learner.chunk, learner.chunk)
+    chunks = (learner.chunk, 1, 2) if learner.whole_batch is None else (None, len(batch))
     for times, chunk in enumerate(chunks, start=1):
         own.chunk = chunk
         with torch.random.fork_rng([]):
@@ -206,6 +220,28 @@ def queries_are_alone(learner: MetaLearner[Any], batch: TaskBatch) -> None:
     first = dataclasses.replace(batch, query=Examples(batch.query.x[:, :1], batch.query.y[:, :1]))
     message = f"a query sees the other queries, with BatchNorm mode {learner.bn_mode!r}"
     _close(predict(learner, first), predict(learner, batch)[:, :1], message)
+
+
+def padding_is_nothing_or_refused(learner: MetaLearner[Any], batch: TaskBatch) -> None:
+    """A task padded to the length of another gives what it gives alone, or ``UsageError`` says that it cannot."""
+    alone, other = batch[:1], batch[1:2]
+    for part in ("support", "query"):
+        short, long = getattr(alone, part), getattr(other, part)
+        twice = Examples(torch.cat([long.x, long.x], 1), torch.cat([long.y, long.y], 1))
+        both = dataclasses.replace(batch[:2], **{part: pad([short, twice])})
+        try:
+            found, of_both = outcomes(learner, both), gradient(learner, both)
+        except UsageError as error:
+            if "padding" in str(error):
+                continue
+            raise AssertionError(f"padding in the {part} set ends in another error: {error}") from error
+        message = f"padding in the {part} set changes a task"
+        expected, n = outcomes(learner, alone), alone.query.y.shape[1]
+        _close(found["scores"][:1], expected["scores"], message)
+        _close(found["predictions"][:1, :n], expected["predictions"], message)
+        if learner.whole_batch is None:
+            each = [gradient(learner, one) for one in (alone, dataclasses.replace(other, **{part: twice}))]
+            _close(of_both, (each[0] + each[1]) / 2, message)
 
 
 def survives_a_round_trip(learner: MetaLearner[B], batch: B) -> None:

@@ -372,6 +372,19 @@ def test_any_number_of_classes_where_features_are_compared():
     assert set(classifier.predict(batch.support.x[0])) == set(range(0, 90, 10))
 
 
+def test_numbers_too_large_for_the_learner_are_refused():
+    """Rather than probabilities of nan: what float32 cannot hold, and what overflows on the way."""
+    x, y = np.random.default_rng(0).normal(size=(6, 4)), [0, 1, 2, 0, 1, 2]
+    learner = qs.ProtoNet(qs.nets.MLP(in_features=4, out_features=None, hidden=(8,)))
+    with pytest.raises(qs.UsageError, match=r"X reaches .*e\+40, more than this learner's float32 can hold"):
+        qs.FewShotClassifier(learner).fit(x * 1e40, y)
+    with pytest.raises(qs.UsageError, match=r"ProtoNet has no number for 6 of 6 examples: .*; scale X"):
+        qs.FewShotClassifier(learner).fit(x * 1e30, y).predict(x * 1e30)
+    fitted = qs.FewShotClassifier(learner).fit(x, y)
+    with pytest.raises(qs.UsageError, match="float32 can hold"):
+        fitted.predict(x * 1e40)
+
+
 def test_images_with_the_channels_last_are_refused():
     torch.manual_seed(0)
     learner = qs.ProtoNet(qs.nets.Conv4(in_channels=3, filters=2, size=16, out_features=None))

@@ -92,6 +92,33 @@ def test_order_and_units_do_not_matter(iris):
     np.testing.assert_allclose(found[:, [2, 0, 1]], expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("n_ensemble", [1, 2])
+@pytest.mark.parametrize(
+    ("scale", "shift"),
+    [(1.0, 1e7), (1.0, -1e12), (1e-6, 1e3), (1e-3, 1.7e9), (1e-35, 0), (1e-300, 0), (1e160, 0), (1e307, 0)],
+)
+def test_neither_size_nor_a_large_common_part_matters(iris, scale, shift, n_ensemble):
+    """Columns whose spread is tiny beside their mean, and numbers whose squares no float holds."""
+    x, y, asked, _ = iris
+    expected = qs.TabularClassifier(n_ensemble=n_ensemble).fit(x, y).predict_proba(asked)
+    found = qs.TabularClassifier(n_ensemble=n_ensemble).fit(scale * x + shift, y).predict_proba(scale * asked + shift)
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_a_column_that_differs_by_rounding_alone_is_constant(iris):
+    x, y, asked, _ = iris
+    constant = np.where(np.arange(15) % 2, 0.1 + 0.2, 0.3)[:, None]
+    expected = qs.TabularClassifier().fit(np.hstack([x, 0 * constant]), y).predict_proba(np.c_[asked, asked[:, 0]])
+    found = qs.TabularClassifier().fit(np.hstack([x, constant]), y).predict_proba(np.c_[asked, asked[:, 0]])
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_a_query_far_out_of_the_labelled_rows_has_a_probability(iris):
+    x, y, asked, _ = iris
+    asked = np.concatenate([asked[:2] * 1e300, asked[:2] - 1.7e308])
+    assert np.isfinite(qs.TabularClassifier(n_ensemble=2).fit(x * 1e-200, y).predict_proba(asked)).all()
+
+
 def test_queries_are_alone(iris):
     x, y, asked, _ = iris
     classifier = qs.TabularClassifier(n_ensemble=2).fit(x, y)
@@ -149,6 +176,8 @@ def test_more_classes_columns_and_rows():
     kept = _telling(wide, y, 40)
     assert len(kept) == 40
     assert (kept >= 300).sum() >= 25
+    for changed in (wide + 1e11, wide * 1e-200, wide * 1e300):
+        assert (_telling(changed, y, 40) == kept).mean() > 0.9
     assert qs.TabularClassifier(max_features=40).fit(wide[:36], y[:36]).views_[0].columns.shape == (40,)
     chosen = _some_of_each(y, 15, rng)
     assert len(set(chosen.tolist())) == 15

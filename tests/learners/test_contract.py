@@ -18,8 +18,6 @@ NOT_THE_DERIVATIVE = {
     "reptile", "fomaml", "imaml", "lstm-meta", "solver-gan", "task-gan", "metagan", "meta-nas",
     "maml-rl", "rl2", "lola",
 }  # fmt: skip
-# Not the mean over tasks: trpo searches one step for the whole batch, RL^2 normalises advantages over it.
-NOT_THE_MEAN = {"maml-rl", "rl2"}
 # The steps of an answer are read one after the other.
 IN_SEQUENCE = {"ntm"}
 EXAMPLES = ("classification", "regression")
@@ -110,7 +108,6 @@ def test_sequences_problems_environments_and_games(name, make):
         build(name, tasks, **{**SMALL, **OPTIONS.get(name, {})}),
         tasks,
         exact_gradient=name not in NOT_THE_DERIVATIVE,
-        mean_gradient=name not in NOT_THE_MEAN,
         queries_alone=name not in IN_SEQUENCE,
     )
 

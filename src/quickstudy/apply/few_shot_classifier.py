@@ -118,14 +118,25 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:  # noqa: N803
-        """The probability of each class, in the order of ``classes_``; a head's further outputs are left out."""
+        """The probability of each class, in the order of ``classes_``; a head's further outputs are left out.
+
+        Raises:
+            UsageError: numbers so large that the learner's computations overflow.
+        """
         check_is_fitted(self)
         table, shape = as_table(X)
         flat: Any = validate_data(self, table, reset=False)
         x = self._examples(flat, shape)
         whole = self.batch_size is None or together(self.learner_.bn_mode)
         logits = torch.cat([self.solver_(part) for part in x.split(len(x) if whole else self.batch_size)])
-        return logits[:, : len(self.classes_)].double().softmax(-1).numpy()
+        found = logits[:, : len(self.classes_)].double().softmax(-1)
+        if bool(found.isnan().any()):
+            raise UsageError(
+                f"{type(self.learner_).__name__} has no number for {int(found.isnan().any(1).sum())} of {len(x)} "
+                f"examples: what it computes overflowed or its weights did. X reaches {float(x.abs().max()):.1e} here, "
+                f"{float(self.support_[0].abs().max()):.1e} in fit; scale X to the size of what it was trained on."
+            )
+        return found.numpy()
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The most probable class of each example."""
@@ -237,5 +248,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if self.tokens:
             return x.long().view(-1, *own)
         scale = 255 if x.dtype == torch.uint8 else 1
-        x = x.to(next(p.dtype for p in self.learner_.parameters() if p.is_floating_point()))
-        return (x / scale).view(-1, *own)
+        dtype = next(p.dtype for p in self.learner_.parameters() if p.is_floating_point())
+        largest = float(x.abs().max()) if len(x) else 0.0
+        if largest > torch.finfo(dtype).max:
+            raise UsageError(
+                f"X reaches {largest:.1e}, more than this learner's {str(dtype).removeprefix('torch.')} can hold "
+                f"({torch.finfo(dtype).max:.1e}); scale its columns first (sklearn.preprocessing.StandardScaler)."
+            )
+        return (x.to(dtype) / scale).view(-1, *own)

@@ -160,10 +160,13 @@ def _telling(rows: NDArray[np.float64], labels: NDArray[Any], most: int) -> NDAr
     from sklearn.feature_selection import f_classif
 
     known = ~np.isnan(rows)
-    mean = np.where(known, rows, 0).sum(0) / np.maximum(known.sum(0), 1)
+    low, high = np.where(known, rows, np.inf).min(0), np.where(known, rows, -np.inf).max(0)
+    half = high / 2 - low / 2
     with np.errstate(all="ignore"):
+        rows = (rows - (low / 2 + high / 2)) / np.where(half > 0, half, 1)  # or squares overflow, or cancel
+        mean = np.where(known, rows, 0).sum(0) / np.maximum(known.sum(0), 1)
         filled = np.where(known, rows, mean)
-        varies = filled.std(0) > 0
+        varies = half > 0
         ratio = np.zeros(rows.shape[1])
         ratio[varies] = np.nan_to_num(f_classif(filled[:, varies], labels)[0])
     return np.sort(np.argsort(-ratio, kind="stable")[:most])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.errors import UsageError
+from quickstudy.core.pad import refuse, tracing
 
 Parts = tuple[list[Tensor | None], dict[str, Tensor], dict[str, Tensor]]
 """The fields of a ``MetaGradient``."""
@@ -31,6 +32,8 @@ def run_compiled(work: Work, module: nn.Module, batch: Any) -> Parts:
     """
     if not isinstance(batch, TaskBatch):
         raise UsageError(f"only meta-gradients of a TaskBatch can be compiled, got a {type(batch).__name__}.")
+    for part in (batch.support, batch.query):
+        refuse(part.y, "what is compiled cannot look into its data")
     examples = [batch.support.x, batch.support.y, batch.query.x, batch.query.y]
     tensors = {name: t.detach() for name, t in (*module.named_parameters(), *module.named_buffers())}
     trainable = frozenset(name for name, p in module.named_parameters() if p.requires_grad)
@@ -53,7 +56,8 @@ def _compile(
         return torch.func.functional_call(_Work(module, work), own, (batch,))
 
     try:
-        graph = make_fx(straight_line)(tensors, examples)
+        with tracing():
+            graph = make_fx(straight_line)(tensors, examples)
         function = torch.compile(graph, fullgraph=True, dynamic=False)
         with torch.no_grad():
             function(tensors, examples)

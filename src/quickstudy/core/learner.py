@@ -17,6 +17,7 @@ from typing_extensions import TypeVar
 from quickstudy.core.batch import Batch
 from quickstudy.core.batchnorm import describe
 from quickstudy.core.compiled import run_compiled
+from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import TaskModel
 from quickstudy.core.options import checks_options
 from quickstudy.core.parallel import pieces, run_pieces
@@ -85,6 +86,12 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
         return self.chunk or (None if model is None else model.tasks_at_once)
 
     @property
+    def whole_batch(self) -> str | None:
+        """Why the meta-gradient of a batch is not the mean of its tasks' own, so that a batch is neither taken in
+        pieces nor shared by processes (None: it is the mean)."""
+        return None
+
+    @property
     def bn_mode(self) -> str:
         """BatchNorm's mode, printed beside every result (``none`` without BatchNorm)."""
         model = self.task_model
@@ -134,16 +141,23 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
         on all cores, which pays for small networks. None of this changes the result by more than rounding.
 
         Raises:
-            UsageError: ``compile`` of a learner that looks into its data to decide what to do.
+            UsageError: ``compile`` of a learner that looks into its data to decide what to do; a batch of more than
+                ``chunk`` tasks of a learner that takes the ``whole_batch``.
         """
         parts = pieces(batch, self.tasks_at_once)
+        if len(parts) > 1 and self.whole_batch is not None:
+            raise UsageError(
+                f"{type(self).__name__} {self.whole_batch}, so {len(batch)} tasks in pieces of {self.tasks_at_once} "
+                f"would give another meta-gradient; leave out chunk, or take fewer tasks (meta_batch)."
+            )
         on_cpu = all(p.device.type == "cpu" for p in self.parameters())
         if compile:
             results = [MetaGradient(*run_compiled(_fields, self, part)) for part in parts]
         else:
             results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1)
         shares = [(result, len(part) / len(batch)) for result, part in zip(results, parts, strict=True)]
-        with torch.no_grad():
+        metrics = {name: float(sum(share * r.metrics[name] for r, share in shares)) for name in results[0].metrics}
+        with torch.no_grad():  # after the metrics, which may be the learner's own buffers
             for i, p in enumerate(self.parameters()):
                 for result, share in shares:
                     g = result.gradients[i]
@@ -151,7 +165,7 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
                         p.grad = g * share if p.grad is None else p.grad.add_(g, alpha=share)
             for name in results[0].buffers if self.training else ():
                 self.get_buffer(name).copy_(torch.stack([r.buffers[name] * share for r, share in shares]).sum(0))
-        return {name: float(sum(share * r.metrics[name] for r, share in shares)) for name in results[0].metrics}
+        return metrics
 
 
 def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:

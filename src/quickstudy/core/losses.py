@@ -10,6 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from quickstudy.core.errors import UsageError
+from quickstudy.core.pad import present, refuse
 
 TaskLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """``loss(predictions [n, ...], targets [n, ...]) -> scalar`` of ONE task, as ``F.cross_entropy`` and ``F.mse_loss``."""
@@ -29,19 +30,36 @@ def check_loss(loss: str | TaskLoss) -> None:
 
 
 def task_losses(
-    loss: str | TaskLoss, predictions: Shaped[Tensor, "tasks n ..."], y: Shaped[Tensor, "tasks n ..."]
+    loss: str | TaskLoss,
+    predictions: Shaped[Tensor, "tasks n ..."],
+    y: Shaped[Tensor, "tasks n ..."],
+    *,
+    padding: bool = False,
 ) -> Float[Tensor, " tasks"]:
     """The mean loss over each task's examples, ``[tasks]``.
+
+    Args:
+        loss: by name, or of one task.
+        predictions: of each example.
+        y: labels, or values.
+        padding: there is padding among the examples (``pad.padded``), which does not count.
 
     Raises:
         UsageError: predictions whose shape does not fit the targets (a head smaller than the way, say), or a loss
             that gives more than one number.
     """
+    if padding:
+        each = [
+            task_losses(loss, p[None, there], t[None, there])
+            for p, t, there in zip(predictions, y, present(y), strict=True)
+        ]
+        return torch.cat(each)
     if loss == "cross_entropy":
         _check_logits(predictions, y)
         try:
             losses = F.cross_entropy(predictions.flatten(0, 1), y.flatten(), reduction="none", ignore_index=NO_LABEL)
         except IndexError as error:  # the kernel looks at every label anyway
+            refuse(y, "this learner's loss counts all examples")
             raise UsageError(
                 f"labels run from {int(y.min())} to {int(y.max())}, but the model gives {predictions.shape[-1]} "
                 f"outputs; build it with out_features = way (at least {int(y.max()) + 1}), or sample tasks of a "
@@ -76,9 +94,19 @@ def task_losses(
 
 
 def task_scores(
-    loss: str | TaskLoss, predictions: Shaped[Tensor, "tasks n ..."], y: Shaped[Tensor, "tasks n ..."]
+    loss: str | TaskLoss,
+    predictions: Shaped[Tensor, "tasks n ..."],
+    y: Shaped[Tensor, "tasks n ..."],
+    *,
+    padding: bool = False,
 ) -> Float[Tensor, " tasks"]:
     """What is reported beside the loss, ``[tasks]``: accuracy for labels, wrong bits, else the loss itself."""
+    if padding:
+        each = [
+            task_scores(loss, p[None, there], t[None, there])
+            for p, t, there in zip(predictions, y, present(y), strict=True)
+        ]
+        return torch.cat(each)
     if score_name(loss, y) == "accuracy":
         return (predictions.argmax(-1) == y).float().mean(1)
     if loss == "bits":
@@ -105,10 +133,12 @@ def score_name(loss: str | TaskLoss, y: Tensor) -> str:
     return loss if isinstance(loss, str) else "loss"
 
 
-def query_loss(loss: str | TaskLoss, predictions: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def query_loss(
+    loss: str | TaskLoss, predictions: Tensor, y: Tensor, *, padding: bool = False
+) -> tuple[Tensor, dict[str, Tensor]]:
     """The mean over tasks of the query loss, and the diagnostics that every learner reports."""
-    mean = task_losses(loss, predictions, y).mean()
-    score = task_scores(loss, predictions.detach(), y).mean()
+    mean = task_losses(loss, predictions, y, padding=padding).mean()
+    score = task_scores(loss, predictions.detach(), y, padding=padding).mean()
     return mean, {"loss": mean.detach(), score_name(loss, y): score.detach()}
 
 

@@ -1,8 +1,7 @@
 """Tasks with unequal numbers of examples in one batch: rows that are no examples fill the shorter ones.
 
 Padding is marked in the labels: ``y = -1`` where they are classes, ``nan`` where they are values; ``x`` is zero there.
-A learner that knows of padding asks ``present``. One that does not fails: the label is out of range, or the loss is
-not finite.
+A learner either gives each task what it would give it alone, or refuses padding by name (``refuse``).
 
 >>> two = Examples(torch.ones(1, 2, 1), torch.tensor([[0, 1]]))
 >>> three = Examples(torch.ones(1, 3, 1), torch.tensor([[1, 0, 2]]))
@@ -11,7 +10,9 @@ not finite.
 ([[0, 1, -1], [1, 0, 2]], [2, 3])
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from quickstudy.core.batch import Examples
+from quickstudy.core.batchnorm import counts_padding
 from quickstudy.core.errors import UsageError
 
 
@@ -44,9 +46,53 @@ def pad(tasks: Sequence[Examples]) -> Examples:
 
 
 def present(y: Shaped[Tensor, "tasks n ..."]) -> Bool[Tensor, "tasks n"]:
-    """Which rows are examples, and not padding."""
+    """Which rows are examples, and not padding (where y holds no numbers, nothing can be marked)."""
+    if not y.shape[2:].numel():
+        return torch.ones(y.shape[:2], dtype=torch.bool, device=y.device)
     marked = y.isnan() if y.is_floating_point() else y == -1
     return ~marked.flatten(2).all(2) if y.ndim > 2 else ~marked
+
+
+def padded(y: Shaped[Tensor, "tasks n ..."]) -> bool:
+    """Whether there is padding among the examples: a look at the data (none where it has no values to look at)."""
+    if y.is_meta or _tracing.get():
+        return False
+    return not bool(present(y).all())
+
+
+def refuse(y: Shaped[Tensor, "tasks n ..."], why: str) -> None:
+    """Raise ``UsageError`` where there is padding.
+
+    Args:
+        why: who takes none, and for what reason: the beginning of the message.
+    """
+    if padded(y):
+        raise UsageError(
+            f"{why}, so padding (quickstudy.tasks.pad) would change what a task gives; take tasks of one size at a "
+            f"time, or a learner or net that skips padding (docs/tasks.md)."
+        )
+
+
+def refuse_counted(y: Shaped[Tensor, "tasks n ..."], bn_mode: str, who: str) -> bool:
+    """Whether there is padding; ``UsageError`` where BatchNorm in this mode would count it in its statistics."""
+    if not padded(y):
+        return False
+    if counts_padding(bn_mode):
+        refuse(y, f"{who}: BatchNorm ({bn_mode}) counts all examples in its statistics (bn='running' would not)")
+    return True
+
+
+@contextmanager
+def tracing() -> Generator[None]:
+    """While a computation is recorded, no value can be looked at: ``padded`` says no. Look before."""
+    token = _tracing.set(True)
+    try:
+        yield
+    finally:
+        _tracing.reset(token)
+
+
+_tracing = ContextVar("tracing", default=False)
 
 
 def _lengthened(rows: Tensor, n: int, value: float) -> Tensor:

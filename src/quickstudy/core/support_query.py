@@ -2,15 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batchnorm import together
 from quickstudy.core.learner import MetaLearner, Scalars, Solver
 from quickstudy.core.losses import TaskLoss, query_loss, score_name, task_losses, task_scores
+from quickstudy.core.pad import padded, refuse_counted
 
 
 class SupportQueryLearner(MetaLearner[TaskBatch]):
@@ -29,13 +31,23 @@ class SupportQueryLearner(MetaLearner[TaskBatch]):
 
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The mean over tasks of the adapted solvers' query loss; the loss and the score as diagnostics."""
-        return query_loss(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
+        return self.query_loss(self.adapt(batch.support)(batch.query.x), batch.query.y)
+
+    @final
+    def query_loss(self, predictions: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean over tasks of the loss of a query set's predictions, and the diagnostics; padding does not count."""
+        return query_loss(self.loss, predictions, y, padding=self._padding(y))
+
+    def _padding(self, y: Tensor) -> bool:
+        """Whether a query set has padding; ``UsageError`` where the other queries would see it."""
+        return padded(y) and refuse_counted(y, self.bn_mode if together(self.bn_mode) else "none", type(self).__name__)
 
     def score_tasks(self, batch: TaskBatch, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
         """The score and the loss of each task's query after each of the steps ``at`` (ascending)."""
         path = enumerate(self.adapt_path(batch.support, at[-1]))
         predictions = [solver(batch.query.x) for step, solver in path if step in at]
-        scored = [[f(self.loss, p, batch.query.y) for p in predictions] for f in (task_scores, task_losses)]
+        y, padding = batch.query.y, self._padding(batch.query.y)
+        scored = [[f(self.loss, p, y, padding=padding) for p in predictions] for f in (task_scores, task_losses)]
         return torch.stack([torch.stack(by_step) for by_step in scored])
 
     def score_name(self, batch: TaskBatch) -> str:

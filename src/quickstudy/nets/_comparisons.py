@@ -31,9 +31,12 @@ def compare(
     a: Float[Tensor, "tasks views m f"], b: Float[Tensor, "tasks views n f"]
 ) -> Float[Tensor, "tasks relations m n"]:
     """Scalar products, negative squared distances and negative distances of rows, in each view."""
-    dots = a @ b.mT
-    squared = (a.square().sum(-1).unsqueeze(-1) + b.square().sum(-1).unsqueeze(-2) - 2 * dots).clamp(min=0)
-    return torch.cat([dots, -squared, -(squared + 1e-4).sqrt()], 1)
+    # Distances are those of the rows less what they have in common, whose square would drown them.
+    common = b.detach().mean(-2, keepdim=True)
+    from_a, from_b = a - common, b - common
+    sizes = from_a.square().sum(-1).unsqueeze(-1) + from_b.square().sum(-1).unsqueeze(-2)
+    squared = (sizes - 2 * from_a @ from_b.mT).clamp(min=0)
+    return torch.cat([a @ b.mT, -squared, -(squared + 1e-4).sqrt()], 1)
 
 
 def facts_of(rows: Tensor, keep: Tensor, there: Tensor) -> Float[Tensor, "tasks 3"]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import final
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, Normal, kl_divergence
 
@@ -129,3 +129,9 @@ class RecurrentPolicy(nn.Module):
         """What to do, and the value, after each step; and the state after the last."""
         h, last = self.gru(x, state.unsqueeze(0))
         return ActionDistribution(self.head(h), self.log_std, discrete), self.value(h).squeeze(-1), last[0]
+
+    def after(self, x: Float[Tensor, "n steps f"], steps: Int[Tensor, " n"]) -> Float[Tensor, "n hidden"]:
+        """The state after the first so many steps (>= 1) of each, read from the start."""
+        h, _ = self.gru(x)
+        at = (steps - 1).view(-1, 1, 1).expand(-1, 1, h.shape[2])
+        return h.gather(1, at).squeeze(1)

@@ -101,6 +101,11 @@ def train(
     check(train, options)
     where = distributed.pick_device(device)
     distributed.start(where)
+    if distributed.world() > 1 and learner.whole_batch is not None:
+        raise UsageError(
+            f"{type(learner).__name__} {learner.whole_batch}, so {distributed.world()} processes that share a batch "
+            f"would give another meta-gradient; train it in one process."
+        )
     learner.to(where)
     distributed.same_start_(learner)
     params = [p for p in learner.parameters() if p.requires_grad]

@@ -11,6 +11,7 @@ from quickstudy.learners.agents.episodes import Episodes, advantages, baseline, 
 from quickstudy.recipes import Choice
 from quickstudy.report.pictures import draw
 from quickstudy.testing import gradient
+from quickstudy.training import distributed
 
 STEPS, STATES, ACTIONS, DISCOUNT = 3, 2, 2, 0.9
 
@@ -288,6 +289,18 @@ def test_trpo_stays_in_its_region_and_improves():
     after = qs.evaluate(learner, tasks, n_tasks=50)
     assert (before.metric, [s.step for s in after.by_step]) == ("return", [0, 1])
     assert after.mean > before.mean + before.ci95
+
+
+def test_the_step_of_a_batch_is_not_taken_in_pieces(monkeypatch):
+    """By trpo; the other outer steps are means over tasks."""
+    tasks = qs.tasks.Navigation(horizon=5)
+    message = r"MAMLRL \(outer='trpo'\) searches one step for the whole batch, so 4 tasks in pieces of 2 would"
+    with pytest.raises(qs.UsageError, match=message):
+        qs.MAMLRL(hidden=(4,), episodes=2, chunk=2).meta_backward(tasks.sample(4, 0))
+    qs.MAMLRL(hidden=(4,), episodes=2, chunk=2, outer="gradient").meta_backward(tasks.sample(4, 0))
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    with pytest.raises(qs.UsageError, match="so 2 processes that share a batch would give another meta-gradient"):
+        qs.train(qs.MAMLRL(hidden=(4,), episodes=2), tasks, steps=1, meta_batch=4)
 
 
 def test_pictures_and_solver():

@@ -82,8 +82,8 @@ def test_parameters_of_a_classification_row_by_row():
         for k, r in enumerate(means):
             row = generator.rows(torch.cat([r, h]))
             assert row.detach().abs().max() > 0.01
-            torch.testing.assert_close(found["head.weight"][t, k], 2 * r + row[:-1], rtol=1e-7, atol=1e-10)
-            torch.testing.assert_close(found["head.bias"][t, k], -r @ r + row[-1], rtol=1e-7, atol=1e-10)
+            torch.testing.assert_close(found["head.weight"][t, k], 2 * (r - h) + row[:-1], rtol=1e-7, atol=1e-10)
+            torch.testing.assert_close(found["head.bias"][t, k], h @ h - r @ r + row[-1], rtol=1e-7, atol=1e-10)
 
 
 def test_it_begins_at_the_learned_start():

@@ -47,6 +47,25 @@ def test_on_a_quadratic_it_is_the_implicit_gradient_in_closed_form():
         assert not torch.allclose(gradient_of(qs.IMAML(model, **fewer, **options), batch), expected, rtol=1e-2)
 
 
+@pytest.mark.parametrize("damping", [0.0, 1.5])
+def test_damping_is_added_to_lambda_in_the_equation_alone(damping):
+    """(I + H / (lambda + damping)) g = g_q, at the solution of the inner problem without it."""
+    lam, batch = 0.7, regression_batch()
+    model = nn.Linear(3, 1, bias=False)
+    options = {"inner_lr": 0.2, "inner_steps": 200, "cg_steps": 3, "lam": lam, "loss": "mse"}
+    learner = qs.IMAML(model, cg_damping=damping, **options)
+    expected = torch.zeros(3)
+    for t, phi in enumerate(learner.adapt(batch.support).params["weight"].detach()[:, 0]):
+        xs, xq, yq = batch.support.x[t], batch.query.x[t], batch.query.y[t, :, 0]
+        hessian = 2 * xs.T @ xs / len(xs)
+        torch.testing.assert_close(
+            (hessian + lam * torch.eye(3)) @ phi, 2 * xs.T @ batch.support.y[t, :, 0] / 6 + lam * model.weight[0]
+        )
+        query_grad = 2 * xq.T @ (xq @ phi - yq) / len(xq)
+        expected += torch.linalg.solve(torch.eye(3) + hessian / (lam + damping), query_grad) / 4
+    torch.testing.assert_close(gradient_of(learner, batch), expected, rtol=1e-8, atol=1e-10)
+
+
 def test_it_approaches_the_derivative_of_the_meta_loss_as_the_inner_steps_grow():
     """The derivative through all steps is computed by hand, by differentiating the unrolled proximal steps."""
     batch = regression_batch(tasks=2)

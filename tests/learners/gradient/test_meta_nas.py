@@ -115,6 +115,14 @@ def test_a_planted_cell_is_found(cell):
     assert metrics["entropy"] < 0.3
 
 
+def test_the_temperature_that_is_logged_is_the_one_of_the_step():
+    learner, batch = make(temperatures=(1.0, 0.01), anneal=4), double(GLYPHS.sample(2, seed=0))
+    for _ in range(3):
+        now = float(learner.temperature)
+        assert learner.meta_backward(batch)["temperature"] == pytest.approx(now)
+        assert float(learner.temperature) < now
+
+
 def test_the_temperature_falls_to_its_end():
     learner = make(temperatures=(1.0, 0.01), anneal=4)
     batch = double(GLYPHS.sample(2, seed=0))

@@ -61,7 +61,8 @@ def test_an_inner_step_holds_the_head_still_while_it_moves_the_body(order):
     model, batch = conv4(), glyphs()
     learner = qs.ProtoMAML(model, inner_lr=0.1, inner_steps=1, order=order)
     c = prototypes(model, batch.support).detach()
-    heads = {"head.weight": 2 * c, "head.bias": -c.square().sum(-1)}
+    m = c.mean(1, keepdim=True)
+    heads = {"head.weight": 2 * (c - m), "head.bias": m.square().sum(-1) - c.square().sum(-1)}
     start = {**{n: p.detach().expand(2, *p.shape) for n, p in model.named_parameters()}, **heads}
     start = {name: p.clone().requires_grad_() for name, p in start.items()}
     losses = task_losses("cross_entropy", learner.inner.net.forward(start, batch.support.x), batch.support.y)

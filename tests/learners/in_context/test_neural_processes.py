@@ -9,7 +9,9 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy.core.losses import mean_of, std_of
+from quickstudy.learners.in_context._latent import noise_of
 from quickstudy.tasks import pad
+from quickstudy.testing import check_learner, double
 
 BOTH = [qs.CNP, qs.ANP]
 
@@ -152,7 +154,7 @@ def test_padding_that_batchnorm_would_count_is_refused(bn):
     net = qs.nets.Conv4(filters=2, size=16, out_features=None)
     one, two = (qs.tasks.Glyphs(way=2, shot=shot, size=16).sample(1, 0).support for shot in (1, 2))
     batch = pad([one, two])
-    with pytest.raises(qs.UsageError, match=rf"BatchNorm \({bn}\) would count the padding"):
+    with pytest.raises(qs.UsageError, match=rf"BatchNorm \({bn}\) counts all examples"):
         qs.CNP(net, bn=bn, width=8).adapt(batch)(batch.x)
 
 
@@ -222,3 +224,48 @@ def test_examples_of_another_kind(learner):
         learner(qs.nets.MLP(out_features=None)).adapt(waves)
     with pytest.raises(qs.UsageError, match="every class from 0"):
         learner(qs.nets.MLP(out_features=None)).adapt(qs.Examples(waves.x[:, :2], torch.tensor([[0, 2], [1, 2]])))
+
+
+# -- the latent path -------------------------------------------------------------------------------------------------
+
+
+def latent_process():
+    torch.manual_seed(0)
+    net = qs.nets.MLP(in_features=1, out_features=None, hidden=(8,))
+    return qs.ANP(net, loss="gaussian", width=8, heads=2, depth=2, latent=True)
+
+
+def test_the_latent_process_keeps_the_contract():
+    tasks = qs.tasks.Sinusoids(shot=4, query=3)
+    check_learner(latent_process(), tasks, others=[qs.tasks.Sinusoids(shot=7, query=2)])
+
+
+def test_its_loss_is_minus_the_elbo_per_target():
+    """The divergence by torch, the likelihood of support and queries at the drawn z."""
+    learner = latent_process().double()
+    batch = double(qs.tasks.Sinusoids(shot=4, query=3).sample(2, 0))
+    loss, metrics = learner.meta_loss(batch)
+    x, y = (torch.cat([getattr(batch.support, a), getattr(batch.query, a)], 1) for a in "xy")
+    f, everyone = learner.net.forward(learner.net.start(2), x), torch.ones(2, 7, 1, dtype=torch.bool)
+    q = [learner.latent_path(f[:, :n], y[:, :n], everyone[:, :n]) for n in (7, 4)]
+    normals = [torch.distributions.Normal(one.mean, one.std) for one in q]
+    kl = torch.distributions.kl_divergence(*normals).sum(1)
+    torch.testing.assert_close(metrics["kl"], kl.mean().detach())
+    noise = (noise_of(x, q[0].mean) * q[0].std + q[0].mean - q[1].mean) / q[1].std
+    found = learner._fit(f[:, :4], batch.support.y, noise)(f)
+    nats = -torch.distributions.Normal(found[..., 0], found[..., 1]).log_prob(y).sum((1, 2))
+    torch.testing.assert_close(loss, ((nats + kl) / 7).mean())
+
+
+def test_functions_are_drawn_around_the_solver():
+    learner, batch = latent_process(), qs.tasks.Sinusoids(shot=4, query=3).sample(2, 0)
+    with torch.no_grad():
+        drawn = torch.stack([solver(batch.query.x) for solver in learner.functions(batch.support, 4, seed=1)])
+        again = learner.functions(batch.support[1:], 4, seed=1)[2](batch.query.x[1:])
+    assert drawn.shape == (4, 2, 3, 1, 2)
+    assert drawn[..., 0].std(0).min() > 0
+    torch.testing.assert_close(again, drawn[2, 1:])
+    with pytest.raises(qs.UsageError, match="only with a latent path"):
+        qs.ANP(qs.nets.MLP(out_features=None), loss="gaussian").functions(batch.support, 1)
+    with pytest.raises(qs.UsageError, match="latent=True is for functions"):
+        qs.ANP(qs.nets.MLP(out_features=None), latent=True)

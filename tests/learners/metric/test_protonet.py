@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
-from quickstudy.learners.metric.protonet import cosine_distances, squared_distances
+from quickstudy.core.distances import cosine_distances, squared_distances
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])

@@ -58,6 +58,12 @@ def test_regression_of_values(as_it_is):
         learner.adapt(qs.Examples(x, torch.tensor([[0, 1]])))
 
 
+def test_a_lambda_that_is_nothing_beside_the_features_is_said(as_it_is):
+    x = torch.full((1, 4, 3), 1e20)
+    with pytest.raises(qs.UsageError, match="no solution in floating point"):
+        qs.R2D2(as_it_is(3)).adapt(qs.Examples(x, torch.tensor([[0, 1, 0, 1]])))
+
+
 def test_options_out_of_range(as_it_is):
     with pytest.raises(qs.UsageError, match="lam > 0 and loss cross_entropy or mse"):
         qs.R2D2(as_it_is(4), lam=0.0)

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,8 @@ import quickstudy as qs
 from quickstudy import registry
 
 gymnasium = pytest.importorskip("gymnasium", reason="no gymnasium: install the extra rl")
+spaces = gymnasium.spaces
+Box = spaces.Box
 
 
 class Line(gymnasium.Env):
@@ -33,8 +36,6 @@ class Line(gymnasium.Env):
         return self._seen(), self.parameter * self.place, bool(abs(self.place) > 2), False, {}
 
     def _seen(self):
-        import numpy as np
-
         return np.array([self.place, 1.0], dtype=np.float32)
 
 
@@ -141,3 +142,144 @@ def test_half_cheetah():
         speeds = torch.tensor([(b.data.qpos[0] - x) / b.dt for b, x in zip(bodies, before, strict=True)]).float()
         gain = numbers * speeds if goal == "direction" else -(speeds - numbers).abs()
         torch.testing.assert_close(reward[:, 0], gain - 0.05 * 6 * 0.25)
+
+
+# -- spaces ----------------------------------------------------------------------------------------------------------
+
+
+class Of(gymnasium.Env):
+    """Given spaces; an observation is the number of steps everywhere, or a sample; the reward an action's sum."""
+
+    def __init__(self, observations, actions, seen):
+        self.observation_space, self.action_space, self.seen, self.time = observations, actions, seen, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.observation_space.seed(seed)
+        self.time = 0
+        return self._observed(), {}
+
+    def step(self, action):
+        self.seen.append(action)
+        self.time += 1
+        return self._observed(), float(np.sum(action)), self.time >= 3, False, {}
+
+    def _observed(self):
+        space = self.observation_space
+        return np.full(space.shape, self.time, space.dtype) if isinstance(space, Box) else space.sample()
+
+
+VECTOR = Box(-10, 10, (3,), np.float32)
+
+
+TWO = spaces.Discrete(2)
+
+
+def of(observations=VECTOR, actions=TWO):
+    seen = []
+    return qs.tasks.GymTasks(lambda p: Of(observations, actions, seen), draw, horizon=4), seen
+
+
+@pytest.mark.parametrize(
+    ("space", "count", "discrete"),
+    [
+        (spaces.Discrete(3, start=1), 3, True),
+        (spaces.Discrete(2, start=-1), 2, True),
+        (spaces.MultiDiscrete([2, 3]), 6, True),
+        (spaces.MultiDiscrete([[2, 3], [1, 2]], start=[[5, 0], [1, -1]]), 12, True),
+        (spaces.MultiBinary(3), 8, True),
+        (spaces.MultiBinary([2, 2]), 16, True),
+        (Box(-1, 1, (), np.float32), 1, False),
+        (Box(-1, 1, (2, 2), np.float32), 4, False),
+        (Box(-np.inf, np.inf, (2,), np.float64), 2, False),
+        (Box(0, 3, (2,), np.int64), 2, False),
+        (Box(0, 255, (2,), np.uint8), 2, False),
+    ],
+    ids=str,
+)
+def test_actions_are_members_of_the_space(space, count, discrete):
+    tasks, seen = of(actions=space)
+    batch = tasks.sample(2, 0)
+    assert (batch.actions, batch.discrete, tasks.outputs) == (count, discrete, count)
+    learner = qs.MAMLRL(in_features=3, out_features=count, hidden=(4,), episodes=3, log_std=1.0)
+    learner.meta_backward(batch)
+    assert seen
+    assert all(space.contains(action) for action in seen)
+    if discrete:  # every one of them, each once
+        seen.clear()
+        state, _ = batch[:1].reset(count, 0)
+        batch[:1].step(state, torch.arange(count)[None])
+        assert len({np.asarray(action).tobytes() for action in seen}) == count
+
+
+def test_numbers_of_an_integer_box_are_rounded():
+    tasks, seen = of(actions=Box(0, 3, (1,), np.int64))
+    batch = tasks.sample(1, 0)
+    batch.step(batch.reset(4, 0)[0], torch.tensor([-0.9, 0.6, 1.4, 7.0]).view(1, 4, 1))
+    assert [int(action[0]) for action in seen] == [0, 1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("space", "count"),
+    [
+        (spaces.Discrete(4), 4),
+        (spaces.MultiBinary(3), 3),
+        (spaces.Dict({"a": VECTOR, "b": spaces.Discrete(2)}), 5),
+        (spaces.Tuple((VECTOR, Box(0, 1, (2, 2), np.float32))), 7),
+        (Box(0, 1, (), np.float32), 1),
+        (Box(0, 255, (3,), np.uint8), 3),
+    ],
+    ids=str,
+)
+def test_observations_become_vectors(space, count):
+    tasks, _ = of(observations=space)
+    assert tasks.x_shape == (count,)
+    learner = qs.RL2(in_features=count, out_features=2, hidden_size=4, episodes=2)
+    qs.train(learner, tasks, steps=1, meta_batch=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"observations": Box(0, 255, (8, 8, 3), np.uint8)}, "see vectors of numbers, not images"),
+        ({"observations": spaces.Sequence(VECTOR)}, "observations must be numbers of a fixed count"),
+        ({"actions": spaces.Dict({"a": VECTOR})}, "actions must be a Box, Discrete, MultiDiscrete or MultiBinary"),
+        ({"actions": spaces.MultiBinary(20)}, "1048576 combinations of choices"),
+    ],
+    ids=str,
+)
+def test_spaces_that_cannot_work_are_refused(given, message):
+    with pytest.raises(qs.UsageError, match=message):
+        of(**given)
+
+
+def test_tasks_with_other_spaces_are_refused():
+    tasks = qs.tasks.GymTasks(
+        lambda p: Of(VECTOR, spaces.Discrete(2 if p == 0 else 3), []), lambda n, rng: torch.arange(n), horizon=4
+    )
+    with pytest.raises(qs.UsageError, match="environments of all tasks must have the same actions"):
+        tasks.sample(2, 0).reset(1, 0)
+
+
+def test_a_told_environment_behind_a_flattened_observation():
+    class Numbered(Told):
+        observation_space = spaces.Dict({"place": Box(-10, 10, (2,), np.float32)})
+
+        def _seen(self):
+            return {"place": super()._seen()}
+
+    tasks = make(Numbered)
+    tasks.sample(3, 0).reset(2, 0)
+    before = Line.made
+    tasks.sample(3, 1).reset(2, 0)
+    assert Line.made == before
+
+
+def test_a_trial_on_cart_pole_is_scored_by_its_episodes():
+    """Steps of a trial are not what it is scored by: a policy that always pushes right lets the pole fall at once."""
+    tasks = qs.tasks.GymTasks(lambda p: gymnasium.make("CartPole-v1").unwrapped, draw, horizon=50)
+    learner = qs.RL2(in_features=4, out_features=2, hidden_size=4, episodes=2)
+    at_random = qs.evaluate(learner, tasks, n_tasks=10).mean
+    with torch.no_grad():
+        learner.policy.head.bias.copy_(torch.tensor([0.0, 100.0]))
+    assert 8 <= qs.evaluate(learner, tasks, n_tasks=10).mean <= 11 < at_random < 40

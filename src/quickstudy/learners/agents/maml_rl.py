@@ -73,7 +73,8 @@ class MAMLRL(MetaLearner[Environments]):
         max_kl: of ``trpo``: largest mean divergence of a step, > 0.
         discount: of the next step's reward, in [0, 1].
         gae_lambda: lambda of generalised advantage estimation, in [0, 1].
-        chunk: tasks at once in ``meta_backward``; bounds the memory. None: all.
+        chunk: tasks at once in evaluation, and in ``meta_backward`` unless by ``trpo``, whose step is one for the whole
+            batch; bounds the memory. None: all.
 
     Raises:
         UsageError: an option out of its range.
@@ -261,6 +262,11 @@ class MAMLRL(MetaLearner[Environments]):
                 f"this policy takes {self.in_features} numbers and has {self.out_features} actions, these environments "
                 f"{batch.observations} and {batch.actions}; build it with those as in_features and out_features."
             )
+
+    @property
+    def whole_batch(self) -> str | None:
+        """``trpo`` searches one step for all tasks; the other outer steps are means over them."""
+        return "(outer='trpo') searches one step for the whole batch" if self.outer == "trpo" else None
 
     def score_name(self, batch: Environments) -> str:
         return "return"

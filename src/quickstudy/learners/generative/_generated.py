@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Params, TaskModel, trainable
+from quickstudy.core.pad import refuse
 from quickstudy.learners.gradient.heads import ABSENT, body_features, linear_head, means_by_class, prototype_head
 from quickstudy.learners.in_context.set_encoder import layers
 from quickstudy.nets.generators.generator import FromZero, ParameterGenerator
@@ -93,6 +94,7 @@ class SolverGenerator(nn.Module):
                     f"this {self.who} does regression: y must be values [tasks, n, {self.outputs}], got {y.dtype} "
                     f"{[*y.shape]}; build it with loss='cross_entropy' for classes."
                 )
+            refuse(y, f"{self.who}'s code is the mean over all support examples")
             return Embedding(self.encoder(torch.cat([f_tnf, y], -1)).mean(1), None, start)
         r_tkf, count_tk = means_by_class(f_tnf, y, self.outputs, self.who)
         there_tk = (count_tk > 0).to(r_tkf.dtype)

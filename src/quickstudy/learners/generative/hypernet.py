@@ -6,7 +6,7 @@ Equations, for task i with support set S, features f(x) of the network under its
     classification    r_k = mean of f(x) over the support examples of class k,  h = mean_k r_k
     regression        h   = mean over S of m([f(x), y])                         m: an MLP
     every tensor p    phi_p,j = theta_p,j + s_p V_p u([h, e_p,j])               row j with a learned embedding e_p,j
-    a class's row     (w_k, b_k) = (2 r_k, -|r_k|^2) + s V u'([r_k, h])         of the head of a classification
+    a class's row     (w_k, b_k) = (2 (r_k - h), |h|^2 - |r_k|^2) + s V u'([r_k, h])    of the head of a classification
     (theta, u, V ...) <- ... - beta * grad mean_i L'_i(phi_i)                   outer step
 
 V begins at zero (see ``quickstudy.nets.generators.generator``): the first solver is the learned start, with a head of

@@ -38,7 +38,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import MetaGradient, Solver
-from quickstudy.core.losses import query_loss
+from quickstudy.core.pad import refuse
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._discriminators import (
@@ -174,6 +174,7 @@ class MetaGAN(SupportQueryLearner):
 
     def make_fakes(self, support: Examples) -> Float[Tensor, "tasks fakes ..."]:
         """Examples that could be of each task, ``2 * fakes`` of them; in evaluation always of the same noise."""
+        refuse(support.y, "MetaGAN's generator sees all support examples")
         like, shape = support.x, (2 * self.fakes, self.noise)
         if self.training:
             z = torch.randn(len(like), *shape, dtype=like.dtype, device=like.device)
@@ -186,6 +187,7 @@ class MetaGAN(SupportQueryLearner):
         if self.training:
             self.health.check()
         support, query = batch.support, batch.query
+        refuse(query.y, "MetaGAN tells all queries from fakes")
         with torch.enable_grad():
             made = self.make_fakes(support)
             to_adapt, to_judge = made.split(self.fakes, 1)
@@ -196,7 +198,7 @@ class MetaGAN(SupportQueryLearner):
             generator_loss = -F.logsigmoid(log_odds(fake)).mean()
             found = _gradients(learner_loss, self.discriminator) | _gradients(generator_loss, self.generator)
         with torch.no_grad():
-            _, metrics = query_loss(self.loss, real[..., :-1], query.y)
+            _, metrics = self.query_loss(real[..., :-1], query.y)
             knows_real, knows_fake = (log_odds(real) > 0).to(made.dtype), (log_odds(fake) < 0).to(made.dtype)
             variety = variety_of({"x": made.flatten(0, 1)}, {"x": torch.zeros_like(made[:, 0])})
             counts = self.health.after(variety, torch.cat([knows_real, knows_fake], 1).mean())

@@ -39,7 +39,8 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, derivative
-from quickstudy.core.losses import TaskLoss, query_loss
+from quickstudy.core.losses import TaskLoss
+from quickstudy.core.pad import refuse
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.generative._ensembles import Ensemble, Opinion, always, each_task, variety_of
@@ -164,16 +165,17 @@ class SolverGAN(SupportQueryLearner):
         if self.training:
             self.health.check()
         support, query = batch.support, batch.query
+        refuse(query.y, "SolverGAN's critic sees the answers to all queries")
         with torch.enable_grad():
             given = self.generator.embed(support)
             made = self.generator(given, self._noise(given.code))
             (ensemble,) = deque(self._from(made, support, self.inner_steps), maxlen=1)
             generated = ensemble.each(query.x)
-            loss, metrics = query_loss(self.loss, ensemble.mean(generated), query.y)
+            loss, metrics = self.query_loss(ensemble.mean(generated), query.y)
             if self.loss == "mse":  # of the mean of ever more draws: it must not pull the few draws together
                 loss = loss - generated.var(1).mean() / ensemble.draws
             found = self._found(given.start, batch)(query.x)
-            found_loss, found_metrics = query_loss(self.loss, found, query.y)
+            found_loss, found_metrics = self.query_loss(found, query.y)
 
             opinion = self._opinion(given, batch)
             fake, real = opinion(generated), opinion(found.detach().unsqueeze(1))

@@ -31,6 +31,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
 from quickstudy.core.losses import TaskLoss, check_loss, task_losses
+from quickstudy.core.pad import refuse_counted
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import SGD
@@ -113,10 +114,12 @@ class CAVIA(SupportQueryLearner):
     def _contexts(self, support: Examples, steps: int) -> Iterator[Tensor]:
         """The contexts ``[tasks, context]`` after 0, 1, ..., ``steps`` steps."""
         tasks = len(support)
+        padding = refuse_counted(support.y, self.bn_mode, "CAVIA")
         zero = self.shift.weight.new_zeros(tasks, self.context)
 
         def objective(params: Params, step: int) -> Tensor:
-            return task_losses(self.loss, self.net.forward(self._params(params["context"]), support.x), support.y)
+            predictions = self.net.forward(self._params(params["context"]), support.x)
+            return task_losses(self.loss, predictions, support.y, padding=padding)
 
         path = unroll(objective, {"context": zero}, self.rule, steps=steps, order=self.order)
         return (params["context"] for params in path)

@@ -60,5 +60,12 @@ def means_by_class(
 def prototype_head(
     c_tkf: Float[Tensor, "t k f"], count_tk: Float[Tensor, "t k"]
 ) -> tuple[Float[Tensor, "t k f"], Float[Tensor, "t k"]]:
-    """The weight and bias whose logits are minus the squared distances to the classes' means, up to a constant."""
-    return 2 * c_tkf, torch.where(count_tk > 0, -c_tkf.square().sum(-1), ABSENT)
+    """The weight and bias whose logits are minus the squared distances to the classes' means, up to a number for all.
+
+    With m the mean of the classes' means: ``2 (c_k - m) . f - (c_k - m) . (c_k + m)``, which is
+    ``-|f - c_k|^2 + |f - m|^2`` and keeps its digits where all features are large and close to one another.
+    """
+    there_tk1 = (count_tk > 0).unsqueeze(-1)
+    m_t1f = c_tkf.sum(1, keepdim=True) / there_tk1.sum(1, keepdim=True).clamp(min=1)
+    apart_tkf = (c_tkf - m_t1f).where(there_tk1, 0.0)
+    return 2 * apart_tkf, torch.where(count_tk > 0, -(apart_tkf * (c_tkf + m_t1f)).sum(-1), ABSENT)

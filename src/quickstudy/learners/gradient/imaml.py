@@ -27,7 +27,8 @@ from quickstudy.core.conjugate_gradients import conjugate_gradients
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, Scalars
-from quickstudy.core.losses import TaskLoss, query_loss, task_losses
+from quickstudy.core.losses import TaskLoss, task_losses
+from quickstudy.core.pad import padded
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.rules import ProximalSGD
@@ -99,12 +100,13 @@ class IMAML(SupportQueryLearner):
             end = self.inner.adapt(support, steps=self.inner_steps, order=1).params
         with torch.enable_grad():
             at = {name: p.detach().requires_grad_() for name, p in end.items()}
-            loss, metrics = query_loss(self.loss, self.inner.solver(at, support)(batch.query.x), batch.query.y)
+            loss, metrics = self.query_loss(self.inner.solver(at, support)(batch.query.x), batch.query.y)
             # The mean over tasks, undone: each task's own gradient.
             query_grad = derivative(len(batch) * loss, at)
             if self.cg_steps == 0:
                 return self._result(query_grad, metrics)
-            support_loss = task_losses(self.loss, net.forward(at, support.x), support.y).sum()
+            predictions = net.forward(at, support.x)
+            support_loss = task_losses(self.loss, predictions, support.y, padding=padded(support.y)).sum()
             support_grad = derivative(support_loss, at, create_graph=True)
 
         def matrix(v: Params) -> Params:

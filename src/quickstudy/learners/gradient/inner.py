@@ -12,6 +12,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
 from quickstudy.core.losses import TaskLoss, check_loss, task_losses
+from quickstudy.core.pad import refuse_counted
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import UpdateRule
@@ -60,12 +61,13 @@ class InnerLoop:
 
     def params(self, support: Examples, *, steps: int, order: int) -> Iterator[Params]:
         """All parameters after 0, 1, ..., ``steps`` steps."""
+        padding = refuse_counted(support.y, self.net.bn_mode, "adapting by gradient steps")
         whole = self._start(support)
         moving = whole if self.adapts is None else {name: p for name, p in whole.items() if name in self.adapts}
 
         def objective(params: Params, step: int) -> Tensor:
             seen = self.examples(support, step) if self.examples else support
-            return task_losses(self.loss, self.net.forward({**whole, **params}, seen.x), seen.y)
+            return task_losses(self.loss, self.net.forward({**whole, **params}, seen.x), seen.y, padding=padding)
 
         for params in unroll(objective, moving, self.rule, steps=steps, order=order):
             yield {**whole, **params}

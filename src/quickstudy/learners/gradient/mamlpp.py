@@ -28,7 +28,8 @@ from quickstudy.core.batchnorm import Mode, Statistics
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel, trainable
 from quickstudy.core.learner import MetaGradient, Scalars, derivative
-from quickstudy.core.losses import TaskLoss, check_loss, query_loss, task_losses
+from quickstudy.core.losses import TaskLoss, check_loss, task_losses
+from quickstudy.core.pad import refuse_counted
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import PerStep
@@ -150,13 +151,14 @@ class MAMLPlusPlus(SupportQueryLearner):
         for step, weight in enumerate(self.step_weights(), start=1):
             if weight > 0:
                 predictions = self._solver(step, path[step], batch.support)(batch.query.x)
-                loss, metrics = query_loss(self.loss, predictions, batch.query.y)
+                loss, metrics = self.query_loss(predictions, batch.query.y)
                 total = total + weight * loss
         assert isinstance(total, Tensor), "the last step always counts"
         return total, {**metrics, "multi_step_loss": total.detach()}, path
 
     def _path(self, support: Examples, steps: int, order: int) -> Iterator[Params]:
         """All parameters after 0, 1, ..., ``steps`` steps."""
+        padding = refuse_counted(support.y, "support" if self.layers else self.bn_mode, "MAML++")
         start = self.net.start(len(support))
         moving = {name: p for name, p in start.items() if name not in self.norm_names}
 
@@ -166,7 +168,7 @@ class MAMLPlusPlus(SupportQueryLearner):
             return {**params, **{name: p[k].expand(len(support), -1) for name, p in norms}}
 
         def objective(params: Params, step: int) -> Tensor:
-            return task_losses(self.loss, self.net.forward(whole(params, step), support.x), support.y)
+            return task_losses(self.loss, self.net.forward(whole(params, step), support.x), support.y, padding=padding)
 
         path = unroll(objective, moving, self.rule, steps=steps, order=order)
         return (whole(params, step) for step, params in enumerate(path))

@@ -34,7 +34,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, Scalars, derivative
-from quickstudy.core.losses import TaskLoss, query_loss
+from quickstudy.core.losses import TaskLoss
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.nets.backbones.cell_net import RelaxedCellNet
@@ -146,8 +146,8 @@ class MetaNAS(SupportQueryLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The query loss of the mixtures; the metric ``entropy`` says how mixed they still are."""
         solver = self.mixed.adapt(batch.support, steps=self.inner_steps, order=1)
-        loss, metrics = query_loss(self.loss, solver(batch.query.x), batch.query.y)
-        return loss, {**metrics, "entropy": self._entropy(), "temperature": self.temperature}
+        loss, metrics = self.query_loss(solver(batch.query.x), batch.query.y)
+        return loss, {**metrics, "entropy": self._entropy(), "temperature": self.temperature.clone()}
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
         with torch.enable_grad():

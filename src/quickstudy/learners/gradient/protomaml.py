@@ -4,14 +4,15 @@ network of its features is, whatever the classes and their order, and gradient s
 Equations (Triantafillou et al. 2020, section 3), for task i with features f(x), support loss L_i and query loss L'_i:
 
     c_k  = mean of f(x) over the support examples of class k
-    w_k  = 2 c_k        b_k = -|c_k|^2                       the head: w_k . f + b_k = -|f - c_k|^2 + |f|^2
+    w_k  = 2 (c_k - m)  b_k = -|c_k|^2 + |m|^2               the head: w_k . f + b_k = -|f - c_k|^2 + |f - m|^2
     phi  = (theta, w, b) - alpha * grad L_i(theta, w, b)     inner step, ``inner_steps`` times, of all parameters
     theta <- theta - beta * grad_theta mean_i L'_i(phi_i)    outer step, through the inner ones and the prototypes
 
 The head's own parameters in ``model`` say its size only. A class that a task does not have gets a logit of -1e9.
 
 Where it differs from the paper: the paper trains with ``order=1`` (the outer gradient still goes through the
-prototypes); the mean over tasks stands for the sum; BatchNorm's mode is an option.
+prototypes); the mean over tasks stands for the sum; BatchNorm's mode is an option. m is the mean of the c_k (the paper:
+0), which adds the same number to all logits and keeps them exact where the features are large.
 
 Reference: Triantafillou et al.: Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples. ICLR 2020.
 """

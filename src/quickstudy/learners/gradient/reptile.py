@@ -26,7 +26,8 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, TaskModel
 from quickstudy.core.learner import MetaGradient
-from quickstudy.core.losses import TaskLoss, query_loss
+from quickstudy.core.losses import TaskLoss
+from quickstudy.core.pad import refuse
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
@@ -106,7 +107,7 @@ class Reptile(SupportQueryLearner):
         )
         with torch.no_grad():
             end = self.inner_train.adapt(together, steps=self.inner_steps, order=1)
-            metrics = query_loss(self.loss, end(batch.support.x), batch.support.y)[1]
+            metrics = self.query_loss(end(batch.support.x), batch.support.y)[1]
             direction: dict[str, Tensor] = {
                 name: p - end.params[name].mean(0) for name, p in self.model.named_parameters() if name in end.params
             }
@@ -134,6 +135,7 @@ class Minibatches:
         n = examples.x.shape[1]
         if self.size is None or self.size >= n:
             return examples
+        refuse(examples.y, "an inner step draws its minibatch from all examples")
         first, last = step * self.size, (step + 1) * self.size
         passes = range(first // n, (last - 1) // n + 1)
         stream = torch.cat([torch.randperm(n, generator=generator(0, "minibatches", k)) for k in passes])

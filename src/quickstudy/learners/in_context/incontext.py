@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.core.pad import present
+from quickstudy.core.pad import present, refuse_counted
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 from quickstudy.nets.context import ContextTransformer
 
@@ -119,6 +119,7 @@ class InContext(MetricLearner):
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """Read the support set."""
+        refuse_counted(y, self.bn_mode, "InContext")
         here = present(y)
         labels_tno = self._labels(y, features.dtype)
         there = labels_tno.any(1) if self.loss == "cross_entropy" else torch.ones_like(labels_tno[:, 0]).bool()
@@ -152,6 +153,9 @@ class InContext(MetricLearner):
 class Standardise:
     """Columns in units of their standard deviation among the support rows; beyond three they grow as their logarithm.
 
+    All is reckoned from the middle of a column and in halves of its range, so that neither a column's size nor how
+    small its spread is beside its mean matters, as long as its numbers differ by more than rounding.
+
     Args:
         rows: the support, ``[tasks, n, f]``; nan where a value is missing.
         here: which rows are no padding.
@@ -160,12 +164,20 @@ class Standardise:
     def __init__(self, rows: Float[Tensor, "tasks n f"], here: Bool[Tensor, "tasks n"]) -> None:
         known = here.unsqueeze(-1) & ~rows.isnan()
         count = known.sum(1, keepdim=True)
-        self.mean = rows.masked_fill(~known, 0).sum(1, keepdim=True) / count.clamp(min=1)
-        squares = (rows - self.mean).masked_fill(~known, 0).square().sum(1, keepdim=True)
-        self.std = (squares / (count - 1).clamp(min=1)).sqrt()
+        given = rows.detach()
+        low = given.masked_fill(~known, torch.inf).amin(1, keepdim=True)
+        high = given.masked_fill(~known, -torch.inf).amax(1, keepdim=True)
+        half = high / 2 - low / 2
+        self.varies = half > 2 * torch.finfo(rows.dtype).eps * torch.maximum(low.abs(), high.abs())
+        self.middle = (low / 2 + high / 2).where(self.varies, 0.0)
+        self.half = half.where(self.varies, 1.0)
+        at = ((rows - self.middle) / self.half).masked_fill(~known, 0)
+        self.mean = at.sum(1, keepdim=True) / count.clamp(min=1)
+        squares = (at - self.mean).masked_fill(~known, 0).square().sum(1, keepdim=True)
+        # A column that does not vary is zero below: its root, which has no derivative there, is not taken.
+        self.std = (squares / (count - 1).clamp(min=1)).where(self.varies, 1.0).sqrt()
 
     def __call__(self, rows: Float[Tensor, "tasks m f"]) -> Float[Tensor, "tasks m f"]:
         """Rows in these units; a column that does not vary in the support is zero, as is a missing value."""
-        scaled = (rows - self.mean) / self.std.clamp(min=1e-30)
-        varies = self.std > 1e-6 * self.mean.abs().clamp(min=1e-24)
-        return 3 * torch.asinh(scaled.where(varies, 0.0).nan_to_num(0.0) / 3)
+        scaled = ((rows - self.middle) / self.half - self.mean) / self.std
+        return 3 * torch.asinh(scaled.where(self.varies, 0.0).nan_to_num(0.0) / 3)

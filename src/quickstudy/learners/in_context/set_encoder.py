@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from quickstudy.core.batchnorm import counts_padding
 from quickstudy.core.errors import UsageError
 from quickstudy.core.losses import TaskLoss
-from quickstudy.core.pad import present
+from quickstudy.core.pad import present, refuse_counted
 from quickstudy.learners.metric.base import feature_shape
 from quickstudy.nets.backbones.mlp import linear_layers
 
@@ -142,12 +141,8 @@ def groups(y: Tensor, loss: str | TaskLoss, bn_mode: str) -> Bool[Tensor, "t n g
     Raises:
         UsageError: labels that do not fit the loss, a class without an example, or padding that BatchNorm would count.
     """
+    refuse_counted(y, bn_mode, "a neural process")
     here = present(y)
-    if counts_padding(bn_mode) and not bool(here.all()):
-        raise UsageError(
-            f"BatchNorm ({bn_mode}) would count the padding in its statistics; adapt to tasks of one size at a time, "
-            f"or use a net without BatchNorm, or one with running statistics and bn='running'."
-        )
     if (loss == "gaussian") != y.is_floating_point():
         raise UsageError(f"built with loss={loss!r}, it cannot take y of {y.dtype} {[*y.shape]}; build it anew.")
     if loss == "gaussian":

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
-from quickstudy.core.pad import present
+from quickstudy.core.pad import present, refuse_counted
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 from quickstudy.nets.memory.temporal import CausalAttention, CausalBlock, Chain, tc_block
 
@@ -117,6 +117,7 @@ class SNAIL(MetricLearner):
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """Read the support set as a sequence."""
+        refuse_counted(y, self.bn_mode, "SNAIL")
         h_tnf, labels_tnk, is_there = self.embed(features.flatten(2)), self._labels(y), present(y)
         steps = torch.cat([h_tnf, labels_tnk.to(h_tnf.dtype)], -1)
         first = h_tnf.detach()[..., 0] if self.arrange == "sorted" else torch.zeros_like(h_tnf[..., 0])

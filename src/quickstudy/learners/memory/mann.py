@@ -36,8 +36,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.features import FromFeatures, solver_of_features
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import Scalars, Solver
-from quickstudy.core.losses import query_loss
-from quickstudy.core.pad import present
+from quickstudy.core.pad import present, refuse_counted
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.memory import streams
 from quickstudy.learners.metric.base import feature_shape
@@ -145,6 +144,7 @@ class MANN(SupportQueryLearner):
 
     def adapt(self, support: Examples) -> Solver:
         """Read the support set; log-probabilities ``[tasks, n, out_features]`` of each query as the next step."""
+        refuse_counted(support.y, self.bn_mode, "MANN")
 
         def fit(features: Tensor, y: Tensor) -> FromFeatures:
             known = self._read(features.flatten(2), support)
@@ -168,7 +168,7 @@ class MANN(SupportQueryLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         if not self.stream:
             shuffled = streams.shuffled(batch.support)  # class by class, the place of an example tells its label
-            return query_loss(self.loss, self.adapt(shuffled)(batch.query.x), batch.query.y)
+            return self.query_loss(self.adapt(shuffled)(batch.query.x), batch.query.y)
         log_p, y = self.read_stream(batch)
         there = present(y)
         nll_tn = -log_p.gather(2, y.clamp(min=0).unsqueeze(-1)).squeeze(-1).masked_fill(~there, 0.0)
@@ -199,6 +199,7 @@ class MANN(SupportQueryLearner):
             torch.cat([a, b], 1) for a, b in ((batch.support.x, batch.query.x), (batch.support.y, batch.query.y))
         )
         stream = streams.shuffled(Examples(*all_of_them))
+        refuse_counted(stream.y, self.bn_mode, "MANN")
         y, shared = stream.y, self.net.start(len(batch))
         features = self.net.forward(shared, stream.x, self.net.statistics(shared, batch.support.x)).flatten(2)
         words = self._words(batch.support, features)

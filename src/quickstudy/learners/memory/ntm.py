@@ -25,7 +25,9 @@ from torch import Tensor, nn
 from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import Solver
+from quickstudy.core.pad import present
 from quickstudy.core.support_query import SupportQueryLearner
+from quickstudy.learners.memory.streams import read_present
 from quickstudy.nets.memory.cells import Cell, LSTMCell, read
 from quickstudy.nets.memory.ntm import NTM
 
@@ -97,7 +99,7 @@ class NTMLearner(SupportQueryLearner):
 
     def adapt(self, support: Examples) -> Solver:
         """Read the sequences; the solver answers from what is then in memory, from the first step at every call."""
-        _, memory = read(self.net, support.x)
+        _, memory = read_present(self.net, support.x, present(support.y))
 
         def solve(x: Tensor) -> Tensor:
             if x.ndim != 3 or len(x) != len(support):

@@ -22,6 +22,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.features import FromFeatures, solver_of_features
 from quickstudy.core.functional import TaskModel
 from quickstudy.core.learner import Solver
+from quickstudy.core.pad import refuse
 from quickstudy.core.support_query import SupportQueryLearner
 
 
@@ -64,6 +65,7 @@ def one_hot(y: Tensor, like: Tensor) -> Float[Tensor, "tasks n way"]:
             f"embeddings are compared class by class: labels must be integers [tasks, n], got {y.dtype} "
             f"{[*y.shape]}; for regression use a learner that takes loss='mse'."
         )
+    refuse(y, "embeddings of all support examples are compared")
     low, high = y.aminmax()
     members = F.one_hot(y.clamp(min=0), int(high) + 1)
     if int(low) < 0 or not bool((members.sum(1) > 0).all()):

@@ -22,11 +22,11 @@ Reference: Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra: Matching Network
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.core.batchnorm import Mode
+from quickstudy.core.distances import cosine_distances
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape, one_hot
@@ -82,14 +82,10 @@ class MatchingNet(MetricLearner):
         def predict(asked: Tensor) -> Tensor:
             h_tqf = asked.flatten(2)
             f_tqf = h_tqf if self.context is None else self.context.query(h_tqf, g_tnf)
-            return log_label_attention(self.scale * cosines(f_tqf, g_tnf), members)
+            # cos - 1 in place of cos: the same to the softmax, and exact where all angles are small.
+            return log_label_attention(-self.scale * cosine_distances(f_tqf, g_tnf), members)
 
         return predict
-
-
-def cosines(f: Float[Tensor, "tasks q f"], g: Float[Tensor, "tasks n f"]) -> Float[Tensor, "tasks q n"]:
-    """The cosine of the angle between each query's embedding and each support example's."""
-    return F.normalize(f, dim=-1) @ F.normalize(g, dim=-1).mT
 
 
 def log_label_attention(

@@ -15,11 +15,10 @@ Reference: Snell, Swersky, Zemel: Prototypical Networks for Few-shot Learning. N
 
 from typing import Literal
 
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from quickstudy.core.batchnorm import Mode
+from quickstudy.core.distances import cosine_distances, squared_distances
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, class_means, one_hot
@@ -65,21 +64,11 @@ class ProtoNet(MetricLearner):
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """Prototypes; a query's logits are minus its distances to them."""
         z_tnf = features.flatten(2)
-        prototypes_tkf = class_means(z_tnf, one_hot(y, z_tnf))
-        far = squared_distances if self.distance == "euclidean" else cosine_distances
-        return lambda asked: -self.scale * far(asked.flatten(2), prototypes_tkf)
-
-
-def squared_distances(
-    z: Float[Tensor, "tasks n f"], centres: Float[Tensor, "tasks way f"]
-) -> Float[Tensor, "tasks n way"]:
-    """||z - c||^2 of each with each, as ||z||^2 - 2 z.c + ||c||^2, so that nothing of size n * way * f is made."""
-    products = z @ centres.mT
-    return (z * z).sum(-1, keepdim=True) - 2 * products + (centres * centres).sum(-1).unsqueeze(1)
-
-
-def cosine_distances(
-    z: Float[Tensor, "tasks n f"], centres: Float[Tensor, "tasks way f"]
-) -> Float[Tensor, "tasks n way"]:
-    """1 - cos of the angle of each with each."""
-    return 1 - F.normalize(z, dim=-1) @ F.normalize(centres, dim=-1).mT
+        members_tnk = one_hot(y, z_tnf)
+        if self.distance == "cosine":
+            means_tkf = class_means(z_tnf, members_tnk)
+            return lambda asked: -self.scale * cosine_distances(asked.flatten(2), means_tkf)
+        # What all features have in common would cost the means their last digits, and is no distance.
+        common_t1f = z_tnf.detach().mean(1, keepdim=True)
+        prototypes_tkf = class_means(z_tnf - common_t1f, members_tnk)
+        return lambda asked: -self.scale * squared_distances(asked.flatten(2) - common_t1f, prototypes_tkf)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
+from quickstudy.core.pad import refuse
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, one_hot
 
 
@@ -76,13 +77,14 @@ class R2D2(MetricLearner):
         """Ridge regression of the one-hot labels (or the values) on the features."""
         x_tnf = with_one(features)
         weights_tfk = ridge_regression(x_tnf, self._targets(y, x_tnf), self.log_lambda.exp())
-        return lambda asked: self.alpha * (with_one(asked) @ weights_tfk) + self.beta
+        return lambda asked: self.alpha * (with_one(asked).double() @ weights_tfk).to(asked.dtype) + self.beta
 
     def _targets(self, y: Tensor, like: Tensor) -> Tensor:
         if self.loss == "cross_entropy":
             return one_hot(y, like)
         if y.ndim != 3 or not y.is_floating_point():
             raise UsageError(f"loss='mse' needs values y [tasks, n, outputs], got {y.dtype} {[*y.shape]}.")
+        refuse(y, "R2D2 regresses on all support examples")
         return y
 
 
@@ -94,6 +96,17 @@ def with_one(features: Float[Tensor, "tasks n ..."]) -> Float[Tensor, "tasks n f
 def ridge_regression(
     x: Float[Tensor, "tasks n f"], y: Float[Tensor, "tasks n k"], lam: Float[Tensor, ""]
 ) -> Float[Tensor, "tasks f k"]:
-    """X' (X X' + lambda I)^-1 Y of each task."""
-    gram = x @ x.mT + lam * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-    return x.mT @ torch.linalg.solve(gram, y)
+    """X' (X X' + lambda I)^-1 Y of each task, in float64: features of size 1e4 leave nothing of lambda in float32.
+
+    Raises:
+        UsageError: features so large that nothing is left of it in float64 either.
+    """
+    wide = x.double()
+    gram = wide @ wide.mT + lam.double() * torch.eye(x.shape[1], dtype=wide.dtype, device=x.device)
+    try:
+        return wide.mT @ torch.linalg.solve(gram, y.double())
+    except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
+        raise UsageError(
+            f"ridge regression has no solution in floating point: lambda = {float(lam.detach()):.1e} is nothing beside "
+            f"features as large as {float(x.detach().abs().max()):.1e}; standardise them, or raise lam."
+        ) from error

@@ -52,8 +52,8 @@ def draw_paths(learner: MAMLRL, batch: Environments) -> Sequence[Picture]:
 @draw.register
 def draw_trials(learner: RL2, batch: Environments) -> Sequence[Picture]:
     """The reward of a trial's episodes, one after the other: whether they get better."""
-    rewards = learner.play(batch, TRIALS).rewards.view(len(batch), TRIALS, learner.episodes, batch.horizon)
-    return [draw_learning(rewards.sum(-1))]
+    rewards = learner.play(batch, TRIALS).by_episode(learner.episodes)
+    return [draw_learning(rewards.view(len(batch), TRIALS, -1))]
 
 
 def draw_learning(rewards: Float[Tensor, "tasks trials episodes"]) -> Picture:

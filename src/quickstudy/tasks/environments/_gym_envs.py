@@ -6,26 +6,43 @@ from typing import Any
 
 import gymnasium
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from gymnasium.wrappers import TimeLimit
+from gymnasium.wrappers import FlattenObservation, TimeLimit
+
+from quickstudy.core.errors import UsageError
+from quickstudy.tasks.environments._gym_spaces import with_vectors
 
 
 class Switched(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment whose task can be changed."""
 
     def __init__(self, make: Callable[[float], Any], parameter: float) -> None:
-        super().__init__(make(parameter))
+        super().__init__(with_vectors(make(parameter)))
         self._make = make
         self._parameter = parameter
 
     def be(self, parameter: float) -> None:
         """Become the task of this parameter: by the environment's own ``set_task``, or by a new one."""
         if parameter != self._parameter:
-            if hasattr(self.env, "set_task"):
-                getattr(self.env, "set_task")(parameter)  # noqa: B009 (what is set is the user's own class)
+            told = self._told()
+            if told is not None:
+                told(parameter)
             else:
+                before = self.action_space, self.observation_space.shape
                 self.env.close()
-                self.env = self._make(parameter)
+                self.env = with_vectors(self._make(parameter))
+                now = self.action_space, self.observation_space.shape
+                if now != before:
+                    raise UsageError(
+                        f"the environments of all tasks must have the same actions and as many numbers in an "
+                        f"observation; make({parameter}) gives {now[0]} and {now[1]}, an earlier one {before[0]} and "
+                        f"{before[1]}."
+                    )
             self._parameter = parameter
+
+    def _told(self) -> Callable[[float], None] | None:
+        """The user's own ``set_task``, which a wrapper of ours may stand before."""
+        env = self.env.env if isinstance(self.env, FlattenObservation) else self.env
+        return getattr(env, "set_task", None)
 
 
 def side_by_side(make: Callable[[float], Any], count: int, parameter: float, horizon: int) -> SyncVectorEnv:

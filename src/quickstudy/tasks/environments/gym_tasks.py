@@ -4,6 +4,10 @@
 this is far slower than environments written as tensors (``quickstudy.tasks.EnvBatch``), behind the same interface. An
 environment that has ``set_task(parameter)`` is kept and told its next task; others are built anew.
 
+Actions: one of several (``Discrete``), one combination of several choices (``MultiDiscrete``, ``MultiBinary``, up to
+1024 combinations), or numbers (``Box`` of any shape), clipped to the box and, where it is of integers, rounded.
+Observations: vectors; choices become one-hot and the parts of a ``Dict`` or ``Tuple`` stand in a row.
+
 A Gymnasium environment changes as it steps: unlike elsewhere, a state can be stepped from once only, and another
 ``reset`` of the same number of episodes ends what was going on.
 """
@@ -47,6 +51,7 @@ class _Pool:
     def __init__(self, make: Callable[[float], Any], horizon: int) -> None:
         try:
             from quickstudy.tasks.environments._gym_envs import side_by_side
+            from quickstudy.tasks.environments._gym_spaces import Actions
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"Gymnasium's environments need the extra rl ({error}): pip install 'quickstudy[rl]'."
@@ -55,15 +60,10 @@ class _Pool:
         self._kept: dict[int, Any] = {}
         self.tickets: dict[int, tuple[object, int]] = {}
         spaces = self.of([0.0])
-        box = spaces.single_observation_space
-        if len(box.shape) != 1:
-            raise UsageError(
-                f"observations must be vectors, got {box}; wrap it in gymnasium.wrappers.FlattenObservation."
-            )
-        self.observations = int(box.shape[0])
-        self.space = spaces.single_action_space
-        self.discrete = hasattr(self.space, "n")
-        self.actions = int(self.space.n) if self.discrete else int(self.space.shape[0])
+        self.observations = int(spaces.single_observation_space.shape[0])
+        self.own_actions = Actions.of(spaces.single_action_space)
+        self.discrete = self.own_actions.discrete
+        self.actions = self.own_actions.count
 
     def of(self, parameters: list[float]) -> Any:
         """Environments of these tasks."""
@@ -135,9 +135,7 @@ class GymBatch:
                 "Gymnasium's environments have moved on from this state; step from the last one, or reset."
             )
         self.pool.tickets[count] = ticket = (state.ticket[0], state.ticket[1] + 1)
-        asked = action.flatten(0, 1).cpu().numpy()
-        if not self.discrete:
-            asked = asked.clip(self.pool.space.low, self.pool.space.high).astype(self.pool.space.dtype)
+        asked = self.pool.own_actions.given(action.flatten(0, 1).cpu().numpy())
         seen, reward, terminated, truncated, _ = self.pool.of(
             [p for p in self.parameters.tolist() for _ in range(state.over.shape[1])]
         ).step(asked)
@@ -164,7 +162,7 @@ class GymTasks:
         horizon: steps of an episode.
 
     Raises:
-        UsageError: Gymnasium is not installed, or observations are no vectors.
+        UsageError: Gymnasium is not installed, or a space that is neither of what is said above.
     """
 
     kind: ClassVar[str] = "environments"
