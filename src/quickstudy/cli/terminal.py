@@ -8,8 +8,8 @@ import tqdm.auto
 import tqdm.notebook
 
 from quickstudy.core.scores import score
-from quickstudy.training.evaluation import Result
 from quickstudy.training.meters import Progress
+from quickstudy.training.results import Result
 
 
 class ProgressLine:

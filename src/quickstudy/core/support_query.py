@@ -31,10 +31,17 @@ class SupportQueryLearner(MetaLearner[TaskBatch]):
         """The mean over tasks of the adapted solvers' query loss; the loss and the score as diagnostics."""
         return query_loss(self.loss, self.adapt(batch.support)(batch.query.x), batch.query.y)
 
+    def predict_tasks(self, batch: TaskBatch, at: Sequence[int]) -> list[Tensor]:
+        """The predictions for each task's query after each of the steps ``at`` (ascending)."""
+        path = enumerate(self.adapt_path(batch.support, at[-1]))
+        return [solver(batch.query.x) for step, solver in path if step in at]
+
     def score_tasks(self, batch: TaskBatch, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
         """The score and the loss of each task's query after each of the steps ``at`` (ascending)."""
-        path = enumerate(self.adapt_path(batch.support, at[-1]))
-        predictions = [solver(batch.query.x) for step, solver in path if step in at]
+        return self.scores_of(batch, self.predict_tasks(batch, at))
+
+    def scores_of(self, batch: TaskBatch, predictions: Sequence[Tensor]) -> Float[Tensor, "2 steps tasks"]:
+        """The score and the loss of such predictions."""
         scored = [[f(self.loss, p, batch.query.y) for p in predictions] for f in (task_scores, task_losses)]
         return torch.stack([torch.stack(by_step) for by_step in scored])
 
