@@ -35,7 +35,8 @@ from quickstudy import registry
 from quickstudy.core.seeding import fold
 from quickstudy.recipes import Choice, split_options
 from quickstudy.tasks.environments.bandits import BanditBatch
-from rows import add, interval, read, run_all, show, steps_in_time
+from quickstudy.training.intervals import mean_and_half_width
+from rows import add, read, run_all, show, steps_in_time
 
 STEPS = (0, 1, 2, 3)
 PAPER_NAVIGATION = (-40.41, -11.68, -3.33, -3.23)
@@ -187,7 +188,7 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
             pulls, arms = r["options"]["episodes"], r["options"]["arms"]
             batch = qs.tasks.Bandits(arms=arms, split="test").sample(max(n_tasks, 10000), fold(0, "rules"))
             torch.manual_seed(0)
-            rules = [interval(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
+            rules = [mean_and_half_width(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
             own = [(s["mean"], s["ci95"]) for s in r["by_step"]]
             cells = [f"{mean:.2f} ± {ci:.2f}" for mean, ci in (*own, *rules)]
             lines.append([f"{pulls}, {arms}", *cells, str(r["steps"])])
@@ -200,7 +201,7 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
         for r in sorted(mdps, key=lambda r: r["options"]["episodes"]):
             trial = r["options"]["episodes"]
             torch.manual_seed(0)
-            rules = [interval(play_mdps(rule, batch, trial)) for rule in MDP_RULES.values()]
+            rules = [mean_and_half_width(play_mdps(rule, batch, trial)) for rule in MDP_RULES.values()]
             cells = [f"{mean:.1f} ± {ci:.1f}" for mean, ci in (*((s["mean"], s["ci95"]) for s in r["by_step"]), *rules)]
             lines.append([str(trial), *cells, str(r["steps"])])
         show(lines)

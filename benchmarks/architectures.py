@@ -25,7 +25,8 @@ from quickstudy import registry
 from quickstudy.nets import CellNet, Conv4, Genotype, ResNet12, fit_width
 from quickstudy.recipes import Choice, split_options
 from quickstudy.report.pictures import draw
-from rows import Row, add, interval, is_done, read, run_all, show, steps_in_time
+from quickstudy.training.intervals import mean_and_half_width
+from rows import Row, add, is_done, read, run_all, show, steps_in_time
 
 WIDEST = 128
 NODES, KEEP = 2, 2
@@ -142,7 +143,7 @@ def print_table(records: list[Row]) -> None:
     show(lines)
     drawn = torch.tensor([100 * r["mean"] for r in records if r["what"].startswith("random")])
     if len(drawn) > 1:
-        mean, half = interval(drawn)
+        mean, half = mean_and_half_width(drawn)
         print(f"\nrandom cells: mean {mean:.2f} ± {half:.2f} over {len(drawn)} cells, best {float(drawn.max()):.2f}")
     for r in records:
         if r["what"] == "search":

@@ -14,7 +14,6 @@ other) on the exact discounted sum of rewards, of discount 0.96.
 """
 
 import argparse
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import quickstudy as qs
 from quickstudy.learners.agents.shaping import taylor
 from quickstudy.tasks.games.iterated import GAMES, GameBatch
 from quickstudy.tasks.games.opponents import OPPONENTS, STRATEGIES
+from quickstudy.training.intervals import mean_and_half_width
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``(own [games, 5], theirs [games, 5], derivative of the own return [games, 5]) -> what is added to own``."""
@@ -73,8 +73,8 @@ def play(batch: GameBatch, first: Player, second: Player, steps: int, lr: float 
 
 
 def cell(values: Tensor) -> str:
-    half = 1.96 * values.std().item() / math.sqrt(len(values))
-    return f"{values.mean().item():.2f} ± {half:.2f}"
+    mean, half = mean_and_half_width(values)
+    return f"{mean:.2f} ± {half:.2f}"
 
 
 def rows(header: list[str], lines: list[list[str]]) -> str:

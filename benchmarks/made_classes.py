@@ -16,7 +16,8 @@ import quickstudy as qs
 from quickstudy.learners.generative._drawn_sets import by_class
 from quickstudy.report.pictures.classes import sheet
 from quickstudy.tasks import Episodes, Examples, Omniglot, Synthesized
-from rows import interval, show, steps_in_time
+from quickstudy.training.intervals import mean_and_half_width
+from rows import show, steps_in_time
 
 JUDGE_BUDGET = 60.0  # seconds of a core
 PAGES = 100  # of 20 classes, for pairs
@@ -114,8 +115,8 @@ def print_quality(folders: dict[int, Path], out: Path) -> None:
         return [
             name,
             "{:.1f} ± {:.1f}".format(*figures),
-            *("{:.1f} ± {:.1f}".format(*(100 * v for v in interval(rate))) for rate in rates),
-            "{:.4f} ± {:.4f}".format(*interval(far)),
+            *("{:.1f} ± {:.1f}".format(*(100 * v for v in mean_and_half_width(rate))) for rate in rates),
+            "{:.4f} ± {:.4f}".format(*mean_and_half_width(far)),
             f"{100 * copies:.1f}%",
         ]
 

@@ -14,7 +14,6 @@ are not run again, and a run that was interrupted goes on from its last checkpoi
 
 import argparse
 import json
-import math
 import textwrap
 from collections import defaultdict
 from pathlib import Path
@@ -28,6 +27,7 @@ from quickstudy.core.seeding import fold
 from quickstudy.learners import by_instance
 from quickstudy.recipes import Choice, split_options
 from quickstudy.training.evaluation import BLOCK
+from quickstudy.training.intervals import half_width
 from rows import add, read, run_all, show, steps_in_time
 
 MEMORIES = {"lrua": "MANN (LRUA)", "ntm": "NTM", "lstm": "LSTM"}
@@ -60,7 +60,7 @@ def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     asked = registry.build(registry.describe(held_out), query=15)
     result = qs.evaluate(learner, asked, n_tasks=n_tasks, workers=1)
     run.add_result({**result.to_json(), "split": "test", "checkpoint": steps})
-    half = 1.96 * accuracy.std(0) / math.sqrt(n_tasks)
+    half = half_width(accuracy.T)
     record = {**row, "steps": steps, "n_tasks": n_tasks}
     record["seconds"] = next(r["seconds"] for r in reversed(run.metrics()) if "seconds" in r)
     record |= {"by_instance": accuracy.mean(0).tolist(), "by_instance_ci95": half.tolist()}

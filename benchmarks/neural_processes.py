@@ -21,14 +21,17 @@ from matplotlib.figure import Figure
 
 import quickstudy as qs
 from quickstudy.cli.terminal import ProgressLine, table
+from quickstudy.core.batch import shared_draws
 from quickstudy.core.losses import mean_of, std_of, task_losses
 from quickstudy.core.seeding import fold
 from quickstudy.recipes import Choice, split_options
-from rows import add, interval, is_done, read, steps_in_time
+from quickstudy.training.evaluation import draws
+from quickstudy.training.intervals import half_width, mean_and_half_width
+from rows import add, is_done, read, steps_in_time
 
 LEARNERS = ("cnp", "anp")
 SHOTS = (3, 5, 10, 20)
-N_TASKS, BLOCK = 1000, 25
+N_TASKS = 1000
 
 
 def tests() -> dict[str, qs.tasks.GaussianProcesses]:
@@ -39,9 +42,8 @@ def tests() -> dict[str, qs.tasks.GaussianProcesses]:
 
 def blocks(tasks: Any, n_tasks: int) -> Any:
     """The tasks that ``evaluate`` draws, and their seeds."""
-    for start in range(0, n_tasks, BLOCK):
-        seed = fold(0, "evaluate", start)
-        yield tasks.sample(min(BLOCK, n_tasks - start), seed), seed
+    for block in draws(tasks, n_tasks, 0):
+        yield tasks.sample(block.size, block.seed), block.seed
 
 
 def yardsticks(n_tasks: int) -> dict[str, dict[str, tuple[float, float]]]:
@@ -55,7 +57,9 @@ def yardsticks(n_tasks: int) -> dict[str, dict[str, tuple[float, float]]]:
             exact.append(task_losses("gaussian", tasks.exact(batch.support, batch.query.x, seed=seed), y))
             flat = torch.stack([torch.zeros_like(y), torch.full_like(y, std)], -1)
             prior.append(task_losses("gaussian", flat, y))
-        found["exact"][name], found["prior"][name] = interval(torch.cat(exact)), interval(torch.cat(prior))
+        sizes = [len(each) for each in exact] if shared_draws(tasks) else None
+        for answer, each in (("exact", torch.cat(exact)), ("prior", torch.cat(prior))):
+            found[answer][name] = float(each.double().mean()), float(half_width(each, sizes))
     return found
 
 
@@ -65,7 +69,7 @@ def squared_error(learner: qs.MetaLearner, tasks: Any, n_tasks: int) -> tuple[fl
         for batch, _ in blocks(tasks, n_tasks):
             mean = mean_of(learner.adapt(batch.support)(batch.query.x))
             errors.append(task_losses("mse", mean, batch.query.y))
-    return interval(torch.cat(errors))
+    return mean_and_half_width(torch.cat(errors))
 
 
 def trained(name: str, tasks_name: str, budget: float, seed: int, folder: Path) -> tuple[qs.MetaLearner, int, float]:

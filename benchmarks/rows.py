@@ -1,7 +1,6 @@
-"""What the benchmarks that train many learners share: a budget of a core's time, rows that are run once, intervals."""
+"""What the benchmarks that train many learners share: a budget of a core's time, and rows that are run once."""
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -10,8 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import torch
 
 import quickstudy as qs
 from quickstudy.core.seeding import fold
@@ -65,12 +62,6 @@ def run_all(rows: Sequence[Row], script: str, out: Path, jobs: int, *more: str) 
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(one, enumerate(todo)))
-
-
-def interval(values: torch.Tensor) -> tuple[float, float]:
-    """Mean over tasks ``[tasks]`` and half-width of its 95% interval."""
-    each = values.double()
-    return float(each.mean()), float(1.96 * each.std() / math.sqrt(len(each)))
 
 
 def show(lines: Sequence[Sequence[str]]) -> None:

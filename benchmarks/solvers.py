@@ -17,11 +17,11 @@ from quickstudy import registry
 from quickstudy.apply.calibration import best_noise, calibration_error, class_log_likelihood, value_log_likelihood
 from quickstudy.cli.terminal import ProgressLine, table
 from quickstudy.core.errors import DivergedError
-from quickstudy.core.seeding import fold
 from quickstudy.recipes import Choice, split_options
 from quickstudy.report.pictures import draw
-from quickstudy.training.evaluation import BLOCK
-from rows import add, interval, steps_in_time
+from quickstudy.training.evaluation import draws
+from quickstudy.training.intervals import mean_and_half_width, t_quantile
+from rows import add, steps_in_time
 
 LEARNERS = ("maml", "hypernet", "solver-gan")
 SHOTS = (1, 2, 5, 10)  # of sinusoids; trained on 1 to 10
@@ -43,8 +43,8 @@ def chosen(learner: str, setting: str, seed: int) -> tuple[Choice, dict[str, Any
 
 def blocks(tasks: Any, n_tasks: int, seed: int = 0) -> Iterator[qs.TaskBatch]:
     """The tasks that ``evaluate`` draws."""
-    for start in range(0, n_tasks, BLOCK):
-        yield tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
+    for block in draws(tasks, n_tasks, seed):
+        yield tasks.sample(block.size, block.seed)
 
 
 def each_draw(learner: Any, tasks: Any, n_tasks: int) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,7 @@ def calibration(p: Tensor, y: Tensor) -> tuple[float, float]:
     rng = torch.Generator().manual_seed(0)
     again = [torch.randint(len(p), (len(p),), generator=rng) for _ in range(200)]
     errors = torch.stack([calibration_error(p[which], y[which]) for which in again])
-    return float(calibration_error(p, y)), float(1.96 * errors.std())
+    return float(calibration_error(p, y)), float(t_quantile(len(p) - 1) * errors.std())
 
 
 def with_rate(learner: qs.MetaLearner, rate: float) -> qs.MetaLearner:
@@ -90,11 +90,11 @@ def measured(learner: qs.MetaLearner, tasks: Any, validation: Any, rate: float, 
     each, y = each_draw(learner, tasks, n_tasks)
     if y.is_floating_point():
         noise = best_noise(*each_draw(learner, validation, min(200, n_tasks)))
-        found |= {"noise": noise, "log_likelihood": interval(value_log_likelihood(each, y, noise))}
+        found |= {"noise": noise, "log_likelihood": mean_and_half_width(value_log_likelihood(each, y, noise))}
         if each.shape[1] > 1:
             found["spread"] = float(each.std(1).mean())
         return found
-    found["log_likelihood"] = interval(class_log_likelihood(each, y))
+    found["log_likelihood"] = mean_and_half_width(class_log_likelihood(each, y))
     return found | {"ece": calibration(each.softmax(-1).mean(1), y)}
 
 

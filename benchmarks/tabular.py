@@ -9,7 +9,6 @@ The interval of a difference is that of the pairs: every split is each method's.
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import quickstudy as qs
+from quickstudy.training.intervals import mean_and_half_width
 
 TABLES = {
     "iris": datasets.load_iris,
@@ -54,7 +54,8 @@ def split(x: Any, y: Any, rows: int, seed: int) -> tuple[Any, Any]:
 
 
 def interval(values: Any) -> str:
-    return f"{100 * np.mean(values):.1f} ± {100 * 1.96 * np.std(values, ddof=1) / math.sqrt(len(values)):.1f}"
+    mean, half = mean_and_half_width(torch.tensor(values))
+    return f"{100 * mean:.1f} ± {100 * half:.1f}"
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from quickstudy.apply.learned_optimizer import LearnedOptimizer as LearnedOptimi
 from quickstudy.apply import pretrained as pretrained
 from quickstudy.apply.tabular import TabularClassifier as TabularClassifier
 from quickstudy.core.batch import Examples as Examples
+from quickstudy.core.batch import SharesDraws as SharesDraws
 from quickstudy.core.batch import TaskBatch as TaskBatch
 from quickstudy.core.batch import TaskDistribution as TaskDistribution
 from quickstudy.core.errors import DataError as DataError
@@ -53,10 +54,10 @@ from quickstudy import nets as nets
 from quickstudy.recipes.presets import preset as preset
 from quickstudy import rules as rules
 from quickstudy import tasks as tasks
-from quickstudy.training.evaluation import Result as Result
 from quickstudy.training.evaluation import evaluate as evaluate
 from quickstudy.training.loop import train as train
 from quickstudy.training.meters import Progress as Progress
+from quickstudy.training.results import Result as Result
 from quickstudy.training.runs import Run as Run
 from quickstudy.version import __version__ as __version__
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from quickstudy.cli.terminal import ProgressLine, progress_text, result_text, table, tell
-from quickstudy.training.evaluation import Result, StepScore
 from quickstudy.training.meters import Progress
+from quickstudy.training.results import Result, StepScore
 
 
 def progress(step, steps=10, **metrics):

@@ -1,5 +1,6 @@
 """Evaluation: means and intervals by hand, the same tasks for everyone, and nothing left changed."""
 
+import json
 import math
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from torch import nn
 
 import quickstudy as qs
+from quickstudy.core.batch import shared_draws
 from quickstudy.core.seeding import fold
 from quickstudy.learners import SupportQueryLearner
 from quickstudy.training.evaluation import BLOCK, steps_to_score
+from quickstudy.training.intervals import half_width
 
 N = BLOCK + 7  # more than one block, and not a multiple
 
@@ -34,7 +37,7 @@ SINUSOIDS = qs.tasks.Sinusoids(split="test", shot=4, query=5)
 
 
 def test_mean_and_interval_by_hand():
-    """Each task adapted to alone, its score counted, mean and 1.96 standard errors by numpy."""
+    """Each task adapted to alone, its score counted, mean and standard error by numpy."""
     learner, tasks = maml(), glyphs()
     result = qs.evaluate(learner, tasks, n_tasks=N, seed=3)
     accuracies, losses = [], []
@@ -47,7 +50,9 @@ def test_mean_and_interval_by_hand():
             accuracies.append(np.mean(hits))
             losses.append(nn.functional.cross_entropy(logits, task.query.y[0]).item())
     assert result.accuracy == result.mean == pytest.approx(np.mean(accuracies), abs=1e-7)
-    assert result.ci95 == pytest.approx(1.96 * np.std(accuracies, ddof=1) / math.sqrt(N), abs=1e-7)
+    assert result.ci95 == pytest.approx(2.0395 * np.std(accuracies, ddof=1) / math.sqrt(N), rel=1e-4)
+    assert result.scores == pytest.approx(accuracies, abs=1e-7)
+    assert (result.draws, result.shares) == (N, ())
     assert result.loss == pytest.approx(np.mean(losses), rel=1e-5)
     assert result.ci95 > 0
 
@@ -59,9 +64,62 @@ def test_regression_is_scored_by_its_loss():
     errors = ((learner.adapt(batch.support)(batch.query.x) - batch.query.y) ** 2).mean((1, 2)).detach().numpy()
     assert result.metric == "mse"
     assert result.mean == result.loss == pytest.approx(errors.mean(), rel=1e-5)
-    assert result.ci95 == pytest.approx(1.96 * errors.std(ddof=1) / math.sqrt(BLOCK), rel=1e-5)
+    assert result.ci95 == pytest.approx(2.0639 * errors.std(ddof=1) / math.sqrt(BLOCK), rel=1e-4)
     with pytest.raises(qs.UsageError, match="scored by mse"):
         _ = result.accuracy
+
+
+SHARED = qs.tasks.Sinusoids(split="test", shot=(1, 9), query=5)
+
+
+@pytest.mark.parametrize(("n_tasks", "sizes"), [(2, [1, 1]), (3, [1, 1, 1]), (4, [2, 2]), (7, [2, 2, 2, 1])])
+def test_tasks_that_share_a_draw_are_drawn_in_twos_and_the_interval_is_over_draws(n_tasks, sizes):
+    learner = regressor()
+    result = qs.evaluate(learner, SHARED, n_tasks=n_tasks, seed=1)
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    errors = []
+    for start, size in zip(starts, sizes, strict=True):
+        batch = SHARED.sample(size, fold(1, "evaluate", start))
+        errors += ((learner.adapt(batch.support)(batch.query.x) - batch.query.y) ** 2).mean((1, 2)).tolist()
+    assert result.scores == pytest.approx(errors, rel=1e-5)
+    assert result.mean == pytest.approx(np.mean(errors), rel=1e-5)
+    assert result.ci95 == pytest.approx(float(half_width(torch.tensor(errors), sizes)), rel=1e-5)
+    assert (result.draws, result.shares) == (len(sizes), ("shot",))
+    assert f"{n_tasks} tasks in {len(sizes)} draws of shot; " in str(result)
+    # However it is computed.
+    for other, workers in ((regressor(chunk=1), 2), (regressor(), 3)):
+        assert qs.evaluate(other, SHARED, n_tasks=n_tasks, seed=1, workers=workers).scores == pytest.approx(
+            result.scores, rel=1e-5
+        )
+
+
+SHARES = {
+    "shot": [SHARED, qs.tasks.GaussianProcesses()],
+    "way and shot": [qs.tasks.TabularPrior()],
+    "architecture": [qs.tasks.Problems(), qs.tasks.Problems(families=("logistic",))],
+    "length": [qs.tasks.Copy(), qs.tasks.RepeatCopy(copies=(2, 2))],
+    "length and copies": [qs.tasks.RepeatCopy()],
+    "items": [qs.tasks.AssociativeRecall()],
+    "": [
+        SINUSOIDS, glyphs(), qs.tasks.Sinusoids(shot=(3, 3)), qs.tasks.GaussianProcesses(shot=4),
+        qs.tasks.TabularPrior(fixed=True), qs.tasks.Copy(length=(5, 5)), qs.tasks.AssociativeRecall(items=(3, 3)),
+        qs.tasks.Navigation(), qs.tasks.IteratedGames(), qs.tasks.Bandits(), qs.tasks.TabularMDPs(),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shares", SHARES)
+def test_what_the_tasks_of_a_batch_share(shares):
+    for tasks in SHARES[shares]:
+        assert " and ".join(shared_draws(tasks)) == shares
+
+
+def test_what_distributions_say_badly():
+    class Bad(Recorder):
+        shares = "shot"
+
+    with pytest.raises(qs.UsageError, match=r"shares of Bad must be a tuple of names .* got 'shot'"):
+        qs.evaluate(regressor(), Bad(SINUSOIDS), n_tasks=4)
 
 
 class Recorder:
@@ -197,4 +255,6 @@ def test_the_result_in_words_and_in_json():
     record = result.to_json()
     assert record["by_step"][-1] == {"step": 2, "mean": result.mean, "ci95": result.ci95, "loss": result.loss}
     assert (record["mean"], record["n_tasks"], record["seed"], record["bn"]) == (result.mean, 5, 0, "support")
+    assert record["scores"] == pytest.approx(result.scores, rel=1e-5)
+    assert json.loads(json.dumps(record))["draws"] == 5
     assert str(qs.evaluate(regressor(), SINUSOIDS, n_tasks=5)).startswith("mse ")

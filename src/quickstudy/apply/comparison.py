@@ -16,6 +16,7 @@ from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import SGD, Adam, AdamW, UpdateRule
 from quickstudy.tasks.problems.problems import Problems
+from quickstudy.training.intervals import half_width
 
 GRID = tuple(10 ** (k / 2) for k in range(-8, 2))  # 1e-4 to 3.2, ten values
 PLACES = 40  # of a curve
@@ -121,7 +122,7 @@ def _row(
 ) -> Row:
     by_seed = torch.stack([curves(rule, problems, s, count=count, steps=steps, device=device) for s in seeds])
     area, final = by_seed.mean((1, 2)).double(), by_seed[:, -1].mean(1).double()
-    width = [1.96 * float(x.std()) / math.sqrt(len(x)) if len(x) > 1 else math.nan for x in (area, final)]
+    width = [float(half_width(x)) if len(x) > 1 else math.nan for x in (area, final)]
     lost = (by_seed[:, -1] >= 1) | (by_seed >= WORST).any(1)
     return Row(
         family, name, lr, float(area.mean()), width[0], float(final.mean()), width[1], float(lost.float().mean())

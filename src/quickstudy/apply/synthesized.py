@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from quickstudy import registry
-from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.batch import Examples, TaskBatch, shared_draws
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import UsageError
 from quickstudy.core.seeding import fold
@@ -111,6 +111,11 @@ class Synthesized:
     def outputs(self) -> int:
         """Outputs a model needs: the way."""
         return self.way
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What the tasks of one batch have in common: what those of the real tasks have."""
+        return shared_draws(self._real)
 
     def describe(self) -> str:
         """One line for people."""

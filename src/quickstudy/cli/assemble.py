@@ -16,8 +16,9 @@ from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, held_out
 from quickstudy.report import make_pictures, save_examples
 from quickstudy.training import distributed
-from quickstudy.training.evaluation import Result, evaluate
+from quickstudy.training.evaluation import evaluate
 from quickstudy.training.loop import train
+from quickstudy.training.results import Result
 from quickstudy.training.runs import Run, locked
 
 

@@ -9,8 +9,8 @@ import tqdm.notebook
 
 from quickstudy.core.scores import score
 from quickstudy.core.words import plain
-from quickstudy.training.evaluation import Result
 from quickstudy.training.meters import Progress
+from quickstudy.training.results import Result
 
 
 class ProgressLine:

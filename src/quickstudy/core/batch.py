@@ -1,7 +1,7 @@
 """The things that pass through the house. The FIRST axis of every tensor is the task."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -40,25 +40,40 @@ class Examples:
 
 @dataclass(frozen=True)
 class TaskBatch:
-    """A batch of tasks: what is adapted on (``support``) and what the adapted solver is judged on (``query``)."""
+    """A batch of tasks: what is adapted on (``support``) and what the adapted solver is judged on (``query``).
+
+    Args:
+        support: examples to learn each task from.
+        query: examples that the solvers are judged on.
+        class_names: what the classes are called, where they have names: ``class_names[task][label]``.
+
+    Raises:
+        UsageError: parts of different numbers of tasks.
+    """
 
     support: Examples
     query: Examples
+    class_names: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.support) != len(self.query):
             raise UsageError(
                 f"support and query must hold the same tasks, got {len(self.support)} and {len(self.query)} tasks."
             )
+        if self.class_names is not None and len(self.class_names) != len(self.support):
+            raise UsageError(
+                f"class_names must be those of each task, got {len(self.class_names)} for {len(self.support)} tasks."
+            )
 
     def __len__(self) -> int:
         return len(self.support)
 
     def __getitem__(self, tasks: slice) -> "TaskBatch":
-        return TaskBatch(self.support[tasks], self.query[tasks])
+        names = None if self.class_names is None else self.class_names[tasks]
+        return TaskBatch(self.support[tasks], self.query[tasks], names)
 
     def to(self, device: torch.device | str) -> "TaskBatch":
-        return TaskBatch(self.support.to(device), self.query.to(device))
+        return TaskBatch(self.support.to(device), self.query.to(device), self.class_names)
 
 
 S = TypeVar("S", bound="Batch")
@@ -78,11 +93,39 @@ B_co = TypeVar("B_co", bound=Batch, covariant=True)
 
 @runtime_checkable
 class TaskDistribution(Protocol[B_co]):
-    """A distribution of tasks. ``sample`` is a pure function of its arguments (see ``quickstudy.core.seeding``)."""
+    """A distribution of tasks. ``sample`` is a pure function of its arguments (see ``quickstudy.core.seeding``).
+
+    One that draws something once for all tasks of a batch says so (``SharesDraws``).
+    """
 
     def sample(self, tasks: int, seed: int) -> B_co:
         """Draw ``tasks`` tasks; the same arguments always give the same batch."""
         ...
+
+
+@runtime_checkable
+class SharesDraws(Protocol):
+    """Tasks that say what is drawn once for all tasks of a batch. Those of other distributions are independent."""
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What the tasks of one batch have in common, by name (the shot, say); empty: nothing."""
+        ...
+
+
+def shared_draws(tasks: object) -> tuple[str, ...]:
+    """What the tasks of one batch of a distribution have in common: its ``shares``, nothing where it says nothing.
+
+    Raises:
+        UsageError: ``shares`` is no tuple of names.
+    """
+    shares: Any = tasks.shares if isinstance(tasks, SharesDraws) else ()
+    if not isinstance(shares, tuple | list) or not all(isinstance(name, str) for name in shares):
+        raise UsageError(
+            f"shares of {type(tasks).__name__} must be a tuple of names of what is drawn once for a batch, such as "
+            f"('shot',), empty where its tasks are independent, got {shares!r}."
+        )
+    return tuple(shares)
 
 
 def check_tasks(x: Tensor, tasks: int) -> None:

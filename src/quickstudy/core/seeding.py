@@ -7,7 +7,7 @@ uninterrupted single process would have drawn.
 import hashlib
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 GOLDEN = -7046029254386353131
@@ -40,6 +40,17 @@ def scrambled(z: Int[Tensor, "*n"]) -> Int[Tensor, "*n"]:
     """``mixed``, and splitmix64's last shift, by which all bits are."""
     z = mixed(z)
     return z ^ ((z >> 31) & ((1 << 33) - 1))
+
+
+def content_keys(x: Shaped[Tensor, "tasks ..."]) -> Int[Tensor, " tasks"]:
+    """A 64-bit number for each task: a function of what it holds alone, whatever is computed beside it, and where.
+
+    What is random within a task (an order of its examples) can follow from it. Numbers count as float32.
+    """
+    flat = x.detach().flatten(1)
+    bits = flat.float().view(torch.int32).long() if flat.is_floating_point() else flat.long()
+    odd = mixed(torch.arange(1, 1 + bits.shape[1], device=x.device) * GOLDEN) | 1
+    return scrambled((bits * odd).sum(1))  # wraps around: exact in any order
 
 
 def uniform(rng: torch.Generator, size: tuple[int, ...], low: float, high: float) -> Tensor:

@@ -42,10 +42,17 @@ class SupportQueryLearner(MetaLearner[TaskBatch]):
         """Whether a query set has padding; ``UsageError`` where the other queries would see it."""
         return padded(y) and refuse_counted(y, self.bn_mode if together(self.bn_mode) else "none", type(self).__name__)
 
+    def predict_tasks(self, batch: TaskBatch, at: Sequence[int]) -> list[Tensor]:
+        """The predictions for each task's query after each of the steps ``at`` (ascending)."""
+        path = enumerate(self.adapt_path(batch.support, at[-1]))
+        return [solver(batch.query.x) for step, solver in path if step in at]
+
     def score_tasks(self, batch: TaskBatch, at: Sequence[int]) -> Float[Tensor, "2 steps tasks"]:
         """The score and the loss of each task's query after each of the steps ``at`` (ascending)."""
-        path = enumerate(self.adapt_path(batch.support, at[-1]))
-        predictions = [solver(batch.query.x) for step, solver in path if step in at]
+        return self.scores_of(batch, self.predict_tasks(batch, at))
+
+    def scores_of(self, batch: TaskBatch, predictions: Sequence[Tensor]) -> Float[Tensor, "2 steps tasks"]:
+        """The score and the loss of such predictions."""
         y, padding = batch.query.y, self._padding(batch.query.y)
         scored = [[f(self.loss, p, y, padding=padding) for p in predictions] for f in (task_scores, task_losses)]
         return torch.stack([torch.stack(by_step) for by_step in scored])

@@ -6,7 +6,7 @@ from typing import Any
 
 from quickstudy.core.scores import score
 from quickstudy.report.words import in_words, title
-from quickstudy.training.evaluation import StepScore
+from quickstudy.training.results import StepScore
 from quickstudy.training.runs import Run
 
 NOT_SCORES = ("loss", "ci95", "grad_norm")

@@ -14,7 +14,7 @@ from quickstudy.core.losses import mean_of, std_of
 from quickstudy.core.scores import score
 from quickstudy.report.charts import Line, curve_chart
 from quickstudy.report.examples import DrawnTasks
-from quickstudy.training.evaluation import StepScore
+from quickstudy.training.results import StepScore
 
 PIXELS = 96
 """Largest height and width of a picture in the page."""

@@ -6,7 +6,7 @@ On one process all of this does nothing, so the outer loop has no second path.
 import atexit
 import os
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,6 +16,7 @@ from quickstudy.core.batch import Batch
 from quickstudy.core.errors import UsageError
 
 B = TypeVar("B", bound=Batch)
+T = TypeVar("T")
 
 
 def start(device: torch.device) -> None:
@@ -64,6 +65,15 @@ def sum_(tensors: Iterable[Tensor]) -> None:
     dist.all_reduce(flat)
     for t, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         t.copy_(part.view_as(t))
+
+
+def gather(own: T) -> list[T]:
+    """What each process has, in their order (sent by pickle, between the processes of one training)."""
+    if world() == 1:
+        return [own]
+    found: list[Any] = [None] * world()
+    dist.all_gather_object(found, own)
+    return found
 
 
 def same_start_(module: nn.Module) -> None:

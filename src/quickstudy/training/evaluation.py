@@ -1,26 +1,35 @@
-"""How good is a meta-learner: the mean over many unseen tasks, with its 95% interval, after every inner step."""
+"""How good is a meta-learner: the mean over many unseen tasks, with its 95% interval, after every inner step.
 
-import math
+Tasks are drawn in blocks, an independent draw each. Where the tasks of a batch share something (``SharesDraws``: the
+shot, say) the interval is one over blocks, for 25 tasks of one shot say little more of the shots than one does; and
+blocks are small, so that there are many.
+"""
+
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.core.batch import Examples, TaskDistribution
+from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution, shared_draws
 from quickstudy.core.checks import fits_memory
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver
 from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
-from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
+from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.training import distributed
+from quickstudy.training.confusion import confusion_of, counted
+from quickstudy.training.intervals import half_width
+from quickstudy.training.results import Result, StepScore
 
-BLOCK = 25
-"""Tasks drawn at a time. Fixed, so that the tasks of an evaluation depend on its seed and number only."""
+BLOCK, SHARING = 25, 2
+"""Tasks drawn at a time, independent ones and those that share a draw. Fixed, so that the tasks of an evaluation depend
+on its seed and number only."""
 
 
 @runtime_checkable
@@ -33,56 +42,25 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True)
-class StepScore:
-    """The score after ``step`` inner steps: mean over tasks, half-width of the 95% interval, and mean loss."""
+class Draw:
+    """A block of an evaluation's tasks: ``tasks.sample(size, seed)``, the first of them number ``start``."""
 
-    step: int
-    mean: float
-    ci95: float
-    loss: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """An evaluation. ``mean`` and ``ci95`` are those of the last inner step, in units of ``metric``."""
-
-    metric: str
-    by_step: tuple[StepScore, ...]
-    n_tasks: int
+    start: int
+    size: int
     seed: int
-    bn: str
-    tasks: str
 
-    @property
-    def mean(self) -> float:
-        return self.by_step[-1].mean
 
-    @property
-    def ci95(self) -> float:
-        return self.by_step[-1].ci95
+def draws(tasks: TaskDistribution[Any], n_tasks: int, seed: int) -> list[Draw]:
+    """How ``evaluate`` draws its tasks: 25 at a time; two, where those of a batch share a draw (of 2 or 3 tasks one).
 
-    @property
-    def loss(self) -> float:
-        return self.by_step[-1].loss
-
-    @property
-    def accuracy(self) -> float:
-        """The mean accuracy in [0, 1].
-
-        Raises:
-            UsageError: the tasks are no classification.
-        """
-        if self.metric != "accuracy":
-            raise UsageError(f"these tasks are scored by {self.metric}, not by accuracy; read .mean.")
-        return self.mean
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "mean": self.mean, "ci95": self.ci95}
-
-    def __str__(self) -> str:
-        known = score_of(self.metric)
-        value = f"{known.text(self.mean)} {known.interval(self.ci95)}"
-        return f"{self.metric} {value} (95% interval, {self.n_tasks} tasks; BatchNorm: {self.bn}) on {self.tasks}"
+    Raises:
+        UsageError: fewer than two tasks, or the distribution does not say well what its tasks share.
+    """
+    if n_tasks < 2:
+        raise UsageError(f"an interval needs at least 2 tasks, got n_tasks={n_tasks}.")
+    size = min(SHARING, n_tasks // 2) if shared_draws(tasks) else BLOCK
+    starts = range(0, n_tasks, size)
+    return [Draw(start, min(size, n_tasks - start), fold(seed, "evaluate", start)) for start in starts]
 
 
 def evaluate(
@@ -112,8 +90,7 @@ def evaluate(
         UsageError: an option out of its range.
     """
     check_options(evaluate, locals(), {"workers": COUNT})
-    if n_tasks < 2:
-        raise UsageError(f"an interval needs at least 2 tasks, got n_tasks={n_tasks}.")
+    plan = draws(tasks, n_tasks, seed)
     own = learner.adapt_steps
     if steps is not None and own is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
@@ -121,29 +98,31 @@ def evaluate(
         learner.to(distributed.pick_device(device))
     last = (own or 0) if steps is None else steps
     at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
-    starts = range(0, n_tasks, BLOCK)
-    if len(starts) < distributed.world():  # on every process alike: none may wait for another that has stopped
-        raise UsageError(f"{n_tasks} tasks are too few for {distributed.world()} processes ({BLOCK} tasks at a time).")
-    scores: Tensor | None = None
+    if len(plan) < distributed.world():  # on every process alike: none may wait for another that has stopped
+        raise UsageError(
+            f"{n_tasks} tasks are too few for {distributed.world()} processes ({plan[0].size} tasks at a time)."
+        )
+    scored: list[tuple[int, _Scored]] = []
     metric = ""
     modes = {module: module.training for module in learner.modules()}
     learner.eval()
     try:
-        for start in starts[distributed.rank() :: distributed.world()]:
-            with fits_memory(f"{BLOCK} tasks at a time of {_called(tasks)}"):
-                batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
-            block = score(learner, batch, at=at, workers=workers)
-            metric = learner.score_name(batch)
-            if scores is None:
-                scores = torch.zeros(2, block.shape[1], n_tasks, dtype=torch.float64)
-            scores[:, :, start : start + len(batch)] = block
+        mine = plan[distributed.rank() :: distributed.world()]
+        at_once = max(1, BLOCK // mine[0].size)  # small draws side by side on the threads
+        for some in (mine[i : i + at_once] for i in range(0, len(mine), at_once)):
+            with fits_memory(f"{sum(draw.size for draw in some)} tasks at a time of {_called(tasks)}"):
+                batches = [tasks.sample(draw.size, draw.seed) for draw in some]
+            metric = learner.score_name(batches[0])
+            results = _score(learner, batches, at, workers)
+            scored += [(draw.start, result) for draw, result in zip(some, results, strict=True)]
     finally:
         for module, mode in modes.items():
             module.training = mode
-    assert scores is not None, "every process has a block"
-    distributed.sum_([scores])
-    values, losses = scores
-    half_widths = 1.96 * values.std(1) / math.sqrt(n_tasks)
+    everywhere = [pair for part in distributed.gather(scored) for pair in part]
+    found = [result for _, result in sorted(everywhere, key=lambda pair: pair[0])]
+    values, losses = torch.cat([result.scores for result in found], -1)
+    shares = shared_draws(tasks)
+    half_widths = half_width(values, [draw.size for draw in plan] if shares else None)
     return Result(
         metric=metric,
         by_step=tuple(
@@ -154,6 +133,10 @@ def evaluate(
         seed=seed,
         bn=learner.bn_mode,
         tasks=_called(tasks),
+        draws=len(plan) if shares else n_tasks,
+        shares=shares,
+        scores=tuple(values[-1].tolist()),
+        confusion=confusion_of(result.taken_for for result in found),
     )
 
 
@@ -161,18 +144,46 @@ def _called(tasks: TaskDistribution[Any]) -> str:
     return tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__
 
 
-def score(
-    learner: MetaLearner[B], batch: B, *, at: Sequence[int], workers: int | None = None
-) -> Float[Tensor, "2 steps tasks"]:
-    """Score and loss of each task of a batch after the inner steps ``at`` (ascending), float64 on the CPU."""
+@dataclass(frozen=True)
+class _Scored:
+    """Score and loss of tasks after each inner step, float64 on the CPU; which class was taken for which at the end."""
+
+    scores: Float[Tensor, "2 steps tasks"]
+    taken_for: Counter[tuple[str, str]]
+
+
+def _score(learner: MetaLearner[B], batches: Sequence[B], at: Sequence[int], workers: int | None) -> list[_Scored]:
     device = next(learner.parameters()).device
 
-    def one_piece(own: MetaLearner[B], piece: B) -> Tensor:
+    def one_piece(own: MetaLearner[B], piece: B) -> _Scored:
         with torch.no_grad():
-            return own.score_tasks(piece.to(device), at).double().cpu()
+            return _score_piece(own, piece.to(device), at)
 
-    parts = pieces(batch, learner.tasks_at_once)
-    return torch.cat(run_pieces(one_piece, learner, parts, workers if device.type == "cpu" else 1), -1)
+    parts = [pieces(batch, learner.tasks_at_once) for batch in batches]
+    flat = [piece for of_batch in parts for piece in of_batch]
+    done = iter(run_pieces(one_piece, learner, flat, workers if device.type == "cpu" else 1))
+    return [_joined([next(done) for _ in of_batch]) for of_batch in parts]
+
+
+def _score_piece(learner: MetaLearner[Any], piece: Any, at: Sequence[int]) -> _Scored:
+    if (
+        isinstance(piece, TaskBatch)
+        and piece.class_names is not None
+        and isinstance(learner, SupportQueryLearner)
+        and type(learner).score_tasks is SupportQueryLearner.score_tasks  # or its score is not of these predictions
+        and learner.score_name(piece) == "accuracy"
+    ):
+        predictions = learner.predict_tasks(piece, at)
+        taken_for = counted(piece.class_names, piece.query.y, predictions[-1].argmax(-1))
+        return _Scored(learner.scores_of(piece, predictions).double().cpu(), taken_for)
+    return _Scored(learner.score_tasks(piece, at).double().cpu(), Counter())
+
+
+def _joined(parts: Sequence[_Scored]) -> _Scored:
+    total: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        total.update(part.taken_for)
+    return _Scored(torch.cat([part.scores for part in parts], -1), total)
 
 
 def solvers(learner: MetaLearner, support: Examples, steps: int | None = None) -> Iterator[Solver]:

@@ -26,7 +26,7 @@ class InnerLoop:
         net: the network, for a batch of tasks.
         rule: how parameters move.
         loss: of one task, by name or as a callable.
-        examples: the support examples that a step looks at (None: all of them at every step).
+        examples: from a support, the examples of it that each step looks at (None: all of them at every step).
         adapts: the names of the parameters that move (None: all that are trainable).
         begin: makes each task's start from its support (None: the network's own parameters).
     """
@@ -34,7 +34,7 @@ class InnerLoop:
     net: TaskModel
     rule: UpdateRule
     loss: str | TaskLoss
-    examples: Callable[[Examples, int], Examples] | None = None
+    examples: Callable[[Examples], Callable[[int], Examples]] | None = None
     adapts: frozenset[str] | None = None
     begin: Callable[[Examples], Params] | None = None
 
@@ -64,9 +64,10 @@ class InnerLoop:
         padding = refuse_counted(support.y, self.net.bn_mode, "adapting by gradient steps")
         whole = self._start(support)
         moving = whole if self.adapts is None else {name: p for name, p in whole.items() if name in self.adapts}
+        at = self.examples(support) if self.examples else None
 
         def objective(params: Params, step: int) -> Tensor:
-            seen = self.examples(support, step) if self.examples else support
+            seen = at(step) if at else support
             return task_losses(self.loss, self.net.forward({**whole, **params}, seen.x), seen.y, padding=padding)
 
         for params in unroll(objective, moving, self.rule, steps=steps, order=order):

@@ -11,10 +11,9 @@ of ``quickstudy.rules.LSTMGates``:
 Gradients and losses of the inner steps are taken as constants (the paper's assumption), so the outer gradient runs
 through the gates and the parameters alone: no second derivatives.
 
-Where it differs from the paper: the outer step is of a batch of tasks, the paper's of one; a minibatch
-(``inner_batch``) is the same positions in every task. The paper takes care that no BatchNorm statistics of training
-leak into the test: here no mode of BatchNorm's carries any from task to task, ``running`` apart, which never changes
-those that came with the model.
+Where it differs from the paper: the outer step is of a batch of tasks, the paper's of one. The paper takes care that
+no BatchNorm statistics of training leak into the test: here no mode of BatchNorm's carries any from task to task,
+``running`` apart, which never changes those that came with the model.
 
 Reference: Ravi, Larochelle: Optimization as a Model for Few-Shot Learning. ICLR 2017.
 """
@@ -25,7 +24,7 @@ from quickstudy.core.batchnorm import Mode
 from quickstudy.core.functional import Execution
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
-from quickstudy.learners.gradient.reptile import Minibatches
+from quickstudy.learners.gradient.minibatches import Minibatches
 from quickstudy.rules import LSTMGates
 
 
@@ -35,7 +34,8 @@ class LSTMMetaLearner(GradientLearner):
     Args:
         model: maps ``[n, ...]`` to logits ``[n, way]`` or values ``[n, outputs]``; its trainable parameters adapt.
         inner_steps: steps per task in training, validation and test, >= 0.
-        inner_batch: support examples per step, drawn without replacement until all were seen (None: all, at each step).
+        inner_batch: support examples per step, drawn without replacement until all were seen, in an order of each
+            task's own that follows from its examples (None: all, at each step).
         hidden_size: units of the LSTM, >= 1.
         keep_bias: (low, high) of the uniform distribution from which the forget gate's bias starts.
         step_bias: the same for the input gate's bias: sigmoid of it is about the step size at the start.

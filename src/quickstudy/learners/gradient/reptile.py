@@ -15,7 +15,6 @@ Reference: Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. ar
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -27,10 +26,9 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, TaskModel
 from quickstudy.core.learner import MetaGradient
 from quickstudy.core.losses import TaskLoss
-from quickstudy.core.pad import refuse
-from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.learners.gradient.inner import InnerLoop
+from quickstudy.learners.gradient.minibatches import Minibatches
 from quickstudy.rules import SGD, Adam
 
 
@@ -42,7 +40,8 @@ class Reptile(SupportQueryLearner):
         inner_lr: step size of the inner optimizer, > 0.
         inner_steps: gradient steps per task in training, >= 1.
         eval_steps: gradient steps per task in validation and test (None: as ``inner_steps``).
-        inner_batch: examples per inner step, drawn without replacement until all were seen (None: all at each step).
+        inner_batch: examples per inner step, drawn without replacement until all were seen, in an order of each task's
+            own that follows from its examples (None: all at each step).
         eval_batch: the same for ``adapt`` (None: as ``inner_batch``).
         inner_optimizer: ``adam`` (with beta1 = 0, as the paper) or ``sgd``.
         loss: ``cross_entropy``, ``mse``, or ``loss(predictions, targets) -> scalar`` of one task.
@@ -120,24 +119,3 @@ class Reptile(SupportQueryLearner):
     @property
     def task_model(self) -> TaskModel:
         return self.inner.net
-
-
-@dataclass(frozen=True)
-class Minibatches:
-    """Step k's ``size`` examples of an endless stream of permutations: none comes twice before all came once.
-
-    The same positions are drawn for every task: which class has which label is already random.
-    """
-
-    size: int | None
-
-    def __call__(self, examples: Examples, step: int) -> Examples:
-        n = examples.x.shape[1]
-        if self.size is None or self.size >= n:
-            return examples
-        refuse(examples.y, "an inner step draws its minibatch from all examples")
-        first, last = step * self.size, (step + 1) * self.size
-        passes = range(first // n, (last - 1) // n + 1)
-        stream = torch.cat([torch.randperm(n, generator=generator(0, "minibatches", k)) for k in passes])
-        chosen = stream[first - passes[0] * n : last - passes[0] * n].to(examples.x.device)
-        return Examples(examples.x[:, chosen], examples.y[:, chosen])

@@ -56,6 +56,11 @@ def whole(**options: tuple[int, int]) -> None:
             raise UsageError(f"{name} must be two integers (low, high) with 1 <= low <= high, got {name}={ends}.")
 
 
+def ranges(**options: tuple[int, int]) -> tuple[str, ...]:
+    """The names of the options that are drawn, once for all sequences of a batch."""
+    return tuple(name for name, (low, high) in options.items() if low < high)
+
+
 def range_text(ends: tuple[int, int]) -> str:
     """``3``, or ``1 to 20``."""
     return f"{ends[0]}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"

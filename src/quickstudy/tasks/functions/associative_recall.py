@@ -15,6 +15,7 @@ from quickstudy.tasks.functions._sequences import (
     channels_after,
     drawn,
     range_text,
+    ranges,
     read_then_answer,
     signal,
     whole,
@@ -64,6 +65,11 @@ class AssociativeRecall:
     def outputs(self) -> int:
         """Outputs a model needs: one per bit."""
         return self.bits
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What the tasks of one batch have in common: the number of items, where it is a range."""
+        return ranges(items=self.items)
 
     def describe(self) -> str:
         """One line for people."""

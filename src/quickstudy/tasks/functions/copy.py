@@ -15,6 +15,7 @@ from quickstudy.tasks.functions._sequences import (
     channels_after,
     drawn,
     range_text,
+    ranges,
     read_then_answer,
     signal,
     whole,
@@ -58,6 +59,11 @@ class Copy:
     def outputs(self) -> int:
         """Outputs a model needs: one per bit."""
         return self.bits
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What the tasks of one batch have in common: the length, where it is a range."""
+        return ranges(length=self.length)
 
     def describe(self) -> str:
         """One line for people."""

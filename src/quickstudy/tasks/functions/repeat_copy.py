@@ -16,6 +16,7 @@ from quickstudy.tasks.functions._sequences import (
     channels_after,
     drawn,
     range_text,
+    ranges,
     read_then_answer,
     signal,
     whole,
@@ -79,6 +80,11 @@ class RepeatCopy:
     def outputs(self) -> int:
         """Outputs a model needs: one per bit, and the end marker."""
         return self.bits + 1
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What the tasks of one batch have in common: length and copies, where they are ranges."""
+        return ranges(length=self.length, copies=self.copies)
 
     def describe(self) -> str:
         """One line for people."""

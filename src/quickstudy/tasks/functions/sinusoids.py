@@ -75,6 +75,11 @@ class Sinusoids:
         """Outputs a model needs: 1."""
         return 1
 
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What the tasks of one batch have in common: the shot, where it is a range."""
+        return () if isinstance(self.shot, int) or self.shot[0] == self.shot[1] else ("shot",)
+
     def describe(self) -> str:
         """One line for people."""
         low, high = self.amplitude

@@ -97,6 +97,11 @@ class TabularPrior:
         """Outputs a model needs: the way."""
         return self.way
 
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What the tasks of one batch have in common: classes and shots, where they are not fixed."""
+        return () if self.fixed else ("way", "shot")
+
     def describe(self) -> str:
         """One line for people."""
         most = "" if self.fixed else "up to "

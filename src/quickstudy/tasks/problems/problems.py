@@ -94,6 +94,11 @@ class Problems:
         """Classes in the problems that have some."""
         return 10
 
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What the tasks of one batch have in common: the architecture, the batch size, the pool of images."""
+        return ("architecture",)
+
     def describe(self) -> str:
         """One line for people."""
         return f"Problems {self.split} ({', '.join(self.families)}; images: {', '.join(self.data)})"

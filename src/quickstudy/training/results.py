@@ -1,0 +1,91 @@
+"""What an evaluation found."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from quickstudy.core.errors import UsageError
+from quickstudy.core.scores import score as score_of
+from quickstudy.training.confusion import Confusion
+
+
+@dataclass(frozen=True)
+class StepScore:
+    """The score after ``step`` inner steps: mean over tasks, half-width of its 95% interval, and mean loss."""
+
+    step: int
+    mean: float
+    ci95: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """An evaluation. ``mean`` and ``ci95`` are those of the last inner step, in units of ``metric``.
+
+    Args:
+        metric: what the score is called.
+        by_step: after each of the inner steps that were scored.
+        n_tasks: tasks that were scored.
+        seed: of the tasks.
+        bn: BatchNorm's mode.
+        tasks: what they are, in a line.
+        draws: how many of them are independent: the interval is over these (0: not recorded).
+        shares: what the tasks of one draw have in common, by name.
+        scores: of each task after the last inner step, in the order in which they were drawn.
+        confusion: which class was taken for which after the last inner step, where classes have names.
+    """
+
+    metric: str
+    by_step: tuple[StepScore, ...]
+    n_tasks: int
+    seed: int
+    bn: str
+    tasks: str
+    draws: int = 0
+    shares: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    confusion: Confusion | None = None
+
+    @property
+    def mean(self) -> float:
+        return self.by_step[-1].mean
+
+    @property
+    def ci95(self) -> float:
+        return self.by_step[-1].ci95
+
+    @property
+    def loss(self) -> float:
+        return self.by_step[-1].loss
+
+    @property
+    def accuracy(self) -> float:
+        """The mean accuracy in [0, 1].
+
+        Raises:
+            UsageError: the tasks are no classification.
+        """
+        if self.metric != "accuracy":
+            raise UsageError(f"these tasks are scored by {self.metric}, not by accuracy; read .mean.")
+        return self.mean
+
+    @property
+    def by_class(self) -> dict[str, float]:
+        """The accuracy in [0, 1] by class, over all tasks that have it; empty where classes have no names."""
+        return {} if self.confusion is None else self.confusion.accuracy
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON: the fields, each task's score to six digits, and ``mean``, ``ci95`` and ``by_class`` beside them."""
+        fields = {name: value for name, value in asdict(self).items() if name != "confusion"}
+        fields |= {"scores": [float(f"{value:.6g}") for value in self.scores], "mean": self.mean, "ci95": self.ci95}
+        if self.confusion is not None:
+            fields |= {"by_class": self.by_class, "confusion": self.confusion.to_json()}
+        return fields
+
+    def __str__(self) -> str:
+        known = score_of(self.metric)
+        value = f"{known.text(self.mean)} {known.interval(self.ci95)}"
+        drawn = f" in {self.draws} draws of {' and '.join(self.shares)}" if self.shares else ""
+        return (
+            f"{self.metric} {value} (95% interval, {self.n_tasks} tasks{drawn}; BatchNorm: {self.bn}) on {self.tasks}"
+        )
