@@ -30,6 +30,18 @@ def test_moving_gives_a_new_batch():
     assert b.support.x.device.type == "cpu"
 
 
+def test_names_of_classes_go_with_their_tasks():
+    b = batch()
+    assert b.class_names is None
+    assert b[1:2].class_names is None
+    names = tuple((f"ant {t}", f"bee {t}") for t in range(4))
+    named = TaskBatch(b.support, b.query, names)
+    assert named[1:3].class_names == names[1:3]
+    assert named[1:3].to("meta").class_names == names[1:3]
+    with pytest.raises(qs.UsageError, match="got 3 for 4 tasks"):
+        TaskBatch(b.support, b.query, names[:3])
+
+
 def test_shapes_that_do_not_fit():
     with pytest.raises(qs.UsageError, match=r"\[2, 3, 4\].*\[2, 5\]"):
         Examples(torch.zeros(2, 3, 4), torch.zeros(2, 5))

@@ -40,25 +40,40 @@ class Examples:
 
 @dataclass(frozen=True)
 class TaskBatch:
-    """A batch of tasks: what is adapted on (``support``) and what the adapted solver is judged on (``query``)."""
+    """A batch of tasks: what is adapted on (``support``) and what the adapted solver is judged on (``query``).
+
+    Args:
+        support: examples to learn each task from.
+        query: examples that the solvers are judged on.
+        class_names: what the classes are called, where they have names: ``class_names[task][label]``.
+
+    Raises:
+        UsageError: parts of different numbers of tasks.
+    """
 
     support: Examples
     query: Examples
+    class_names: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.support) != len(self.query):
             raise UsageError(
                 f"support and query must hold the same tasks, got {len(self.support)} and {len(self.query)} tasks."
             )
+        if self.class_names is not None and len(self.class_names) != len(self.support):
+            raise UsageError(
+                f"class_names must be those of each task, got {len(self.class_names)} for {len(self.support)} tasks."
+            )
 
     def __len__(self) -> int:
         return len(self.support)
 
     def __getitem__(self, tasks: slice) -> "TaskBatch":
-        return TaskBatch(self.support[tasks], self.query[tasks])
+        names = None if self.class_names is None else self.class_names[tasks]
+        return TaskBatch(self.support[tasks], self.query[tasks], names)
 
     def to(self, device: torch.device | str) -> "TaskBatch":
-        return TaskBatch(self.support.to(device), self.query.to(device))
+        return TaskBatch(self.support.to(device), self.query.to(device), self.class_names)
 
 
 S = TypeVar("S", bound="Batch")

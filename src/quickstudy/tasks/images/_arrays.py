@@ -1,11 +1,10 @@
-"""A user's examples and labels as the tensors that episodes index; each check raises a clear error."""
+"""A user's examples as the tensor that episodes index; each check raises a clear error."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -43,24 +42,3 @@ def as_examples(examples: Tensor | NDArray[Any]) -> Shaped[Tensor, "n ..."]:
             f"{int(broken[0])}; repair or leave them out."
         )
     return given.float().cpu()
-
-
-def as_labels(labels: Tensor | NDArray[Any] | Sequence[int], examples: int) -> Int[Tensor, " n"]:
-    """``[N]`` int64."""
-    given = torch.as_tensor(labels).cpu()
-    if given.is_floating_point() or given.is_complex() or tuple(given.shape) != (examples,):
-        raise UsageError(
-            f"labels must be integers [{examples}], one for each example, got {given.dtype} {[*given.shape]}."
-        )
-    return given.long()
-
-
-def wanted(labels: Int[Tensor, " n"], classes: Tensor | Sequence[int]) -> Int[Tensor, " classes"]:
-    """The distinct labels that are asked for, ascending; each must occur."""
-    asked = torch.unique(torch.as_tensor(classes).long().cpu())
-    missing = asked[~torch.isin(asked, labels)]
-    if len(missing) or not len(asked):
-        raise UsageError(
-            f"classes must be labels that occur, got {missing[:5].tolist() or 'none'} of which no example is."
-        )
-    return asked

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from quickstudy.core.checks import at_least, one_of
-from quickstudy.core.errors import DataError, UsageError
+from quickstudy.core.errors import UsageError
 from quickstudy.tasks.images.episodes import Episodes, Rotate
 from quickstudy.tasks.images.pixels import crop_pixels, in_mode
 
@@ -78,7 +78,7 @@ def episodes_from(
         held = inputs.astype(np.float32) if isinstance(inputs, np.ndarray) and inputs.dtype.kind == "f" else inputs
     else:
         held = _held(inputs, n, lambda one: _array(one if transform is None else transform(one), size, channels))
-    return Episodes(held, _numbered(labels), way=way, shot=shot, query=query, rotate=rotate, classes=classes)
+    return Episodes(held, labels, way=way, shot=shot, query=query, rotate=rotate, classes=classes)
 
 
 def _is_array(column: Any) -> bool:
@@ -204,17 +204,3 @@ def _held(inputs: Iterable[Any], n: int, read: Callable[[Any], NDArray[Any]]) ->
             )
         held[i] = one
     return held
-
-
-def _numbered(labels: Any) -> Any:
-    """Integers as they are; texts by their place among the distinct ones, sorted."""
-    if isinstance(labels, Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind not in "OUS"):
-        return labels
-    missing = [i for i, label in enumerate(labels) if label is None]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(labels)} examples have no label, the first is example {missing[0]}; leave them "
-            f"out."
-        )
-    given = np.asarray([label.item() if isinstance(label, Tensor | np.generic) else label for label in labels])
-    return np.unique(given, return_inverse=True)[1] if given.dtype.kind in "US" else given

@@ -18,8 +18,9 @@ from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.seeding import fold
-from quickstudy.tasks.images.episodes import Episodes, split_classes
+from quickstudy.tasks.images.episodes import Episodes
 from quickstudy.tasks.images.pixels import SUFFIXES, as_float, crop_pixels, open_image
+from quickstudy.tasks.images.splits import split_classes
 
 PARTS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
 
@@ -81,6 +82,7 @@ class ImageFolder:
             shot=shot,
             query=query,
             rotate="episode" if rotate else "none",
+            names=self.class_names,
         )
 
     def _check(self, files: dict[str, list[Path]]) -> None:
