@@ -23,6 +23,7 @@ from quickstudy.core.errors import RunError
 from quickstudy.core.files import read_json, write_atomic, write_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.packing import pack, to_save, unpack
+from quickstudy.training.classes import check_classes
 from quickstudy.training.upgrade import FORMAT, upgraded_config
 from quickstudy.version import __version__
 
@@ -214,8 +215,14 @@ class Run:
         return checkpoint.step
 
     def tasks(self, **changes: Any) -> Any:
-        """The task distribution of the run, with some options changed (``split="test"``, say)."""
-        return registry.build(self.config["tasks"], **changes)
+        """The task distribution of the run, with some options changed (``split="test"``, say).
+
+        Raises:
+            RunError: classes that the run was trained on are in another split now (see ``check_classes``).
+        """
+        tasks = registry.build(self.config["tasks"], **changes)
+        check_classes(self.config, tasks, str(self.path or "this run"))
+        return tasks
 
 
 def load_weights(learner: MetaLearner, weights: dict[str, Tensor]) -> None:
