@@ -1,11 +1,43 @@
 """What differs between two descriptions, in words: of a run that is to be resumed with something else."""
 
+import json
 import reprlib
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from quickstudy.core.errors import RunError
+
+PARTS = ("learner", "tasks", "validation", "training", "classes")
+"""What of a run's ``config.json`` must be the same when it is resumed."""
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
+
+
+def check_same(then: Mapping[str, Any], now: Mapping[str, Any], run: str) -> None:
+    """Refuse to resume a run with another configuration, and say what differs.
+
+    Raises:
+        RunError: something does.
+
+    What an older run did not write down cannot be compared: a ``UserWarning``.
+    """
+    for part in PARTS:
+        was, given = then.get(part), json.loads(json.dumps(now[part]))
+        if part == "classes" and was is None:
+            continue  # a run of an older version: ``Run.tasks`` says so
+        given, unknown = comparable(was, given)
+        if given != was:
+            what = "; ".join(differences(was, given, part))
+            raise RunError(f"{run} was started with other {part}, so it cannot be resumed: {what}.")
+        if unknown:
+            warnings.warn(
+                f"{run} did not write down its {part} whole (it is of an older version), so it cannot be told whether "
+                f"they are the same: {', '.join(unknown)}.",
+                UserWarning,
+                stacklevel=4,
+            )
 
 
 def differences(then: Any, now: Any, where: str = "") -> list[str]:

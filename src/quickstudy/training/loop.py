@@ -5,9 +5,7 @@ random. So a run that was killed and resumed is bit-identical to one that was no
 """
 
 import contextlib
-import json
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,12 +16,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from quickstudy import registry
 from quickstudy.core.batch import TaskDistribution
-from quickstudy.core.errors import DivergedError, RunError, UsageError
+from quickstudy.core.errors import DivergedError, UsageError
 from quickstudy.core.learner import MetaLearner, Metrics
 from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
-from quickstudy.training._differences import comparable, differences
+from quickstudy.training._differences import check_same
 from quickstudy.training.classes import classes_of
 from quickstudy.training.evaluation import evaluate
 from quickstudy.training.interruption import interruptible
@@ -256,21 +254,7 @@ def _open_run(out: str | Path | None, config: dict[str, Any], resume: bool, star
     if not (resume and out is not None and (Path(out) / "config.json").exists()):
         return Run.create(out if distributed.rank() == 0 else None, config, start)
     run = Run.open(out)
-    for part in ("learner", "tasks", "validation", "training", "classes"):
-        now, then = json.loads(json.dumps(config[part])), run.config.get(part)
-        if part == "classes" and then is None:
-            continue  # a run of an older version: ``Run.tasks`` says so
-        now, unknown = comparable(then, now)
-        if now != then:
-            what = "; ".join(differences(then, now, part))
-            raise RunError(f"{out} was started with other {part}, so it cannot be resumed: {what}.")
-        if unknown:
-            warnings.warn(
-                f"{out} did not write down its {part} whole (it is of an older version), so it cannot be told whether "
-                f"they are the same: {', '.join(unknown)}.",
-                UserWarning,
-                stacklevel=3,
-            )
+    check_same(run.config, config, str(out))
     return run
 
 

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from numpy.typing import NDArray
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
@@ -32,9 +31,10 @@ class Episodes:
     """N-way K-shot episodes over labelled images or feature vectors.
 
     Args:
-        images: ``[N, C, H, W]`` or ``[N, H, W]``, or features ``[N, f]``, a tensor or an array. uint8 (0..255) is held
-            as it is and becomes float in [0, 1] in an episode; floating point must be finite and is handed on unscaled,
-            as float32; whole numbers of other types are token ids ``[N, L]`` and handed on as int64.
+        images: images ``[N, C, H, W]`` or ``[N, H, W]``, series ``[N, C, L]``, features ``[N, f]``, or examples of more
+            axes (volumes, video): a tensor, an array, a table. uint8 (0..255) is held as it is and becomes float in
+            [0, 1] in an episode; floating point must be finite and is handed on unscaled, as float32; whole numbers
+            of other types are token ids ``[N, L]``, handed on as int64, or images if they are surely 0..255.
         labels: ``[N]``, whole numbers or texts (a list, a tensor, an array, a column of a table); equal labels are one
             class, but 1 and "1" are two. Classes may differ in size.
         way: classes per task.
@@ -49,6 +49,8 @@ class Episodes:
             ``split_classes``).
         names: what the classes are called: a mapping from label to name, or the name of label i at place i; None: by
             their labels. A batch hands them on (``class_names``).
+        series: whether ``[N, ., .]`` are series ``[N, C, L]`` (True) or images without a channel (False); None: images
+            where they are uint8 or square, else series.
 
     Raises:
         UsageError: options below 1, way larger than the classes there are, a class with fewer than shot + query
@@ -65,7 +67,7 @@ class Episodes:
 
     def __init__(
         self,
-        images: Tensor | NDArray[Any],
+        images: Any,
         labels: Any,
         *,
         way: int = 5,
@@ -75,6 +77,7 @@ class Episodes:
         affine: Affine = "none",
         classes: Any = None,
         names: Names | None = None,
+        series: bool | None = None,
     ) -> None:
         at_least(1, way=way, shot=shot, query=query)
         one_of(("none", "episode", "classes"), rotate=rotate)
@@ -88,7 +91,8 @@ class Episodes:
         self.affine: Affine = affine
         self.classes = classes
         self.names = names
-        self._images = as_examples(images)
+        self.series = series
+        self._images = as_examples(images, series)
         places, found = read_labels(labels, len(self._images))
         called = names_of(found, names)
         drawn = torch.arange(len(found)) if classes is None else wanted(classes, found, called)
@@ -133,7 +137,7 @@ class Episodes:
 
     @property
     def x_shape(self) -> tuple[int, ...]:
-        """Shape of one example, ``(C, H, W)`` or ``(f,)``."""
+        """Shape of one example: ``(C, H, W)``, ``(C, L)``, ``(f,)``, ..."""
         return tuple(self._images.shape[1:])
 
     @property
@@ -143,7 +147,7 @@ class Episodes:
 
     def describe(self) -> str:
         """One line for people."""
-        what = "images" if len(self.x_shape) == 3 else "examples"
+        what = {2: "series", 3: "images"}.get(len(self.x_shape), "examples")
         size = f"{len(self._order)} {what}, {self.n_classes} classes"
         return f"Episodes ({size}), {shape_text(self.way, self.shot, self.query)}"
 

@@ -61,6 +61,8 @@ class Omniglot:
     """
 
     kind: ClassVar[str] = "classification"
+    ink: ClassVar[bool] = True
+    """Images are drawings: ink is 1, paper 0."""
 
     def __init__(
         self,
