@@ -7,7 +7,6 @@ wherever a name is taken, ``module:Class`` is taken too.
 """
 
 import inspect
-import numbers
 import os
 import sys
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from quickstudy.core.entry import Entry, Names
 from quickstudy.core.entry import summary as summary
 from quickstudy.core.errors import UsageError
+from quickstudy.core.written import is_data, is_scalar, written
 
 LEARNERS = Names(
     "learners",
@@ -243,7 +243,8 @@ def describe(thing: Any) -> Any:
 
     Every registered class keeps each constructor argument in an attribute of the same name (scikit-learn's
     convention). What the name fixes is left out, but for parts, which have options. What cannot be rebuilt from JSON
-    (a user's own module, an array) becomes ``{"opaque": type}``.
+    (a user's own module, an array) becomes ``{"opaque": type}``; of data beside it their shape and hash, of task
+    distributions (whatever has ``sample``) the options.
 
     >>> from quickstudy.rules import SGD
     >>> describe(SGD(lr=0.4))
@@ -253,13 +254,21 @@ def describe(thing: Any) -> Any:
         return thing
     if isinstance(thing, Path):
         return str(thing)
-    if isinstance(thing, numbers.Real):  # NumPy's
-        return int(thing) if isinstance(thing, numbers.Integral) else float(thing)
+    if is_scalar(thing):
+        return describe(thing.item())
+    opaque = {"opaque": f"{type(thing).__module__}.{type(thing).__qualname__}"}
+    if is_data(thing):
+        return {**opaque, **written(thing)}
     if isinstance(thing, list | tuple):
         return [describe(part) for part in thing]
+    if isinstance(thing, Mapping):
+        return {**opaque, "items": {str(key): describe(value) for key, value in thing.items()}}
     known = name_of(thing)
     if known is None or isinstance(thing, type):
-        return {"opaque": f"{type(thing).__module__}.{type(thing).__qualname__}"}
+        if isinstance(thing, type) or not hasattr(thing, "sample"):
+            return opaque
+        kept = [a for a in inspect.signature(type(thing)).parameters if hasattr(thing, a)]
+        return {**opaque, "options": {a: describe(getattr(thing, a)) for a in kept}}
     kind, name = known
     fixed = KINDS[kind][name].options
     said = fixed.keys() - _parts(fixed)

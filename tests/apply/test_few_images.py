@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 import quickstudy as qs
 from quickstudy.apply.few_images import classify_folder
@@ -76,7 +76,8 @@ def test_fewer_classes_and_uneven_numbers_of_images(learner, folders):
     for path in (support / "beta").iterdir():
         path.unlink()
     next((support / "gamma").iterdir()).unlink()
-    predictions = classify_folder(learner, TASKS, support, query)
+    with pytest.warns(UserWarning, match=r"left out in .*: 1 class folders without images \(support/beta\)"):
+        predictions = classify_folder(learner, TASKS, support, query)
     assert {name for p in predictions for name in p.probabilities} == {"alpha", "gamma"}
     assert all(sum(p.probabilities.values()) == pytest.approx(1, abs=1e-6) for p in predictions)
 
@@ -97,6 +98,47 @@ def test_queries_are_found_in_subfolders_and_other_files_left_aside(learner, fol
     paths = [p.path for p in classify_folder(learner, TASKS, support, query)]
     assert str(Path("deeper") / "x.jpg") in paths
     assert len(paths) == 7
+
+
+def test_hidden_folders_are_skipped_at_every_level_and_the_rest_is_named(learner, folders):
+    support, query, batch = folders
+    expected = classify_folder(learner, TASKS, support, query)
+    for hidden in (support, support / "alpha", query, query / "deeper"):
+        write(hidden / ".ipynb_checkpoints" / "a-checkpoint.png", batch.query.x[0, 0])
+        write(hidden / "__MACOSX" / "a.png", batch.query.x[0, 0])
+    assert classify_folder(learner, TASKS, support, query) == expected
+    write(support / "_other" / "a.png", batch.query.x[0, 0])
+    write(support / "loose.png", batch.query.x[0, 0])
+    (query / "a.heic").write_bytes(b"")
+    (query / "b.HEIC").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"left out in .*: 2 .heic files .*, 1 folders .* with _ .*_other.*, 1 images"):
+        assert classify_folder(learner, TASKS, support, query) == expected
+
+
+def test_one_image_can_be_asked(learner, folders):
+    support, query, _ = folders
+    first = classify_folder(learner, TASKS, support, query)[0]
+    (found,) = classify_folder(learner, TASKS, support, query / first.path)
+    assert found.path == first.path
+    assert [*found.probabilities] == ["alpha", "beta", "gamma"]
+
+
+def test_light_strokes_on_a_dark_ground(learner, folders):
+    support, query, _ = folders
+    expected = classify_folder(learner, TASKS, support, query)
+    with pytest.warns(UserWarning, match="dark strokes on a light ground, and .* leave out invert"):
+        classify_folder(learner, TASKS, support, query, invert=True)
+    for path in query.iterdir():
+        ImageOps.invert(Image.open(path)).save(path)
+    with pytest.warns(UserWarning, match="6 of 12 images have the opposite ground .*; invert these files"):
+        classify_folder(learner, TASKS, support, query)
+    for path in support.glob("*/*"):
+        ImageOps.invert(Image.open(path)).save(path)
+    with pytest.warns(UserWarning, match="images look like light strokes on a dark ground, and .* pass invert=True"):
+        classify_folder(learner, TASKS, support, query)
+    found = classify_folder(learner, TASKS, support, query, invert=True)
+    for one, other in zip(found, expected, strict=True):
+        assert [*one.probabilities.values()] == pytest.approx([*other.probabilities.values()], abs=1e-4)
 
 
 def test_what_is_missing_or_broken_is_named(learner, folders, tmp_path):

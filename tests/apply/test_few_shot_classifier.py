@@ -214,6 +214,59 @@ def test_token_ids_stay_whole():
     assert (classifier.predict(x.astype(np.uint8)) == classifier.predict(x)).all()
 
 
+UNITS = {
+    "uint8": lambda x: x,
+    "int64": lambda x: x.astype(np.int64),
+    "int32": lambda x: x.astype(np.int32),
+    "float 0..1": lambda x: x / 255,
+    "float32 0..1": lambda x: (x / 255).astype(np.float32),
+    "float 0..255": lambda x: x.astype(float),
+    "flat": lambda x: x.reshape(len(x), -1).astype(float),
+}
+
+
+@pytest.mark.parametrize("fitted", ["uint8", "int64", "float 0..1", "float32 0..1"])
+@pytest.mark.parametrize("asked", UNITS)
+def test_what_is_asked_is_in_the_unit_of_what_was_fitted(fitted, asked, task):
+    x, y, queries = task
+    classifier = qs.FewShotClassifier(conv4(qs.ProtoNet))
+    expected = classifier.fit(x, y).predict_proba(queries)
+    found = classifier.fit(UNITS[fitted](x), y).predict_proba(UNITS[asked](queries))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(classifier.predict_proba(UNITS[asked](queries[:1])), expected[:1], atol=1e-4)
+
+
+def test_floating_point_pixels_are_taken_as_they_are_with_a_warning(task):
+    x, y, queries = task
+    classifier = qs.FewShotClassifier(conv4(qs.ProtoNet))
+    with pytest.warns(UserWarning, match=r"whole numbers 0..255 in floating point.*X.astype\('uint8'\) or X / 255"):
+        expected = classifier.fit(x.astype(float), y).predict_proba(queries.astype(float))
+    for asked in (queries, queries / 255, queries.astype(np.int64)):
+        np.testing.assert_allclose(classifier.predict_proba(asked), expected, atol=1e-4)
+
+
+def test_units_that_are_not_sure_are_refused(task):
+    x, y, queries = task
+    classifier = qs.FewShotClassifier(conv4(qs.ProtoNet))
+    for wrong in (x.astype(np.int64) * 257, (x > 127).astype(np.int64), x.astype(np.uint16)):
+        with pytest.raises(qs.UsageError, match=r"whole numbers that are surely 0\.\.255; got"):
+            classifier.fit(wrong, y)
+    classifier.fit(x, y)
+    for wrong in (queries.astype(np.int64) * 257, queries * 257.0, queries - 200.0):
+        with pytest.raises(qs.UsageError, match=r"was fitted on numbers from 0 to 1 .* which unit is that"):
+            classifier.predict(wrong)
+    classifier.fit((x - 100.0) / 50, y)
+    with pytest.raises(qs.UsageError, match=r"was fitted on numbers from -2 to .* asked about uint8"):
+        classifier.predict(queries)
+
+
+def test_whole_numbers_of_features_stay_what_they_are():
+    rows = np.array([[1, 200], [2, 210], [90, 3], [80, 4]])
+    classifier = qs.FewShotClassifier(qs.ProtoNet(Sketch())).fit(rows, [0, 0, 1, 1])
+    for kind in (np.int64, float, np.uint8):
+        np.testing.assert_allclose(classifier.predict_proba(rows.astype(kind)), classifier.predict_proba(rows))
+
+
 # -- in scikit-learn's company ---------------------------------------------------------------------------------------
 
 

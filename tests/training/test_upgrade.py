@@ -38,7 +38,18 @@ def test_options_that_did_not_exist_get_todays_defaults_and_it_is_described_as_i
 
 
 def test_today_is_left_alone():
-    assert upgraded(CNP, FORMAT) is CNP
+    now = upgraded(CNP, 1)
+    assert upgraded(now, FORMAT) == now
+
+
+def test_what_was_done_before_an_option_was_there():
+    """In any format: an option that is not written down had not been there, or had today's default."""
+    folder = {"tasks": "folder", "options": {"root": "images", "way": 3}}
+    for found in (1, FORMAT):
+        options = upgraded(folder, found)["options"]
+        assert (options["split_by"], options["split_seed"], options["way"]) == ("position", 0, 3)
+    named = {"tasks": "folder", "options": {**folder["options"], "split_by": "name"}}
+    assert upgraded(named, FORMAT)["options"]["split_by"] == "name"
 
 
 @pytest.mark.parametrize("other", [None, 3, "adam", {"opaque": "mine.Net"}, {"learners": "of-nobody", "options": {}}])

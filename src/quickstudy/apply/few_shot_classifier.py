@@ -20,6 +20,7 @@ from torch import Tensor
 
 from quickstudy import registry
 from quickstudy.apply._tables import as_table, shape_of_one
+from quickstudy.apply._units import divisor
 from quickstudy.apply.one_task import OneTask
 from quickstudy.core.batchnorm import together
 from quickstudy.core.errors import RunError, UsageError
@@ -55,7 +56,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         device: where to compute (None: where the learner is).
 
     X is ``[n, ...]`` in ``x_shape`` (channels first) or flattened ``[n, features]``; uint8 (0..255) becomes [0, 1] as
-    in ``Episodes``, other numbers are taken as they are. Labels are anything that scikit-learn takes for classes.
+    in ``Episodes``, and so do other whole numbers of images; floating point is taken as it is. In ``predict`` X may be
+    of another type than in ``fit``: it is brought to the same unit, or refused where that is not sure. Labels are
+    anything that scikit-learn takes for classes.
     After ``fit``: ``classes_``, ``n_features_in_`` (numbers per example), ``learner_`` (the copy).
     """
 
@@ -112,7 +115,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             raise UsageError(f"a classifier needs examples of at least 2 classes, got {len(self.classes_)} class.")
         self.x_shape_ = shape_of_one(self.x_shape, learner, shape, flat.shape[1])
         self.learner_ = learner
-        self.support_ = self._examples(flat, shape), torch.from_numpy(labels.reshape(-1).astype(np.int64))
+        self.support_ = self._examples(flat, shape, fitting=True), torch.from_numpy(labels.reshape(-1).astype(np.int64))
         self.solver_ = OneTask(learner, *self.support_, steps=self.steps, seed=self.random_state)
         self.solver_.adapt()
         return self
@@ -238,7 +241,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             )
         return learner.eval() if self.device is None else learner.eval().to(pick_device(self.device))
 
-    def _examples(self, flat: NDArray[Any], shape: tuple[int, ...] | None) -> Tensor:
+    def _examples(self, flat: NDArray[Any], shape: tuple[int, ...] | None, *, fitting: bool = False) -> Tensor:
         own = self.x_shape_
         if shape is not None and shape != own and (1, *shape) != own and len(own) > 1:
             raise UsageError(
@@ -247,7 +250,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         x = torch.from_numpy(np.array(flat))
         if self.tokens:
             return x.long().view(-1, *own)
-        scale = 255 if x.dtype == torch.uint8 else 1
+        scale = divisor(x, own, None if fitting else self.support_[0])
         dtype = next(p.dtype for p in self.learner_.parameters() if p.is_floating_point())
         largest = float(x.abs().max()) if len(x) else 0.0
         if largest > torch.finfo(dtype).max:

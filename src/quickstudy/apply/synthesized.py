@@ -142,7 +142,10 @@ class Synthesized:
             if number
         ]
         where = made.int().argsort(stable=True).argsort()  # the real ones first, each in its order
-        return TaskBatch(*(_joined([getattr(b, part) for b in batches], where) for part in ("support", "query")))
+        support, query = (_joined([getattr(b, part) for b in batches], where) for part in ("support", "query"))
+        named = [name for b in batches for name in b.class_names or [None] * len(b)]
+        names = tuple(named[i] for i in where.tolist())
+        return TaskBatch(support, query, None if None in names else names)
 
     @cached_property
     def stock(self) -> Episodes:

@@ -20,6 +20,7 @@ def adapt(
     support: Path,
     query: Path,
     steps: int | None = None,
+    invert: bool = False,
     checkpoint: str = "best",
     device: str = "auto",
     workers: int | None = None,
@@ -30,8 +31,9 @@ def adapt(
     Args:
         run: the run folder.
         support: a folder of class folders with a few images each.
-        query: a folder of images to classify.
+        query: a folder of images to classify, or one image.
         steps: inner steps (None: as in the run's own test).
+        invert: make light what is dark, in all images: for light strokes on a dark ground.
         checkpoint: best, last, or an outer step.
         device: auto (a GPU if there is one), cpu, cuda, ...
         workers: threads on a CPU (None: as many as torch may use).
@@ -41,7 +43,7 @@ def adapt(
     steps = (found.config.get("test") or {}).get("test_steps") if steps is None else steps
     learner, _ = trained_learner(found, checkpoint, device)
     with threads(workers):
-        predictions = classify_folder(learner, found.tasks(), support, query, steps=steps)
+        predictions = classify_folder(learner, found.tasks(), support, query, steps=steps, invert=invert)
     if json:
         print(dumps([asdict(p) for p in predictions], indent=2))
         return

@@ -3,25 +3,34 @@
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from quickstudy.core.errors import UsageError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Examples:
     """Labelled examples of a batch of tasks: ``x [tasks, examples, ...]`` and ``y [tasks, examples, ...]``.
 
     Classification: ``y`` is int64 ``[tasks, examples]`` with values in ``0 .. way-1``.
     Regression: ``y`` is floating point ``[tasks, examples, outputs]``.
+
+    Arrays and lists become tensors, of torch's default type where they are floating point; labels become int64.
+
+    Raises:
+        UsageError: no numbers, or shapes that do not fit each other.
     """
 
-    # Checked below and not by annotations: users make these, and are owed a sentence.
     x: Tensor
     y: Tensor
 
-    def __post_init__(self) -> None:
+    def __init__(self, x: Any, y: Any) -> None:
+        # Checked here and not by annotations: users make these, and are owed a sentence.
+        object.__setattr__(self, "x", _tensor(x, "x"))
+        y = _tensor(y, "y")
+        object.__setattr__(self, "y", y if y.is_floating_point() or y.is_complex() else y.long())
         if self.x.ndim < 2 or self.y.ndim < 2 or self.x.shape[:2] != self.y.shape[:2]:
             raise UsageError(
                 f"x and y must share their first two axes [tasks, examples], got x {list(self.x.shape)} and "
@@ -36,6 +45,16 @@ class Examples:
 
     def to(self, device: torch.device | str) -> "Examples":
         return Examples(self.x.to(device), self.y.to(device))
+
+
+def _tensor(given: Any, name: str) -> Tensor:
+    if isinstance(given, Tensor):
+        return given
+    try:
+        found = torch.as_tensor(np.asarray(given))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} must be a tensor, or numbers as an array or lists of one shape: {error}.") from error
+    return found.to(torch.get_default_dtype()) if found.is_floating_point() else found
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.tasks.environments.gym_tasks": ["GymTasks"],
         "quickstudy.tasks.games.iterated": ["GameBatch"],
         "quickstudy.tasks.games.parallel": ["ParallelGames"],
-        "quickstudy.tasks.images.episodes": ["Episodes", "split_classes"],
+        "quickstudy.tasks.images.episodes": ["Episodes"],
         "quickstudy.tasks.images.from_dataset": ["episodes_from"],
+        "quickstudy.tasks.images.splits": ["split_classes"],
         "quickstudy.tasks.problems.batch": ["ProblemBatch"],
     },
 )

@@ -5,7 +5,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from quickstudy.core.files import write_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.options import COUNT, POSITIVE, Range, check_options
 from quickstudy.training import distributed
+from quickstudy.training._differences import check_same
 from quickstudy.training._fingerprint import fingerprint, other_draws
+from quickstudy.training.classes import classes_of
 from quickstudy.training.optim import put_at
 from quickstudy.training.runs import Checkpoint, Run, holds_run, load_weights, machine
 
@@ -68,6 +70,7 @@ def configuration(options: Mapping[str, Any]) -> dict[str, Any]:
         "learner": registry.describe(learner),
         "tasks": registry.describe(options["tasks"]),
         "validation": registry.describe(options["validation"]),
+        "classes": classes_of(options["tasks"]),
         "training": {name: registry.describe(options[name]) for name in RECORDED},
         "bn": learner.bn_mode,
         "machine": machine(),
@@ -89,55 +92,16 @@ def open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start
         return Run.create(out if distributed.rank() == 0 else None, config, start)
     run = Run.open(out)
     now: dict[str, Any] = json.loads(json.dumps(config))
-    found = [
-        difference
-        for part in ("learner", "tasks", "validation", "training")
-        for difference in _differences(run.config.get(part), now[part], part)
-        if not _is_raised(difference)
-    ]
-    found = found or _other_code_or_data(run.config, now)
+    then = dict(run.config)
+    training = then.get("training")
+    more = now["training"]["steps"]
+    if isinstance(training, dict) and isinstance(training.get("steps"), int) and training["steps"] < more:
+        then["training"] = {**training, "steps": more}  # it may go on for longer than planned
+    check_same(then, now, str(out))
+    found = _other_code_or_data(run.config, now)
     if found:
-        more = "" if len(found) <= 8 else f"; and {len(found) - 8} more"
-        raise RunError(
-            f"{out} cannot be resumed, since it was started with something else: "
-            f"{'; '.join(map(str, found[:8]))}{more}."
-        )
+        raise RunError(f"{out} was started with something else, so it cannot be resumed: {'; '.join(found)}.")
     return run
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """One thing that is not as it was."""
-
-    where: str
-    then: Any
-    now: Any
-
-    def __str__(self) -> str:
-        return f"{self.where} was {_short(self.then)}, is {_short(self.now)} now"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _is_raised(found: Difference) -> bool:
-    """Whether it is the one thing that may change: more steps."""
-    return found.where == "training.steps" and isinstance(found.then, int) and found.now > found.then
-
-
-def _differences(then: Any, now: Any, where: str) -> Iterator[Difference]:
-    if not (isinstance(then, dict) and isinstance(now, dict)):
-        if then != now:
-            yield Difference(where, then, now)
-        return
-    for key in dict.fromkeys([*then, *now]):
-        inner = where if key == "options" else f"{where}.{key}"
-        if key in then and key in now:
-            yield from _differences(then[key], now[key], inner)
-        else:
-            yield Difference(inner, then.get(key, "not there"), now.get(key, "not there"))
 
 
 def _other_code_or_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

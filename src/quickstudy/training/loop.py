@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from quickstudy.core.batch import TaskDistribution
+from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner, Metrics
 from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold

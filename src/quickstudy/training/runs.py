@@ -21,6 +21,7 @@ from quickstudy.training import _checkpoints, _records
 from quickstudy.training._checkpoints import Checkpoint as Checkpoint
 from quickstudy.training._checkpoints import RemovedError
 from quickstudy.training._lock import locked as locked
+from quickstudy.training.classes import check_classes
 from quickstudy.training.upgrade import FORMAT, built, upgraded_config
 from quickstudy.version import __version__
 
@@ -207,8 +208,14 @@ class Run:
         return self._best()
 
     def tasks(self, **changes: Any) -> Any:
-        """The task distribution of the run, with some options changed (``split="test"``, say)."""
-        return self.built("tasks", **changes)
+        """The task distribution of the run, with some options changed (``split="test"``, say).
+
+        Raises:
+            RunError: classes that the run was trained on are in another split now (see ``check_classes``).
+        """
+        tasks = self.built("tasks", **changes)
+        check_classes(self.config, tasks, str(self.path or "this run"))
+        return tasks
 
     def built(self, part: str, *, weights: Mapping[str, Tensor] | None = None, **changes: Any) -> Any:
         """What the configuration says of ``learner``, ``tasks`` or ``validation`` (see ``upgrade.built``).

@@ -1,6 +1,7 @@
 """What was written in an older format, in today's words: options that have another name now, by registered class.
 
-A renamed option is one line in ``SINCE_1``. An option that did not exist yet gets today's default by itself.
+A renamed option is one line in ``SINCE_1``. An option that did not exist yet gets today's default by itself, or what is
+said in ``MEANT``, whatever the format.
 """
 
 import inspect
@@ -73,6 +74,8 @@ SINCE_1: Mapping[tuple[str, str], tuple[Renamed, ...]] = {
     ("rules", "feature-mlp"): (_HIDDEN,),
     ("rules", "hyper-mlp"): (_HIDDEN,),
 }
+MEANT: Mapping[tuple[str, str], Mapping[str, Any]] = {("tasks", "folder"): {"split_by": "position"}}
+"""What was done before an option was there, where today's default is something else."""
 _IN_RULE_SINCE_1: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "adam-optimizer": ("learned-adam", ("lr", "betas")),
     "lstm-optimizer": ("coordinate-lstm", ("hidden", "scale", "normalize")),
@@ -133,8 +136,6 @@ def _sizes(description: Any, changes: Mapping[str, Any]) -> dict[str, torch.Size
 
 def upgraded(description: Any, found: int) -> Any:
     """What ``registry.describe`` gave in format ``found``, as it would give it now; parts of it are upgraded, too."""
-    if found >= FORMAT:
-        return description
     if isinstance(description, list):
         return [upgraded(part, found) for part in description]
     kind = next((k for k in description if k in registry.KINDS), None) if isinstance(description, dict) else None
@@ -142,16 +143,16 @@ def upgraded(description: Any, found: int) -> Any:
         return description
     name: str = description[kind]
     options = {option: upgraded(value, found) for option, value in description["options"].items()}
-    for change in SINCE_1.get((kind, name), ()):
+    for change in SINCE_1.get((kind, name), ()) if found < 2 else ():
         if change.was in options:
             value = options.pop(change.was)
             if change.now is not None:
                 options[change.now] = change.values.get(value, value) if isinstance(value, str | int) else value
-    if kind == "learners" and name in _IN_RULE_SINCE_1:
+    if kind == "learners" and name in _IN_RULE_SINCE_1 and found < 2:
         rule, its = _IN_RULE_SINCE_1[name]
         own = {option: options.pop(option) for option in its if option in options}
         options["rule"] = upgraded({"rules": rule, "options": own}, found)
-    return {kind: name, "options": {**_defaults(kind, name), **options}}
+    return {kind: name, "options": {**_defaults(kind, name), **MEANT.get((kind, name), {}), **options}}
 
 
 def _defaults(kind: str, name: str) -> dict[str, Any]:

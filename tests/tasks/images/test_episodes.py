@@ -216,12 +216,15 @@ LABELS = torch.arange(12) // 4
         ({"query": -1}, "query must be"),
         ({"shot": 3}, r"shot \+ query = 3 \+ 2 = 5 examples .* class 0 has 4 \(3 of 3 classes"),
         ({"classes": [0, 1, 9]}, r"classes must be labels that occur, got \[9\]"),
-        ({"labels": LABELS[:5]}, r"labels must be integers \[12\]"),
-        ({"labels": LABELS.float()}, "labels must be integers"),
-        ({"images": IMAGES[:, 0, 0, 0]}, r"images must be \[N, C, H, W\] or \[N, H, W\], features \[N, f\]"),
-        ({"images": IMAGES[None]}, "images must be"),
+        ({"labels": LABELS[:5]}, r"labels must be whole numbers or texts \[12\]"),
+        ({"labels": LABELS / 2}, r"labels must be whole numbers or texts, got 0\.5 "),
+        (
+            {"images": IMAGES[:, 0, 0, 0]},
+            r"images must be \[N, C, H, W\] .* got \[12\]; .* x\[:, None\]",
+        ),
+        ({"images": IMAGES[None]}, r"labels must be whole numbers or texts \[1\]"),
         ({"images": IMAGES.long()}, "uint8"),
-        ({"images": IMAGES[:, 0, 0] > 0}, "real numbers, got torch.bool"),
+        ({"images": IMAGES * 1j}, "real numbers, got torch.complex"),
         ({"images": IMAGES[..., :3], "rotate": "episode"}, "needs square images"),
         ({"images": IMAGES[:, 0, 0], "rotate": "classes"}, r"needs square images, got \[4\]"),
     ],
@@ -248,8 +251,35 @@ def test_no_tasks_and_splits_without_classes_are_refused() -> None:
         split_classes(LABELS, fractions=(0.5, 0.6))
 
 
+def test_batches_say_what_their_classes_are_called() -> None:
+    images = torch.arange(12, dtype=torch.uint8).view(12, 1, 1, 1).expand(12, 1, 4, 4)
+    names = ["ant", "bee", "cat"]
+    for labels, options in (
+        ([names[i] for i in LABELS], {}),
+        (LABELS, {"names": names}),
+        (LABELS + 7, {"names": {7: "ant", 8: "bee", 9: "cat", 10: "dog"}}),
+    ):
+        episodes = Episodes(images, labels, way=2, query=3, **options)
+        assert episodes.class_names == ("ant", "bee", "cat")
+        batch = episodes.sample(20, 0)
+        assert batch.class_names is not None
+        for x, y, called in zip(batch.query.x, batch.query.y, batch.class_names, strict=True):
+            for image, label in zip(x, y, strict=True):
+                assert called[int(label)] == names[int(image[0, 0, 0] * 255) // 4]
+    assert Episodes(images, LABELS, way=2, query=3, classes=[2, 0]).class_names == ("0", "2")
+    turned = Episodes(images, LABELS, way=12, query=3, names=names, rotate="classes")
+    assert len(turned.class_names) == turned.n_classes == 12
+    found = turned.sample(1, 0).class_names
+    assert found is not None
+    assert {*found[0]} == {*turned.class_names} >= {"ant", "bee turned 270"}
+    with pytest.raises(UsageError, match=r"names must name every label, but \[2\] have no name"):
+        Episodes(images, LABELS, way=2, query=3, names=names[:2])
+
+
 def test_a_batch_can_be_sliced() -> None:
     batch = Episodes(IMAGES, LABELS, way=3, query=3).sample(4, 0)
     assert isinstance(batch, TaskBatch)
     assert len(batch[1:3]) == 2
     assert isinstance(batch[1:3].query, Examples)
+    assert batch.class_names is not None
+    assert batch[1:3].class_names == batch.class_names[1:3]

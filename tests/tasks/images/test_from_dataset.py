@@ -127,7 +127,7 @@ class Stream(IterableDataset):
         ([(one, None) for one in PIXELS], {}, DataError, "12 of 12 examples have no label, the first is example 0"),
         ((PIXELS, LABELS[:5]), {}, UsageError, "different lengths"),
         ((PIXELS, None), {}, UsageError, "different lengths, or without any"),
-        ((PIXELS, LABELS / 2), {}, UsageError, "labels must be integers"),
+        ((PIXELS, LABELS / 2), {}, UsageError, "labels must be whole numbers or texts"),
         ((PIXELS, LABELS), {"size": 4}, UsageError, "for Pillow images, but x is a ndarray; resize it in a transform"),
         ({"a": PIXELS, "label": LABELS}, {}, UsageError, "which column holds the examples.* a, label; pass x=NAME"),
         ({"x": PIXELS, "b": LABELS}, {}, UsageError, "which column holds the labels.* x, b; pass y=NAME"),

@@ -35,11 +35,35 @@ def test_classes_are_split_by_name_always_in_the_same_way(tmp_path: Path) -> Non
     options = {"way": 1, "shot": 1, "query": 3, "size": 16}
     parts = {split: ImageFolder(tmp_path, split=split, **options) for split in ("train", "val", "test", "trainval")}
     found = {split: classes_of(tasks) for split, tasks in parts.items()}
-    assert [len(found[split]) for split in ("train", "val", "test")] == [6, 2, 2]
+    assert [len(found[split]) for split in ("train", "val", "test")] == [5, 2, 3]
     assert found["train"] | found["val"] | found["test"] == set(range(10))
     assert found["trainval"] == found["train"] | found["val"]
     assert {f"class{index:02}" for index in found["test"]} == set(parts["test"].class_names)
-    assert parts["test"].describe().endswith(f"{tmp_path.name} test (2 classes), 1-way 1-shot, 3 queries per class")
+    assert parts["test"].describe().endswith(f"{tmp_path.name} test (3 classes), 1-way 1-shot, 3 queries per class")
+    for tasks in parts.values():
+        assert {f"class{index:02}" for index in range(10)} == {n for names in tasks.splits.values() for n in names}
+        batch = tasks.sample(3, 0)
+        assert batch.class_names is not None
+        for x, y, names in zip(batch.support.x, batch.support.y, batch.class_names, strict=True):
+            found_names = [f"class{round(float(one[0, 4, 4]) * 25.5):02}" for one in x]
+            assert found_names == [names[int(label)] for label in y], "a batch says what its classes are called"
+
+
+def test_a_new_or_renamed_class_moves_no_other(tmp_path: Path) -> None:
+    fill(tmp_path, 20)
+    options = {"way": 1, "shot": 1, "query": 3, "size": 8}
+    before = ImageFolder(tmp_path, **options).splits
+    fill(tmp_path / "more", 1)
+    (tmp_path / "more" / "class00").rename(tmp_path / "aardvark")  # first of all in the order of names
+    (tmp_path / "more").rmdir()
+    (tmp_path / "class07").rename(tmp_path / "zebra")
+    after = ImageFolder(tmp_path, split="test", **options).splits
+    for part, names in before.items():
+        assert set(names) - {"class07"} == set(after[part]) - {"aardvark", "zebra"}
+    then = ImageFolder(tmp_path, split_by="position", split="test", **options)
+    assert then.splits != after
+    assert [len(then.splits[part]) for part in ("train", "val", "test")] == [13, 4, 4]
+    assert ImageFolder(tmp_path, split_seed=1, **options).splits != after
 
 
 def test_own_splits_modes_and_sizes(tmp_path: Path) -> None:
@@ -89,13 +113,16 @@ def test_folders_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"3 class folders .* are too few to be split"):
         ImageFolder(fill(tmp_path / "few", 3))
     root = fill(tmp_path / "many", 10)
-    with pytest.raises(UsageError, match="way=7 is larger than the 6 classes of the train split"):
+    with pytest.raises(UsageError, match="way=7 is larger than the 5 classes of the train split"):
         ImageFolder(root, way=7, query=3)
-    with pytest.raises(UsageError, match=r"shot \+ query = 1 \+ 15 = 16 images .* has 4 \(6 of 6 classes"):
+    with pytest.raises(UsageError, match=r"shot \+ query = 1 \+ 15 = 16 images .* has 4 \(5 of 5 classes"):
         ImageFolder(root, way=5)
     (root / "class99").mkdir()
-    with pytest.raises(DataError, match="class99 holds no images"):
+    with pytest.raises(DataError, match=r"'class99' in .* holds no images: .*jpg.* Put images into it") as raised:
         ImageFolder(root, way=5, query=3)
+    assert "remove" not in str(raised.value)
+    with pytest.raises(UsageError, match=r"way=3 is larger than the 2 classes of the val .*, split_seed="):
+        ImageFolder(fill(tmp_path / "ten", 10), split="val", way=3, query=1)
 
 
 def test_own_splits_that_do_not_fit(tmp_path: Path) -> None:

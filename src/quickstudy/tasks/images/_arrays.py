@@ -1,40 +1,74 @@
-"""A user's examples and labels as the tensors that episodes index; each check raises a clear error."""
+"""A user's examples as the tensor that episodes index; each check raises a clear error."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, Shaped
-from numpy.typing import NDArray
+from jaxtyping import Shaped
 from torch import Tensor
 
 from quickstudy.core.errors import DataError, UsageError
+from quickstudy.tasks.images.pixels import check_pixels
 
 
-def as_examples(examples: Tensor | NDArray[Any]) -> Shaped[Tensor, "n ..."]:
-    """Images ``[N, C, H, W]`` (from ``[N, H, W]`` too) or features ``[N, f]``; not copied where that can be.
+def as_examples(examples: Any, series: bool | None = None) -> Shaped[Tensor, "n ..."]:
+    """Images ``[N, C, H, W]`` or ``[N, H, W]``, series ``[N, C, L]``, features ``[N, f]``, or of more axes.
 
-    uint8 as it is, floating point as float32; whole numbers of other types are features only (token ids), as int64.
+    Not copied where that can be. uint8 as it is; floating point and truth values as float32; whole numbers of other
+    types are 8-bit images (then uint8) or features (token ids), as int64.
+
+    Args:
+        examples: a tensor, an array, a table, or lists.
+        series: whether three axes are series, or images without a channel (None: images are uint8 or square).
     """
-    given = examples
-    if not isinstance(given, Tensor):
-        given = torch.from_numpy(np.require(given, requirements=["C", "W"]))
-    if given.ndim == 3:
-        given = given.unsqueeze(1)
-    if given.ndim not in (2, 4) or 0 in given.shape:
+    given = _tensor(examples)
+    if given.ndim < 2 or 0 in given.shape:
         raise UsageError(
-            f"images must be [N, C, H, W] or [N, H, W], features [N, f], and not empty, got {[*given.shape]}."
+            f"images must be [N, C, H, W] or [N, H, W], series [N, C, L], features [N, f], and not empty, got "
+            f"{[*given.shape]}{'; for one number per example x[:, None]' if given.ndim == 1 else ''}."
         )
+    square = given.ndim == 3 and given.shape[1] == given.shape[2]
+    if given.ndim == 3 and not (series if series is not None else given.dtype != torch.uint8 and not square):
+        given = given.unsqueeze(1)
+    if given.is_complex():
+        raise UsageError(f"examples must be real numbers, got {given.dtype}; pass real and imaginary parts apart.")
     if given.dtype == torch.uint8:
         return given.cpu()
-    if not given.is_floating_point():
-        if given.ndim == 2 and not given.is_complex() and given.dtype != torch.bool:
-            return given.long().cpu()
+    if given.is_floating_point() or given.dtype == torch.bool:
+        return _finite(given.float().cpu())
+    kind, whole = str(given.dtype).removeprefix("torch."), given.long().cpu()
+    if given.ndim == 2:
+        return whole
+    if given.ndim == 3:  # series of whole numbers: no pixels
+        return whole.float()
+    check_pixels(int(whole.min()), int(whole.max()), kind)
+    return whole.byte()
+
+
+def _tensor(examples: Any) -> Tensor:
+    if isinstance(examples, Tensor):
+        return examples.detach()
+    try:
+        array = np.asarray(examples)
+    except ValueError as error:
+        raise UsageError("examples must be alike, an array [N, ...], got lists of several lengths.") from error
+    if array.dtype.kind not in "biufc":
         raise UsageError(
-            f"images must be uint8 (0..255) or floating point, and features real numbers, got {given.dtype}; convert "
-            f"them first, for example with images.to(torch.uint8) or features.float()."
+            f"examples must be numbers, got {array.dtype} ({_first_odd(array)}); encode texts, dates and missing "
+            f"values as numbers first."
         )
+    if array.dtype.itemsize > 8 and array.dtype.kind == "f":
+        array = array.astype(np.float64)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _first_odd(array: Any) -> str:
+    """The first element that is no number."""
+    return repr(next((one for one in array.flat if not isinstance(one, int | float)), "no element"))
+
+
+def _finite(given: Tensor) -> Tensor:
     broken = torch.nonzero(~torch.isfinite(given).flatten(1).all(1)).flatten()
     if len(broken):
         what = "images" if given.ndim == 4 else "examples"
@@ -42,25 +76,4 @@ def as_examples(examples: Tensor | NDArray[Any]) -> Shaped[Tensor, "n ..."]:
             f"{len(broken)} of {len(given)} {what} hold NaN or infinite values, the first is {what[:-1]} "
             f"{int(broken[0])}; repair or leave them out."
         )
-    return given.float().cpu()
-
-
-def as_labels(labels: Tensor | NDArray[Any] | Sequence[int], examples: int) -> Int[Tensor, " n"]:
-    """``[N]`` int64."""
-    given = torch.as_tensor(labels).cpu()
-    if given.is_floating_point() or given.is_complex() or tuple(given.shape) != (examples,):
-        raise UsageError(
-            f"labels must be integers [{examples}], one for each example, got {given.dtype} {[*given.shape]}."
-        )
-    return given.long()
-
-
-def wanted(labels: Int[Tensor, " n"], classes: Tensor | Sequence[int]) -> Int[Tensor, " classes"]:
-    """The distinct labels that are asked for, ascending; each must occur."""
-    asked = torch.unique(torch.as_tensor(classes).long().cpu())
-    missing = asked[~torch.isin(asked, labels)]
-    if len(missing) or not len(asked):
-        raise UsageError(
-            f"classes must be labels that occur, got {missing[:5].tolist() or 'none'} of which no example is."
-        )
-    return asked
+    return given

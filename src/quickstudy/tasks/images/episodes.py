@@ -9,21 +9,18 @@ protocol in which every rotation of a character is a class of its own).
 """
 
 import math
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
-from numpy.typing import NDArray
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import at_least, one_of, shape_text
 from quickstudy.core.errors import UsageError
 from quickstudy.core.seeding import generator
-from quickstudy.tasks.images._arrays import as_examples, as_labels, wanted
+from quickstudy.tasks.images._arrays import as_examples
+from quickstudy.tasks.images._labels import Names, names_of, read_labels, wanted
 from quickstudy.tasks.images.affine import random_maps, warp
 
 Rotate = Literal["none", "episode", "classes"]
@@ -34,10 +31,12 @@ class Episodes:
     """N-way K-shot episodes over labelled images or feature vectors.
 
     Args:
-        images: ``[N, C, H, W]`` or ``[N, H, W]``, or features ``[N, f]``, a tensor or an array. uint8 (0..255) is held
-            as it is and becomes float in [0, 1] in an episode; floating point must be finite and is handed on unscaled,
-            as float32; whole numbers of other types are token ids ``[N, L]`` and handed on as int64.
-        labels: ``[N]``, any integers; equal labels are one class. Classes may differ in size.
+        images: images ``[N, C, H, W]`` or ``[N, H, W]``, series ``[N, C, L]``, features ``[N, f]``, or examples of more
+            axes (volumes, video): a tensor, an array, a table. uint8 (0..255) is held as it is and becomes float in
+            [0, 1] in an episode; floating point must be finite and is handed on unscaled, as float32; whole numbers
+            of other types are token ids ``[N, L]``, handed on as int64, or images if they are surely 0..255.
+        labels: ``[N]``, whole numbers or texts (a list, a tensor, an array, a column of a table); equal labels are one
+            class, but 1 and "1" are two. Classes may differ in size.
         way: classes per task.
         shot: support examples per class.
         query: query examples per class.
@@ -46,7 +45,12 @@ class Episodes:
             classes, no more memory).
         affine: ``"class"``: every class of every task is turned, stretched, sheared and shifted a little, at random
             (augmentation: all its images alike); ``"drawing"``: every image by itself; ``"none"``.
-        classes: the labels to draw from, all if None; so several splits share one array (see ``split_classes``).
+        classes: the labels to draw from (or their names), all if None; so several splits share one array (see
+            ``split_classes``).
+        names: what the classes are called: a mapping from label to name, or the name of label i at place i; None: by
+            their labels. A batch hands them on (``class_names``).
+        series: whether ``[N, ., .]`` are series ``[N, C, L]`` (True) or images without a channel (False); None: images
+            where they are uint8 or square, else series.
 
     Raises:
         UsageError: options below 1, way larger than the classes there are, a class with fewer than shot + query
@@ -63,15 +67,17 @@ class Episodes:
 
     def __init__(
         self,
-        images: Tensor | NDArray[Any],
-        labels: Tensor | NDArray[Any] | Sequence[int],
+        images: Any,
+        labels: Any,
         *,
         way: int = 5,
         shot: int = 1,
         query: int = 15,
         rotate: Rotate = "none",
         affine: Affine = "none",
-        classes: Tensor | Sequence[int] | None = None,
+        classes: Any = None,
+        names: Names | None = None,
+        series: bool | None = None,
     ) -> None:
         at_least(1, way=way, shot=shot, query=query)
         one_of(("none", "episode", "classes"), rotate=rotate)
@@ -84,17 +90,22 @@ class Episodes:
         self.rotate: Rotate = rotate
         self.affine: Affine = affine
         self.classes = classes
-        self._images = as_examples(images)
-        given = as_labels(labels, len(self._images))
-        names = torch.unique(given) if classes is None else wanted(given, classes)
-        index = torch.searchsorted(names, given).clamp(max=len(names) - 1)
-        chosen = torch.nonzero(names[index] == given).flatten()  # the images whose class is drawn from
+        self.names = names
+        self.series = series
+        self._images = as_examples(images, series)
+        places, found = read_labels(labels, len(self._images))
+        called = names_of(found, names)
+        drawn = torch.arange(len(found)) if classes is None else wanted(classes, found, called)
+        turns = (0, 90, 180, 270) if rotate == "classes" else (0,)
+        self._names = tuple(f"{called[i]} turned {t}" if t else called[i] for i in drawn.tolist() for t in turns)
+        index = torch.full((len(found),), -1).index_copy(0, drawn, torch.arange(len(drawn)))[places]
+        chosen = torch.nonzero(index >= 0).flatten()  # the images whose class is drawn from
         self._order = chosen[torch.argsort(index[chosen], stable=True)]  # their positions, class by class
-        self._count = torch.bincount(index[chosen], minlength=len(names))  # [classes]
+        self._count = torch.bincount(index[chosen], minlength=len(drawn))  # [classes]
         self._start = self._count.cumsum(0) - self._count  # [classes] where a class begins in _order
-        self._check(names)
+        self._check()
 
-    def _check(self, names: Int[Tensor, " classes"]) -> None:
+    def _check(self) -> None:
         if self.way > self.n_classes:
             raise UsageError(
                 f"way={self.way} is larger than the {self.n_classes} classes there are; use way <= {self.n_classes} or "
@@ -102,11 +113,12 @@ class Episodes:
             )
         need = self.shot + self.query
         small = torch.nonzero(self._count < need).flatten()
+        turns = len(self._names) // len(self._count)
         if len(small):
             raise UsageError(
                 f"shot + query = {self.shot} + {self.query} = {need} examples are needed of every class, but class "
-                f"{int(names[small[0]])} has {int(self._count[small[0]])} ({len(small)} of {len(names)} classes have "
-                f"too few); lower shot or query, or leave these classes out."
+                f"{self._names[int(small[0]) * turns]} has {int(self._count[small[0]])} ({len(small)} of "
+                f"{len(self._count)} classes have too few); lower shot or query, or leave these classes out."
             )
         if self.rotate != "none" and (len(self.x_shape) != 3 or self.x_shape[-1] != self.x_shape[-2]):
             raise UsageError(f"rotate={self.rotate!r} needs square images, got {[*self.x_shape]}.")
@@ -119,8 +131,13 @@ class Episodes:
         return len(self._count) * (4 if self.rotate == "classes" else 1)
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes that are drawn from are called (rotations as ``n_classes``)."""
+        return self._names
+
+    @property
     def x_shape(self) -> tuple[int, ...]:
-        """Shape of one example, ``(C, H, W)`` or ``(f,)``."""
+        """Shape of one example: ``(C, H, W)``, ``(C, L)``, ``(f,)``, ..."""
         return tuple(self._images.shape[1:])
 
     @property
@@ -130,7 +147,7 @@ class Episodes:
 
     def describe(self) -> str:
         """One line for people."""
-        what = "images" if len(self.x_shape) == 3 else "examples"
+        what = {2: "series", 3: "images"}.get(len(self.x_shape), "examples")
         size = f"{len(self._order)} {what}, {self.n_classes} classes"
         return f"Episodes ({size}), {shape_text(self.way, self.shot, self.query)}"
 
@@ -145,6 +162,7 @@ class Episodes:
         at_least(1, tasks=tasks)
         rng = generator(seed, "episodes")
         choice = _distinct(torch.full((tasks,), self.n_classes), self.way, rng)  # [tasks, way]
+        called = tuple(tuple(self._names[place] for place in task) for task in choice.tolist())
         quarters = None
         if self.rotate == "classes":
             choice, quarters = choice // 4, choice % 4
@@ -156,10 +174,11 @@ class Episodes:
         if self.affine != "none":  # [tasks, way, shot + query, 2, 3]
             own = (*index.shape[:2], 1 if self.affine == "class" else index.shape[2])
             maps = random_maps(math.prod(own), rng=rng).unflatten(0, own).expand(*index.shape, 2, 3)
-        parts = [slice(self.shot), slice(self.shot, None)]
-        return TaskBatch(
-            *(self._gather(index[:, :, n], quarters, None if maps is None else maps[:, :, n]) for n in parts)
+        support, query = (
+            self._gather(index[:, :, n], quarters, None if maps is None else maps[:, :, n])
+            for n in (slice(self.shot), slice(self.shot, None))
         )
+        return TaskBatch(support, query, called)
 
     def _gather(
         self,
@@ -188,42 +207,6 @@ def _turned(
     blocks = images.index_select(0, index[order]).split(torch.bincount(quarters, minlength=4).tolist())
     turned = torch.cat([torch.rot90(block, quarter, dims=(-2, -1)) for quarter, block in enumerate(blocks)])
     return turned.index_select(0, order.argsort())
-
-
-def split_classes(
-    labels: Tensor | NDArray[Any] | Sequence[int],
-    *,
-    fractions: tuple[float, ...] = (0.64, 0.16, 0.2),
-    seed: int = 0,
-) -> tuple[Int[Tensor, " classes"], ...]:
-    """Class-disjoint splits: the labels of each split, for the option ``classes`` of ``Episodes``.
-
-    Args:
-        labels: ``[N]`` any integers.
-        fractions: share of the classes in each split; must sum to 1.
-        seed: of the shuffle of the classes, below 2**32.
-
-    Raises:
-        UsageError: fractions that do not sum to 1, or a split that would get no class.
-
-    >>> train, val, test = split_classes([c for c in range(25) for _ in range(4)])
-    >>> len(train), len(val), len(test)
-    (16, 4, 5)
-    """
-    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise UsageError(f"fractions must be positive and sum to 1, got {fractions}.")
-    names = torch.unique(as_labels(labels, len(labels)))
-    ends = [round(len(names) * end) for end in accumulate(fractions)]
-    sizes = [end - start for start, end in pairwise([0, *ends])]
-    if min(sizes) < 1:
-        raise UsageError(
-            f"{len(names)} classes cannot be split into the fractions {fractions}: a split would get no class; use "
-            f"more classes or other fractions."
-        )
-    shuffled = names[
-        torch.from_numpy(np.random.RandomState(seed).permutation(len(names)))
-    ]  # a stream that never changes
-    return tuple(part.sort().values for part in shuffled.split(sizes))
 
 
 def _distinct(counts: Int[Tensor, "..."], draws: int, rng: torch.Generator) -> Int[Tensor, "... draws"]:

@@ -3,7 +3,7 @@
 The examples are read one by one into one array, once; from then on they are ``Episodes``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from quickstudy.core.checks import at_least, one_of
-from quickstudy.core.errors import DataError, UsageError
+from quickstudy.core.errors import UsageError
+from quickstudy.tasks.images._columns import columns
+from quickstudy.tasks.images._labels import Names
 from quickstudy.tasks.images.episodes import Episodes, Rotate
-from quickstudy.tasks.images.pixels import crop_pixels, in_mode
-
-X_NAMES = ("image", "img", "images", "pixel_values", "input_ids", "x", "features", "data")
-"""What the examples' column is called, looked for in this order."""
-Y_NAMES = ("label", "labels", "fine_label", "target", "y", "class")
-"""What the labels' column is called, looked for in this order."""
+from quickstudy.tasks.images.pixels import crop_pixels, in_mode, whole_pixels
 
 
 def episodes_from(
@@ -31,7 +27,9 @@ def episodes_from(
     shot: int = 1,
     query: int = 15,
     rotate: Rotate = "none",
-    classes: Tensor | Sequence[int] | None = None,
+    classes: Any = None,
+    names: Names | None = None,
+    series: bool | None = None,
     size: int | None = None,
     channels: int | None = None,
     transform: Callable[[Any], Any] | None = None,
@@ -43,23 +41,28 @@ def episodes_from(
     Args:
         dataset: one of
 
+            - a table (a pandas or polars ``DataFrame``): the column x, or else all columns but the labels as features;
             - a map-style ``torch.utils.data.Dataset`` (torchvision's, say), or a list, of pairs (x, label) or of dicts;
             - a Hugging Face ``datasets.Dataset``: one split, not a dict of them;
             - ``(x, y)``: arrays or tensors ``[N, ...]`` and ``[N]``;
             - a mapping of such columns (a scikit-learn ``Bunch``, an opened ``.npz``).
 
-            x are Pillow images, or arrays of one shape: ``[C, H, W]`` or ``[H, W]`` images, ``[f]`` features, ``[L]``
-            token ids. Labels are integers, or texts (numbered in sorted order).
+            x are Pillow images (8 bits a channel then, 16-bit greys scaled; floating point as it is), or arrays of one
+            shape: ``[C, H, W]`` or ``[H, W]`` images, ``[C, L]`` series, ``[f]`` features, ``[L]`` token ids. Labels
+            are whole numbers or texts, as in ``Episodes``.
         way: classes per task.
         shot: support examples per class.
         query: query examples per class.
         rotate: as in ``Episodes``.
         classes: the labels to draw from, all if None.
+        names: what the classes are called, as in ``Episodes``; None: as a Hugging Face class label column says, or a
+            dataset of torchvision's (``classes``).
+        series: as in ``Episodes``.
         size: Pillow images are resized (the shorter side) and cut (the centre) to size x size pixels.
         channels: Pillow images become 1 (grey) or 3 (colour) channels; None: each as it is.
         transform: called with each x before anything else; gives what is said above.
-        x: the examples' column; guessed where None (an image column, else the first of ``X_NAMES`` there is).
-        y: the labels' column; guessed where None (a class label column, else the first of ``Y_NAMES`` there is).
+        x: the examples' column; guessed where None (an image column, else the first of a few usual names there is).
+        y: the labels' column; guessed where None (a class label column, else the first of a few usual names there is).
 
     Raises:
         UsageError: examples of several shapes, a dataset without positions, columns that cannot be guessed, and what
@@ -73,104 +76,29 @@ def episodes_from(
     one_of((None, 1, 3), channels=channels)
     if size is not None:
         at_least(1, size=size)
-    inputs, labels, n = _columns(dataset, x, y)
+    inputs, labels, n, known = columns(dataset, x, y)
     if _is_array(inputs) and transform is None and size is None and channels is None:
         held = inputs.astype(np.float32) if isinstance(inputs, np.ndarray) and inputs.dtype.kind == "f" else inputs
     else:
         held = _held(inputs, n, lambda one: _array(one if transform is None else transform(one), size, channels))
-    return Episodes(held, _numbered(labels), way=way, shot=shot, query=query, rotate=rotate, classes=classes)
+    shape: dict[str, Any] = {"way": way, "shot": shot, "query": query}
+    names = known if names is None else names
+    return Episodes(held, labels, **shape, rotate=rotate, classes=classes, names=names, series=series)
 
 
 def _is_array(column: Any) -> bool:
     return isinstance(column, Tensor | np.ndarray)
 
 
-def _columns(dataset: Any, x: str | None, y: str | None) -> tuple[Any, Any, int]:
-    """The examples, to be iterated over once; the labels, complete after that; how many there are."""
-    if isinstance(dataset, Mapping):
-        nested = [name for name, part in dataset.items() if hasattr(part, "column_names")]
-        if nested:
-            raise UsageError(f"this is a dict of datasets; choose one: dataset[{nested[0]!r}] ({', '.join(nested)}).")
-        dataset = tuple(dataset[name] for name in _names(dataset, {}, x, y))
-    if isinstance(dataset, tuple) and len(dataset) == 2:
-        # A pandas column is an array by another name.
-        inputs, labels = (part.to_numpy() if hasattr(part, "to_numpy") else part for part in dataset)
-        if not (hasattr(inputs, "__len__") and hasattr(labels, "__len__")) or len(inputs) != len(labels):
-            raise UsageError(
-                f"x and labels must be [N, ...] and [N], got {type(inputs).__name__} and {type(labels).__name__} of "
-                f"different lengths, or without any."
-            )
-        return inputs, labels, len(inputs)
-    if isinstance(dataset, IterableDataset) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-        raise UsageError(
-            f"{type(dataset).__name__} has no positions or no length; episodes draw examples by position: collect it "
-            f"first, for example with list(dataset) (a part of it, if it does not fit into memory)."
-        )
-    return _rows(dataset, x, y)
-
-
-def _rows(dataset: Any, x: str | None, y: str | None) -> tuple[Any, Any, int]:
-    n = len(dataset)
-    if n == 0:
-        raise UsageError("the dataset is empty.")
-    first = dataset[0]
-    names: tuple[Any, Any] = (0, 1)
-    unlabelled: Any = None
-    if isinstance(first, Mapping):
-        features = getattr(dataset, "features", None) or {}
-        names = _names(first, features, x, y)
-        # Hugging Face decodes every column of a row; but a transform of its own may need them all.
-        if hasattr(dataset, "select_columns") and dataset.format["type"] != "custom":
-            dataset = dataset.select_columns([*names])
-        if _type(features, names[1]) == "ClassLabel":
-            unlabelled = -1
-    elif not isinstance(first, Sequence) or isinstance(first, str) or len(first) < 2:
-        raise UsageError(
-            f"the dataset's examples must be pairs (x, label) or dicts, got {type(first).__name__}: without labels "
-            f"there are no classes to draw."
-        )
-    labels: list[Any] = []
-
-    def inputs() -> Iterator[Any]:
-        for i in range(n):  # one pass: a row may cost a file to read and decode
-            row = dataset[i]
-            label = row[names[1]]
-            labels.append(None if unlabelled is not None and label == unlabelled else label)
-            yield row[names[0]]
-
-    return inputs(), labels, n
-
-
-def _type(features: Mapping[str, Any], name: str) -> str:
-    """What Hugging Face calls a column's type."""
-    return type(features.get(name)).__name__
-
-
-def _names(columns: Mapping[str, Any], features: Mapping[str, Any], x: str | None, y: str | None) -> tuple[str, str]:
-    found: list[str] = []
-    for option, given, typed, usual in (("x", x, "Image", X_NAMES), ("y", y, "ClassLabel", Y_NAMES)):
-        of_type = [name for name in columns if _type(features, name) == typed]
-        guesses = of_type if len(of_type) == 1 else [name for name in usual if name in columns]
-        name = (guesses or [None])[0] if given is None else given
-        if name is None or name not in columns:
-            what = {"x": "examples", "y": "labels"}[option]
-            raise UsageError(
-                f"which column holds the {what}? There {'is no ' + repr(given) if given else 'are'}"
-                f"{' among ' if given else ' '}{', '.join(map(str, columns))}; pass {option}=NAME."
-            )
-        found.append(name)
-    return found[0], found[1]
-
-
 def _array(value: Any, size: int | None, channels: int | None) -> NDArray[Any]:
     """One example: images as uint8 ``[C, H, W]``; otherwise float32, uint8 or int64."""
     if isinstance(value, Image.Image):
-        own = value.mode if value.mode.startswith(("I", "F")) else "L" if value.mode in ("1", "L", "LA") else "RGB"
-        image = in_mode(value, own if channels is None else {1: "L", 3: "RGB"}[channels])
-        if size is not None:
-            return crop_pixels(image, size)
-        pixels = np.asarray(image)
-        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        grey = value.mode in ("1", "L", "LA", "La", "I", "F") or value.mode.startswith("I;")
+        if channels is not None:
+            grey = channels == 1
+        image = value if value.mode == "F" else in_mode(value, "L" if grey else "RGB")
+        pixels = whole_pixels(image) if size is None else crop_pixels(image, size)
+        return pixels.repeat(3, 0) if value.mode == "F" and channels == 3 else pixels
     if size is not None or channels is not None:
         raise UsageError(
             f"size= and channels= are for Pillow images, but x is a {type(value).__name__}; resize it in a transform."
@@ -187,7 +115,7 @@ def _array(value: Any, size: int | None, channels: int | None) -> NDArray[Any]:
         raise UsageError(f"x is a {type(value).__name__}, not numbers; pass a transform that makes an array of it.")
     if array.dtype.kind == "f":
         return array.astype(np.float32)
-    return array if array.dtype.name in ("uint8", "bool") else array.astype(np.int64)
+    return array if array.dtype.name in ("uint8", "bool", "uint16", "int16") else array.astype(np.int64)
 
 
 def _held(inputs: Iterable[Any], n: int, read: Callable[[Any], NDArray[Any]]) -> NDArray[Any]:
@@ -200,21 +128,8 @@ def _held(inputs: Iterable[Any], n: int, read: Callable[[Any], NDArray[Any]]) ->
         if one.shape != held.shape[1:] or one.dtype != held.dtype:
             raise UsageError(
                 f"all examples must be alike, but the first is {held.dtype} {[*held.shape[1:]]} and example {i} "
-                f"{one.dtype} {[*one.shape]}; pass size= (and channels=1 or 3) for Pillow images, or a transform."
+                f"{one.dtype} {[*one.shape]}; pass size= (and channels=1 or 3) for Pillow images, "
+                f"or a transform (one that cuts or pads series to one length, say)."
             )
         held[i] = one
     return held
-
-
-def _numbered(labels: Any) -> Any:
-    """Integers as they are; texts by their place among the distinct ones, sorted."""
-    if isinstance(labels, Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind not in "OUS"):
-        return labels
-    missing = [i for i, label in enumerate(labels) if label is None]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(labels)} examples have no label, the first is example {missing[0]}; leave them "
-            f"out."
-        )
-    given = np.asarray([label.item() if isinstance(label, Tensor | np.generic) else label for label in labels])
-    return np.unique(given, return_inverse=True)[1] if given.dtype.kind in "US" else given

@@ -47,6 +47,8 @@ class Glyphs:
     """
 
     kind: ClassVar[str] = "classification"
+    ink: ClassVar[bool] = True
+    """Images are drawings: ink is 1, paper 0."""
 
     def __init__(
         self,

@@ -1,13 +1,14 @@
 """ImageFolder: episodes over a folder of one's own, with one subfolder of images per class.
 
-Either ``root/CLASS/IMAGE`` (the classes are then split 64 / 16 / 20 % into train / val / test, always in the same way)
-or ``root/train/CLASS/IMAGE`` and likewise ``val`` and ``test``. Images may be grey or colour and of any sizes: the
-shorter side is resized to ``size`` pixels (Lanczos), then the centre square is cut out. They are read at once and held
-as uint8.
+Either ``root/CLASS/IMAGE`` (the classes are then split 64 / 16 / 20 % into train / val / test, each by a hash of its
+name, see ``split_names``) or ``root/train/CLASS/IMAGE`` and likewise ``val`` and ``test``. Images may be grey or colour
+and of any sizes: the shorter side is resized to ``size`` pixels (Lanczos), then the centre square is cut out. They are
+read at once and held as uint8.
 """
 
+import warnings
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.files import data_in
 from quickstudy.core.seeding import fold
-from quickstudy.tasks.images.episodes import Episodes, split_classes
-from quickstudy.tasks.images.pixels import SUFFIXES, as_float, crop_pixels, open_image
-
-PARTS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
+from quickstudy.tasks.images._class_folders import find_classes
+from quickstudy.tasks.images.episodes import Episodes
+from quickstudy.tasks.images.pixels import as_float, crop_pixels, open_image
+from quickstudy.tasks.images.splits import seed_that_gives
 
 
 class ImageFolder:
@@ -31,7 +32,9 @@ class ImageFolder:
     Images are ``[channels, size, size]``, float32 in [0, 1].
 
     Args:
-        root: the folder. Files that do not end like an image (.png, .jpg, ...) and hidden folders are left aside.
+        root: the folder. Hidden files and folders are skipped; what else is not read (files that do not end like an
+            image, folders inside class folders, folders whose names begin with ``_``) is named in ``left_out``, and in
+            a warning where there may be images among it.
         split: ``"train"``, ``"val"``, ``"trainval"`` or ``"test"``.
         way: classes per task.
         shot: support images per class.
@@ -39,6 +42,13 @@ class ImageFolder:
         size: height and width in pixels.
         channels: 3 (colour) or 1 (grey).
         rotate: turn every class of every task by one of 0, 90, 180, 270 degrees; None: no.
+        split_seed: another one gives another split of the classes, where the folder has none of its own.
+        split_by: ``"name"``; or ``"position"`` among the sorted names, as before, where a new class moves others.
+
+    Attributes:
+        class_names: of the split's classes.
+        splits: of the classes of each split there is: ``{"train": (...), ...}``; a run writes them down.
+        left_out: what was not read, counted and named.
 
     Raises:
         UsageError: options that cannot be met by the classes and images there are.
@@ -58,11 +68,14 @@ class ImageFolder:
         size: int = 84,
         channels: int = 3,
         rotate: bool | None = None,
+        split_seed: int = 0,
+        split_by: Literal["name", "position"] = "name",
     ) -> None:
         one_of(SPLITS, split=split)
         at_least(1, way=way, shot=shot, query=query)
         at_least(8, size=size)
         one_of((1, 3), channels=channels)
+        one_of(("name", "position"), split_by=split_by)
         self.root = root
         self.split = split
         self.way = way
@@ -71,10 +84,17 @@ class ImageFolder:
         self.size = size
         self.channels = channels
         self.rotate = rotate
+        self.split_seed = split_seed
+        self.split_by: Literal["name", "position"] = split_by
         with data_in(root):
-            files = _split_files(Path(root).expanduser(), split)
-        self._check(files)
-        self.class_names = tuple(files)
+            found = find_classes(Path(root).expanduser(), split, by_name=split_by == "name", seed=split_seed)
+        self.class_names = tuple(found.files)
+        self.splits = found.splits
+        self.left_out = str(found.left)
+        self._check(found.files)
+        if found.left.may_matter:
+            warnings.warn(f"left out in {root}: {found.left}.", UserWarning, stacklevel=2)
+        files = found.files
         counts = torch.tensor([len(found) for found in files.values()])
         self._episodes = Episodes(
             self._read_all([path for found in files.values() for path in found]),
@@ -83,13 +103,17 @@ class ImageFolder:
             shot=shot,
             query=query,
             rotate="episode" if rotate else "none",
+            names=self.class_names,
         )
 
     def _check(self, files: dict[str, list[Path]]) -> None:
         if len(files) < self.way:
+            names = sorted(name for found in self.splits.values() for name in found)
+            seed = seed_that_gives(names, self.way)
+            other = f"split_seed={seed}, which gives each split at least {self.way}, " if seed else ""
             raise UsageError(
                 f"way={self.way} is larger than the {len(files)} classes of the {self.split} split of {self.root}; use "
-                f"way <= {len(files)}, add class folders, or make train/, val/ and test/ folders of your own."
+                f"way <= {len(files)}, {other}add class folders, or make train/, val/ and test/ folders of your own."
             )
         need = self.shot + self.query
         small = sorted((len(found), name) for name, found in files.items() if len(found) < need)
@@ -111,8 +135,8 @@ class ImageFolder:
         if broken:
             more = "" if len(broken) <= 5 else f" and {len(broken) - 5} more"
             raise DataError(
-                f"{len(broken)} of {len(paths)} image files in {self.root} cannot be read; repair or remove them: "
-                f"{'; '.join(broken[:5])}{more}."
+                f"{len(broken)} of {len(paths)} image files in {self.root} cannot be read; repair them, or move them "
+                f"elsewhere: {'; '.join(broken[:5])}{more}."
             )
         return torch.from_numpy(images)
 
@@ -157,58 +181,3 @@ class ImageFolder:
             DataError: a file that is not a readable image.
         """
         return as_float(self._pixels(path))
-
-
-def _split_files(root: Path, split: str) -> dict[str, list[Path]]:
-    """The split's image files by class name."""
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder; expected a folder with one subfolder of images per class.")
-    if any(_folders(root / "train")) and ((root / "val").is_dir() or (root / "test").is_dir()):
-        return _own_splits(root, split)
-    files = _class_files(root)
-    if len(files) < 5:
-        raise UsageError(
-            f"the {len(files)} class folders in {root} are too few to be split into train, val and test (64, 16 and "
-            f"20 %), at least 5 are needed; add classes, or make train/, val/ and test/ folders of your own."
-        )
-    train, val, test = split_classes(range(len(files)))
-    chosen = {"train": train, "val": val, "trainval": torch.cat([train, val]).sort().values, "test": test}[split]
-    names = sorted(files)
-    return {names[index]: files[names[index]] for index in chosen.tolist()}
-
-
-def _own_splits(root: Path, split: str) -> dict[str, list[Path]]:
-    seen: dict[str, str] = {}
-    for part in ("train", "val", "test"):
-        for folder in _folders(root / part):
-            if folder.name in seen:
-                raise DataError(
-                    f"class {folder.name!r} is in both {root / seen[folder.name]} and {root / part}; in few-shot "
-                    f"learning the splits hold different classes. Move each class folder into one of them, or put all "
-                    f"class folders directly into {root}."
-                )
-            seen[folder.name] = part
-    files: dict[str, list[Path]] = {}
-    for part in PARTS[split]:
-        if not (root / part).is_dir():
-            raise DataError(f"{root} has a folder train/ but no {part}/, which split={split!r} needs; add it.")
-        files |= _class_files(root / part)
-    return files
-
-
-def _class_files(folder: Path) -> dict[str, list[Path]]:
-    files: dict[str, list[Path]] = {}
-    for child in _folders(folder):
-        found = sorted(path for path in child.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-        if not found:
-            raise DataError(f"{child} holds no images ({', '.join(sorted(SUFFIXES))}); remove the folder or fill it.")
-        files[child.name] = found
-    if not files:
-        raise DataError(f"{folder} holds no class folders; expected one subfolder of images per class.")
-    return files
-
-
-def _folders(parent: Path) -> list[Path]:
-    if not parent.is_dir():
-        return []
-    return sorted(child for child in parent.iterdir() if child.is_dir() and child.name[:1] not in "._")

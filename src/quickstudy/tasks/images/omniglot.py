@@ -61,6 +61,8 @@ class Omniglot:
     """
 
     kind: ClassVar[str] = "classification"
+    ink: ClassVar[bool] = True
+    """Images are drawings: ink is 1, paper 0."""
 
     def __init__(
         self,
@@ -115,6 +117,7 @@ class Omniglot:
             rotate=self._rotation(),
             affine=affine if split in ("train", "trainval") else "none",
             classes=classes,
+            names=characters.names,
         )
 
     def _rotation(self) -> Rotate:
@@ -137,6 +140,11 @@ class Omniglot:
     def n_classes(self) -> int:
         """How many classes there are to draw from."""
         return self._episodes.n_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes that are drawn from are called, ``Alphabet/characterNN`` (and how it is turned)."""
+        return self._episodes.class_names
 
     def describe(self) -> str:
         """One line for people."""
