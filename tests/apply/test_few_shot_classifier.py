@@ -21,6 +21,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy import registry
+from quickstudy.apply.tabular import TabularClassifier
 from quickstudy.core.sealed import open_tensors, sealed_tensors
 
 HASHED = "joblib's hash of a torch module differs from that of its copy, although they are equal"
@@ -265,6 +266,17 @@ def test_whole_numbers_of_features_stay_what_they_are():
     classifier = qs.FewShotClassifier(qs.ProtoNet(Sketch())).fit(rows, [0, 0, 1, 1])
     for kind in (np.int64, float, np.uint8):
         np.testing.assert_allclose(classifier.predict_proba(rows.astype(kind)), classifier.predict_proba(rows))
+
+
+@pytest.mark.parametrize("classifier", [qs.FewShotClassifier(qs.ProtoNet(Sketch())), TabularClassifier()], ids=str)
+def test_labels_that_scikit_learn_would_take_for_texts(classifier):
+    rows = np.arange(12.0).reshape(6, 2)
+    for missing in (None, float("nan"), np.datetime64("NaT")):
+        for y in ([*"aabbb", missing], np.array([*"aabbb", missing], object)):
+            with pytest.raises(qs.DataError, match="1 of 6 examples have no label, the first is example 5"):
+                classifier.fit(rows, y)
+    with pytest.raises(qs.UsageError, match="all numbers or all texts here, got both"):
+        classifier.fit(rows, [1, 1, 1, "1", "1", "1"])
 
 
 # -- in scikit-learn's company ---------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from quickstudy.core.learner import MetaLearner
 from quickstudy.core.options import ANY_COUNT, COUNT, check_options
 from quickstudy.core.sealed import open_tensors, sealed_tensors
 from quickstudy.core.support_query import SupportQueryLearner
+from quickstudy.tasks.images.labels import check_complete
 from quickstudy.training.distributed import pick_device
 from quickstudy.training.runs import Run, load_weights
 from quickstudy.training.upgrade import FORMAT, built
@@ -103,9 +104,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             UsageError: fewer than two classes, or more than the learner's head has outputs; examples of a shape that
-                does not fit; an option that does not.
+                does not fit; an option that does not; numbers and texts among the labels.
+            DataError: examples without a label.
         """
         learner = self._copy_of_learner()
+        check_complete(y)
         table, shape = as_table(X)
         checked: tuple[Any, Any] = validate_data(self, table, y)  # pyright: ignore[reportAssignmentType]
         flat, y = checked

@@ -18,6 +18,7 @@ from quickstudy.apply import pretrained
 from quickstudy.apply.one_task import OneTask
 from quickstudy.core.errors import UsageError
 from quickstudy.nets.backbones.flat import Flat
+from quickstudy.tasks.images.labels import check_complete
 
 AT_ONCE = 256  # queries; bounds the memory and changes nothing
 
@@ -60,13 +61,16 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
         """Read the labelled rows X ``[n, features]`` with labels y.
 
         Raises:
-            UsageError: fewer than two classes, more classes than rows can be read, or an option out of its range.
+            UsageError: fewer than two classes, more classes than rows can be read, numbers and texts among the labels,
+                or an option out of its range.
+            DataError: rows without a label.
         """
         if min(self.n_ensemble, self.max_rows, self.max_features) < 1:
             raise UsageError(
                 f"n_ensemble, max_rows and max_features must be >= 1, got {self.n_ensemble}, {self.max_rows} and "
                 f"{self.max_features}."
             )
+        check_complete(y)
         checked: tuple[Any, Any] = validate_data(  # pyright: ignore[reportAssignmentType]
             self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
         )

@@ -20,8 +20,8 @@ from quickstudy.core.checks import at_least, one_of, shape_text
 from quickstudy.core.errors import UsageError
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.images._arrays import as_examples
-from quickstudy.tasks.images._labels import Names, names_of, read_labels, wanted
 from quickstudy.tasks.images.affine import random_maps, warp
+from quickstudy.tasks.images.labels import Names, names_of, read_labels, wanted
 
 Rotate = Literal["none", "episode", "classes"]
 Affine = Literal["none", "class", "drawing"]

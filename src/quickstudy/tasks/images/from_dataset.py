@@ -15,8 +15,8 @@ from torch import Tensor
 from quickstudy.core.checks import at_least, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.tasks.images._columns import columns
-from quickstudy.tasks.images._labels import Names
 from quickstudy.tasks.images.episodes import Episodes, Rotate
+from quickstudy.tasks.images.labels import Names
 from quickstudy.tasks.images.pixels import crop_pixels, in_mode, whole_pixels
 
 

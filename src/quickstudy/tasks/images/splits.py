@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from quickstudy.core.errors import UsageError
-from quickstudy.tasks.images._labels import Label, read_labels
+from quickstudy.tasks.images.labels import Label, read_labels
 
 LEAST = 2  # classes in val and in test, of at least 6: fewer make no task
 

@@ -70,16 +70,36 @@ def _as_array(labels: Any) -> NDArray[Any]:
 
 
 def _of_objects(given: list[Any]) -> tuple[Int[Tensor, " n"], list[Label]]:
+    _refuse_missing(given)
+    keys = [_key(one) for one in given]
+    distinct = sorted({*keys})
+    place = {key: i for i, key in enumerate(distinct)}
+    return torch.tensor([place[key] for key in keys], dtype=torch.int64), [label for _, label in distinct]
+
+
+def check_complete(labels: Any) -> None:
+    """Refuse labels that scikit-learn would take for texts: missing ones, and numbers beside texts.
+
+    Raises:
+        DataError: examples without a label.
+        UsageError: 1 and "1" at once, say.
+    """
+    listed = isinstance(labels, list | tuple) or hasattr(labels, "__array__")
+    given = _as_array(labels) if listed and getattr(labels, "ndim", 1) == 1 else np.empty(0)
+    if given.ndim == 1 and given.dtype.kind in "OMm":
+        each = given.tolist() if given.dtype.kind == "O" else [*given]
+        _refuse_missing(each)
+        if len({isinstance(one, str | bytes) for one in each}) > 1:
+            raise UsageError("labels must be all numbers or all texts here, got both; make texts of them: str(label).")
+
+
+def _refuse_missing(given: list[Any]) -> None:
     missing = [i for i, one in enumerate(given) if _is_missing(one)]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(given)} examples have no label, the first is example {missing[0]} (its label is "
             f"{given[missing[0]]}); leave them out."
         )
-    keys = [_key(one) for one in given]
-    distinct = sorted({*keys})
-    place = {key: i for i, key in enumerate(distinct)}
-    return torch.tensor([place[key] for key in keys], dtype=torch.int64), [label for _, label in distinct]
 
 
 def _is_missing(one: Any) -> bool:
