@@ -63,6 +63,11 @@ def conv_block(
     return F.max_pool2d(z, 2) if pool else z
 
 
+def takes(x: Tensor, weight: Tensor) -> bool:
+    """Whether the formulas are for these: not under autocast, and in one precision of at least float32."""
+    return x.dtype == weight.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
+
+
 def signs(norm_weight: Tensor) -> Tensor | None:
     """Of BatchNorm's weight, ``[out]``: -1 or 1; None where all are positive."""
     negative = norm_weight.detach() < 0

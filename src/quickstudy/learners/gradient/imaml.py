@@ -29,6 +29,7 @@ from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskMode
 from quickstudy.core.learner import MetaGradient, Scalars
 from quickstudy.core.losses import TaskLoss, query_loss, task_losses
 from quickstudy.core.support_query import SupportQueryLearner
+from quickstudy.core.twice import differentiable_twice
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.rules import ProximalSGD
 
@@ -104,7 +105,8 @@ class IMAML(SupportQueryLearner):
             query_grad = derivative(len(batch) * loss, at)
             if self.cg_steps == 0:
                 return self._result(query_grad, metrics)
-            support_loss = task_losses(self.loss, net.forward(at, support.x), support.y).sum()
+            with differentiable_twice():
+                support_loss = task_losses(self.loss, net.forward(at, support.x), support.y).sum()
             support_grad = derivative(support_loss, at, create_graph=True)
 
         def matrix(v: Params) -> Params:

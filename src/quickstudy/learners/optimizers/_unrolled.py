@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from quickstudy.core.functional import Params
@@ -185,14 +185,14 @@ class _Copies(UpdateRule):
 
     def update(self, params: Params, grads: Params, state: Any) -> tuple[Params, Any]:
         def one(weights: dict[str, Tensor], *of_task: Any) -> Any:
-            return functional_call(self.call, weights, of_task)
+            return call(self.call, weights, of_task)
 
         alone = _each(partial(torch.unsqueeze, dim=1), (params, grads, state))  # every copy has one task
         return _each(partial(torch.squeeze, dim=1), vmap(one)(self.weights, *alone))
 
 
 class _Update(nn.Module):
-    """``functional_call`` calls ``forward``."""
+    """A module, so that it can be called with other weights."""
 
     def __init__(self, rule: UpdateRule) -> None:
         super().__init__()
