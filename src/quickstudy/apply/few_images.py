@@ -10,6 +10,7 @@ import torch
 from quickstudy.apply.one_task import OneTask
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.learner import MetaLearner
+from quickstudy.core.stateless import in_evaluation
 from quickstudy.tasks.images.pixels import SUFFIXES
 
 
@@ -52,7 +53,7 @@ def classify_folder(
     labelled = [(path, label) for label, folder in enumerate(classes) for path in _images(folder)]
     x = torch.stack([tasks.read_image(path) for path, _ in labelled])
     y = torch.tensor([label for _, label in labelled])
-    task = OneTask(learner.eval(), x, y, steps=steps, where=str(support))
+    task = OneTask(in_evaluation(learner), x, y, steps=steps, where=str(support))
     logits = task(torch.stack([tasks.read_image(path) for path in paths]))[:, : len(classes)]
     return [
         Prediction(

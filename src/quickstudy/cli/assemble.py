@@ -1,11 +1,8 @@
 """What ``quickstudy train`` joins: the options of a choice, training, the final test, and what the report shows."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from quickstudy.cli.options import make_options, options_of
 from quickstudy.cli.terminal import ProgressLine
@@ -15,7 +12,7 @@ from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, held_out
 from quickstudy.report import make_pictures, save_examples
 from quickstudy.training import distributed
-from quickstudy.training.evaluation import Result, evaluate
+from quickstudy.training.evaluation import BLOCK, Result, evaluate
 from quickstudy.training.loop import train
 from quickstudy.training.runs import Run
 
@@ -66,7 +63,10 @@ def train_and_test(
 
     Under ``torchrun`` every process comes here; all but the first get None.
     """
-    first = int(os.environ.get("RANK", "0")) == 0
+    run, step = None, 0
+    distributed.start(distributed.pick_device(training.get("device", "auto")))
+    first = distributed.rank() == 0
+    distributed.check_enough(test["test_tasks"], BLOCK, "test_tasks")
     # Built before the training: what cannot be tested is said at once, not after hours.
     validation, test_tasks = held_out(tasks, test)
     if test["test_steps"] is not None and learner.adapt_steps is None:
@@ -86,15 +86,15 @@ def train_and_test(
         )
     finally:
         line.close()
-    distributed.sum_([torch.zeros(1)])  # wait until the first process has written the last checkpoint
-    if first:
+    if first:  # the others may be on machines that do not have the folder
         say(f"testing on {test['test_tasks']} tasks")
-    run = Run.open(out)
-    step = run.load_into(learner)
+        run = Run.open(out)
+        step = run.load_into(learner)
+    distributed.same_start_(learner)
     result = evaluate(
         learner, test_tasks, n_tasks=test["test_tasks"], steps=test["test_steps"], workers=training.get("workers")
     )
-    if not first:
+    if run is None:
         return None
     run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
     if isinstance(learner, SupportQueryLearner):

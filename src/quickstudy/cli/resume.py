@@ -7,6 +7,7 @@ from tyro.conf import Positional
 from quickstudy import registry
 from quickstudy.cli.train import train_and_report
 from quickstudy.core.errors import UsageError
+from quickstudy.training import distributed
 from quickstudy.training.runs import Run
 
 
@@ -18,7 +19,9 @@ def resume(run: Positional[str], *, device: str = "auto", workers: int | None = 
         device: auto (a GPU if there is one), cpu, cuda, ...
         workers: threads on a CPU (None: as many as torch may use).
     """
-    found = Run.open(run)
+    distributed.start(distributed.pick_device(device))
+    # The first process reads; the others may be on machines that do not have the folder.
+    found = Run(None, distributed.from_first(Run.open(run).config if distributed.rank() == 0 else {}))
     learner, tasks = registry.build(found.config["learner"]), found.tasks()
     machine = {"device": device, "workers": workers}
     training = {**found.config["training"], **machine, "tensorboard": (Path(run) / "tensorboard").exists()}

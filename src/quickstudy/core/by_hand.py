@@ -1,9 +1,39 @@
-"""What derivatives written by hand share: a derivative that is itself differentiated goes by the graph instead."""
+"""What derivatives written by hand share.
+
+A derivative that is itself differentiated goes by the graph instead, and autocast, which would change the precision of
+some operations and not of others, is off.
+"""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+R = TypeVar("R")
+
+
+def without_autocast(like: Tensor) -> AbstractContextManager[Any]:
+    """No autocast on the device of a tensor."""
+    kind = like.device.type
+    enabled = torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if enabled else nullcontext()
+
+
+def in_own_precision(
+    method: Callable[[M, Tensor, tuple[Tensor, ...]], R],
+) -> Callable[[M, Tensor, tuple[Tensor, ...]], R]:
+    """A method of x and a state, without autocast, x in the precision of the module's parameters."""
+
+    @wraps(method)
+    def run(self: M, x: Tensor, state: tuple[Tensor, ...]) -> R:
+        with without_autocast(x):
+            return method(self, x.to(next(self.parameters()).dtype), state)
+
+    return run
 
 
 def by_graph(

@@ -66,6 +66,14 @@ def seeded(seed: int, device: torch.device | None = None) -> Generator[None]:
             _here.blocks = _blocks() - 1
 
 
+@contextmanager
+def kept() -> Generator[None]:
+    """The default generators of all devices in use are afterwards as they were. One thread at a time."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with _block, torch.random.fork_rng(devices):
+        yield
+
+
 def drawn_since(before: list[Tensor], device: torch.device | None = None) -> bool:
     """Whether anything was drawn from the default generators since ``states(device)`` gave ``before``."""
     return any(not torch.equal(a, b) for a, b in zip(before, states(device), strict=True))
@@ -99,10 +107,15 @@ def advance() -> None:
         torch.empty((), device="cpu").uniform_()
 
 
-def task_generators(tasks: int) -> list[torch.Generator]:
+def task_generators(tasks: int, what: str) -> list[torch.Generator]:
     """A generator on the CPU for each of the batch's tasks, in order.
 
-    They follow from what ``piece`` says, or else from the default generator, of which a number is taken.
+    They follow from the piece of a batch that is being computed, wherever that is; or else from the default generator,
+    of which a number is taken.
+
+    Args:
+        tasks: how many.
+        what: what they are for; the same name gives the same numbers again within a piece.
     """
     now: Piece | None = getattr(_here, "piece", None)
     if now is None:
@@ -110,7 +123,7 @@ def task_generators(tasks: int) -> list[torch.Generator]:
         advance()
     else:
         noise, now.drew = now.noise, True
-    return [generator(noise.seed, "task", noise.first + t) for t in range(tasks)]
+    return [generator(noise.seed, "task", noise.first + t, what) for t in range(tasks)]
 
 
 class Piece:

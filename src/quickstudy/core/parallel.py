@@ -139,7 +139,7 @@ def _side_by_side(
 
 def _modes_of_caller() -> Callable[[], Any]:
     """A context that gives another thread this one's autocast, grad mode and default device."""
-    autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"), torch.is_autocast_cache_enabled()
+    autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
     grad, inference, device = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_device()
 
     @contextmanager
@@ -147,8 +147,8 @@ def _modes_of_caller() -> Callable[[], Any]:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(inference))
             stack.enter_context(torch.set_grad_enabled(grad))
-            enabled, dtype, cached = autocast
-            stack.enter_context(torch.autocast("cpu", dtype=dtype, enabled=enabled, cache_enabled=cached))
+            enabled, dtype = autocast  # its cache of weights is one for all threads: what is in it would depend on them
+            stack.enter_context(torch.autocast("cpu", dtype=dtype, enabled=enabled, cache_enabled=False))
             if device.type != "cpu":
                 stack.enter_context(device)
             yield
@@ -177,6 +177,19 @@ def _pool(workers: int, pid: int) -> ThreadPoolExecutor:
         list(pool.map(start, range(workers)))
         torch.set_num_threads(before)  # the number is a thread's own, but new threads begin with the last that was set
         return pool
+
+
+@contextmanager
+def keeping_threads(count: int) -> Generator[None]:
+    """Work with this number of torch's threads, on which the last bits of large operations depend."""
+    before = torch.get_num_threads()
+    if count != before and not leave_alone():
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 def leave_alone() -> bool:

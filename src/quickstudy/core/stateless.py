@@ -26,9 +26,11 @@ _SHARED = frozenset(
 )
 
 
-def call(module: nn.Module, tensors: Mapping[str, Tensor], inputs: tuple[Any, ...]) -> Any:
-    """``module(*inputs)`` under these parameters and buffers by name; the others are the module's own."""
-    return with_tensors(module, tensors)(*inputs)
+def call(
+    module: nn.Module, tensors: Mapping[str, Tensor], inputs: tuple[Any, ...], named: Mapping[str, Any] | None = None
+) -> Any:
+    """``module(*inputs, **named)`` under these parameters and buffers by name; the others are the module's own."""
+    return with_tensors(module, tensors)(*inputs, **(named or {}))
 
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
@@ -40,6 +42,11 @@ def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
     if tensors:
         _pair(module, tensors, "", swaps)
     return _Rebuild(swaps).module(module)
+
+
+def in_evaluation(module: M) -> M:
+    """The same module in evaluation mode, in objects of its own: the mode of the one that is passed in stays."""
+    return with_tensors(module, {}).eval()
 
 
 def _pair(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, swaps: dict[int, Tensor]) -> None:
@@ -67,7 +74,9 @@ class _Rebuild:
     def module(self, module: Any) -> Any:
         if isinstance(module, torch.jit.ScriptModule):
             return module
-        if "_orig_mod" in module.__dict__["_modules"]:  # torch.compile's: its function is bound to the module that it was made of
+        if (
+            "_orig_mod" in module.__dict__["_modules"]
+        ):  # torch.compile's: its function is bound to the module that it was made of
             return self(module._modules["_orig_mod"])
         new = object.__new__(type(module))
         self.done[id(module)] = new

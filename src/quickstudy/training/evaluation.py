@@ -1,22 +1,27 @@
 """How good is a meta-learner: the mean over many unseen tasks, with its 95% interval, after every inner step."""
 
+import copy
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskDistribution
+from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver
 from quickstudy.core.parallel import pieces, run_pieces
+from quickstudy.core.purity import sample
 from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
+from quickstudy.core.stateless import in_evaluation
 from quickstudy.training import distributed
 
+L = TypeVar("L", bound=MetaLearner)
 BLOCK = 25
 """Tasks drawn at a time. Fixed, so that the tasks of an evaluation depend on its seed and number only."""
 
@@ -97,7 +102,7 @@ def evaluate(
     """Adapt to ``n_tasks`` tasks and score what comes of it (solvers, on the query examples).
 
     Args:
-        learner: in evaluation mode for the time of the call.
+        learner: evaluated in evaluation mode; it stays as it is, so that other threads may use it meanwhile.
         tasks: any distribution; its way, shot and query may differ from training where the learner allows it.
         n_tasks: tasks, at least 2.
         seed: of the tasks; the same seed and number give the same tasks to every learner.
@@ -111,31 +116,24 @@ def evaluate(
     """
     if n_tasks < 2:
         raise UsageError(f"an interval needs at least 2 tasks, got n_tasks={n_tasks}.")
-    own = learner.adapt_steps
-    if steps is not None and own is None:
+    taken = learner.adapt_steps
+    if steps is not None and taken is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
-    if device is not None:
-        learner.to(device)
-    last = (own or 0) if steps is None else steps
+    last = (taken or 0) if steps is None else steps
     at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
     starts = range(0, n_tasks, BLOCK)
-    if len(starts) < distributed.world():  # on every process alike: none may wait for another that has stopped
-        raise UsageError(f"{n_tasks} tasks are too few for {distributed.world()} processes ({BLOCK} tasks at a time).")
+    # On every process alike: none may wait for another that has stopped.
+    distributed.check_enough(n_tasks, BLOCK, "n_tasks")
     scores: Tensor | None = None
     metric = ""
-    modes = {module: module.training for module in learner.modules()}
-    learner.eval()
-    try:
-        for start in starts[distributed.rank() :: distributed.world()]:
-            batch = tasks.sample(min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
-            block = score(learner, batch, at=at, workers=workers)
-            metric = learner.score_name(batch)
-            if scores is None:
-                scores = torch.zeros(2, block.shape[1], n_tasks, dtype=torch.float64)
-            scores[:, :, start : start + len(batch)] = block
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    own = _own(learner, device)
+    for start in starts[distributed.rank() :: distributed.world()]:
+        batch = sample(tasks, min(BLOCK, n_tasks - start), fold(seed, "evaluate", start))
+        block = score(own, batch, at=at, workers=workers, noise=Noise(fold(seed, "noise"), start))
+        metric = own.score_name(batch)
+        if scores is None:
+            scores = torch.zeros(2, block.shape[1], n_tasks, dtype=torch.float64)
+        scores[:, :, start : start + len(batch)] = block
     assert scores is not None, "every process has a block"
     distributed.sum_([scores])
     values, losses = scores
@@ -153,8 +151,20 @@ def evaluate(
     )
 
 
+def _own(learner: L, device: torch.device | str | None) -> L:
+    """The same in evaluation mode, in module objects of its own; on another device with tensors of its own."""
+    own = in_evaluation(learner)
+    moved = device is not None and any(p.device != torch.empty(0, device=device).device for p in own.parameters())
+    return copy.deepcopy(own).to(device) if moved else own
+
+
 def score(
-    learner: MetaLearner[B], batch: B, *, at: Sequence[int], workers: int | None = None
+    learner: MetaLearner[B],
+    batch: B,
+    *,
+    at: Sequence[int],
+    workers: int | None = None,
+    noise: Noise | None = None,
 ) -> Float[Tensor, "2 steps tasks"]:
     """Score and loss of each task of a batch after the inner steps ``at`` (ascending), float64 on the CPU."""
     device = next(learner.parameters()).device
@@ -164,7 +174,8 @@ def score(
             return own.score_tasks(piece.to(device), at).double().cpu()
 
     parts = pieces(batch, learner.tasks_at_once)
-    return torch.cat(run_pieces(one_piece, learner, parts, workers if device.type == "cpu" else 1), -1)
+    found = run_pieces(one_piece, learner, parts, workers if device.type == "cpu" else 1, noise=noise)
+    return torch.cat(found, -1)
 
 
 def solvers(learner: MetaLearner, support: Examples, steps: int | None = None) -> Iterator[Solver]:

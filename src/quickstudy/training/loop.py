@@ -1,7 +1,8 @@
 """The outer loop: sample a batch of tasks, fill ``.grad`` with the meta-gradient, take a step, over and over.
 
 Step k draws its tasks from ``fold(seed, "train", k)`` and its dropout from ``fold(seed, "noise", k)``; nothing else is
-random. So a run that was killed and resumed is bit-identical to one that was not.
+random, and a run keeps to the number of torch's threads that it was started with. So a run that was killed and resumed
+is bit-identical to one that was not.
 """
 
 import contextlib
@@ -17,12 +18,15 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from quickstudy import registry
 from quickstudy.core.batch import TaskDistribution
+from quickstudy.core.draws import Noise
 from quickstudy.core.errors import DivergedError, RunError, UsageError
 from quickstudy.core.learner import MetaLearner, Metrics
+from quickstudy.core.parallel import keeping_threads
+from quickstudy.core.purity import sample
 from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
-from quickstudy.training.evaluation import evaluate
+from quickstudy.training.evaluation import BLOCK, evaluate
 from quickstudy.training.interruption import interruptible
 from quickstudy.training.meters import Clock, Progress, Window
 from quickstudy.training.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
@@ -106,6 +110,9 @@ def train(
         raise UsageError("patience (>= 1) counts validations: pass validation=, a held-out task distribution.")
     where = distributed.pick_device(device)
     distributed.start(where)
+    distributed.check_enough(meta_batch, 1, "meta_batch")
+    if validation is not None:
+        distributed.check_enough(validation_tasks, BLOCK, "validation_tasks")
     learner.to(where)
     distributed.same_start_(learner)
     params = [p for p in learner.parameters() if p.requires_grad]
@@ -142,10 +149,10 @@ def train(
         return Checkpoint(state.step, learner.state_dict(), rest)
 
     run = _open_run(out, config, resume, now())
-    if run.steps():
-        state = _restore(run, learner, opt, lr)
-    if distributed.rank() != 0:
-        run = Run(None, run.config)  # one process writes
+    # One process reads and writes; the others may be on machines that do not have the folder.
+    last_saved = distributed.from_first(run.load() if run.steps() else None)
+    if last_saved is not None:
+        state = _restore(last_saved, learner, opt, lr)
     run.forget_after(state.step)
     board = _tensorboard(run) if tensorboard else None
     closing = contextlib.closing(board) if board is not None else contextlib.nullcontext()
@@ -164,13 +171,14 @@ def train(
                 board.add_scalar(name, value, state.step)
 
     learner.train()
-    with closing, interruptible() as interrupted, torch.random.fork_rng(_cuda_devices(where)):
+    threads = keeping_threads(distributed.from_first(_threads(run)))
+    with closing, interruptible() as interrupted, threads:
         while state.step < steps and not (patience is not None and state.stale >= patience):
             task_seed = fold(seed, "train", state.step)
-            torch.manual_seed(fold(seed, "noise", state.step, distributed.rank()))
+            noise = Noise(fold(seed, "noise", state.step), distributed.first_of_shard(meta_batch))
             opt.zero_grad(set_to_none=True)
-            part = distributed.shard(tasks.sample(meta_batch, task_seed)).to(where)
-            metrics = learner.meta_backward(part, workers=workers, compile=compile)
+            part = distributed.shard(sample(tasks, meta_batch, task_seed)).to(where)
+            metrics = learner.meta_backward(part, workers=workers, compile=compile, noise=noise)
             metrics, stop = _share(learner, metrics, len(part) / meta_batch, interrupted())
             norm = torch.nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
             if not (math.isfinite(metrics["loss"]) and math.isfinite(float(norm))):
@@ -244,13 +252,11 @@ def _share(learner: MetaLearner, metrics: Metrics, weight: float, stop: bool) ->
     return dict(zip(metrics, values.tolist(), strict=True)), bool(flag.item())
 
 
-def _cuda_devices(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []
-
-
 def _open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start: Checkpoint) -> Run:
+    if distributed.rank() != 0:
+        return Run.create(None, config)
     if not (resume and out is not None and (Path(out) / "config.json").exists()):
-        return Run.create(out if distributed.rank() == 0 else None, config, start)
+        return Run.create(out, config, start)
     run = Run.open(out)
     for part in ("learner", "tasks", "validation", "training"):
         now, then = json.loads(json.dumps(config[part])), run.config[part]
@@ -259,8 +265,13 @@ def _open_run(out: str | Path | None, config: dict[str, Any], resume: bool, star
     return run
 
 
-def _restore(run: Run, learner: MetaLearner, opt: torch.optim.Optimizer, lr: LRScheduler) -> _State:
-    checkpoint = run.load()
+def _threads(run: Run) -> int:
+    """How many of torch's threads the run was started with."""
+    recorded = (run.config.get("machine") or {}).get("threads")
+    return recorded if isinstance(recorded, int) and recorded >= 1 else torch.get_num_threads()
+
+
+def _restore(checkpoint: Checkpoint, learner: MetaLearner, opt: torch.optim.Optimizer, lr: LRScheduler) -> _State:
     load_weights(learner, checkpoint.learner)
     rest = dict(checkpoint.rest)
     opt.load_state_dict(rest.pop("optimizer"))

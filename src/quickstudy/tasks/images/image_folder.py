@@ -17,6 +17,7 @@ from torch import Tensor
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import DataError, UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
 from quickstudy.tasks.images.episodes import Episodes, split_classes
 from quickstudy.tasks.images.pixels import SUFFIXES, as_float, crop_pixels, open_image
@@ -139,6 +140,7 @@ class ImageFolder:
             f"ImageFolder {name} {self.split} ({self.n_classes} classes), {shape_text(self.way, self.shot, self.query)}"
         )
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments (see ``Episodes.sample``).
 
