@@ -43,8 +43,8 @@ class Noise:
     first: int = 0
 
 
-class DrawnInBackwardError(Exception):
-    """What is recomputed on the way back (a checkpoint) draws: it needs the default generator's state of then."""
+class DrawnInCheckpointError(Exception):
+    """What a checkpoint will compute again on the way back draws: it puts back the default generator's state."""
 
 
 @contextmanager
@@ -172,8 +172,8 @@ class _OwnState(TorchFunctionMode):
         kwargs = kwargs or {}
         if func not in _DRAWING or kwargs.get("generator") is not None:
             return func(*args, **kwargs)
-        if torch._C._current_graph_task_id() != -1:
-            raise DrawnInBackwardError
+        if torch._C._autograd._top_saved_tensors_default_hooks(False) is not None:
+            raise DrawnInCheckpointError
         if not self.within:
             _block.acquire()
         try:

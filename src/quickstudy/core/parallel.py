@@ -101,7 +101,7 @@ def _attempt(
     jobs = list(zip(parts, items, strict=True))
     try:
         results = _side_by_side(work, module, jobs, workers)
-    except draws.DrawnInBackwardError:
+    except draws.DrawnInCheckpointError:
         return [], True, True
     return results, any(part.drew for part in parts), False
 
