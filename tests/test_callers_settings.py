@@ -77,7 +77,7 @@ def fails(call, error):
 
 def uses(tmp_path):
     """By name: a use of the library, with what has to be there made before it is looked at."""
-    own, glyphs = learner(), tasks()
+    own, again, glyphs = learner(), learner(), tasks()
     batch = glyphs.sample(4, 0)
     run = qs.train(learner(), glyphs, steps=1, meta_batch=2, out=tmp_path / "run", device="cpu")
     folder = images(tmp_path / "images")
@@ -89,7 +89,7 @@ def uses(tmp_path):
         "train": lambda: qs.train(own, glyphs, steps=2, meta_batch=3, validation=glyphs, validation_tasks=3),
         "train, one worker": lambda: qs.train(own, glyphs, steps=1, meta_batch=3, workers=1),
         "train, noise": lambda: qs.train(noisy, glyphs, steps=1, meta_batch=2),
-        "resume": lambda: qs.train(learner(), glyphs, steps=1, meta_batch=2, out=run.path, resume=True, device="cpu"),
+        "resume": lambda: qs.train(again, glyphs, steps=1, meta_batch=2, out=run.path, resume=True, device="cpu"),
         "train diverges": lambda: fails(lambda: qs.train(protonet, glyphs, steps=1, meta_batch=2), qs.DivergedError),
         "evaluate": lambda: qs.evaluate(own, glyphs, n_tasks=4),
         "evaluate, two workers": lambda: qs.evaluate(own, glyphs, n_tasks=4, workers=2),

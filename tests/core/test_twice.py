@@ -1,5 +1,6 @@
 """Attention's and the recurrent layers' kernels are chosen only where a second derivative is taken, and put back."""
 
+import contextlib
 import threading
 
 import torch
@@ -44,10 +45,10 @@ def tasks():
 def test_the_plain_kernel_only_where_it_is_differentiated_twice():
     before, batch = flags(), tasks().sample(2, 0)
     for learner, twice_ in (
-        (qs.MAML(Attention(), inner_lr=0.1, inner_steps=1), True),
-        (qs.IMAML(Attention(), inner_lr=0.1, inner_steps=1), True),
-        (qs.FOMAML(Attention(), inner_lr=0.1, inner_steps=1), False),
-        (qs.ProtoNet(Attention()), False),
+        (qs.MAML(Attention(), inner_lr=0.1, inner_steps=1, execution="threads"), True),
+        (qs.IMAML(Attention(), inner_lr=0.1, inner_steps=1, execution="threads"), True),
+        (qs.FOMAML(Attention(), inner_lr=0.1, inner_steps=1, execution="threads"), False),
+        (qs.ProtoNet(Attention(), execution="threads"), False),
     ):
         seen.clear()
         learner.meta_gradient(batch)
@@ -92,7 +93,7 @@ def test_recurrent_layers_do_without_cudnn_there(monkeypatch):
         def __exit__(self, *error):
             pass
 
-    monkeypatch.setattr(twice, "WITHOUT_CUDNN", Noted(None))
+    monkeypatch.setattr(twice, "WITHOUT_CUDNN", Noted(contextlib.nullcontext))
 
     class Recurrent(nn.Module):
         def __init__(self):

@@ -7,6 +7,7 @@ that nothing leaks between tasks or threads.
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
@@ -20,6 +21,7 @@ from quickstudy.core import batchnorm
 from quickstudy.core.batch import check_tasks
 from quickstudy.core.errors import UsageError
 from quickstudy.core.stateless import call
+from quickstudy.core.twice import PLAIN_ATTENTION
 
 Params: TypeAlias = dict[str, Tensor]
 """Parameters by name, each ``[tasks, ...]``."""
@@ -168,7 +170,8 @@ class TaskModel:
     ) -> tuple[Tensor, batchnorm.Statistics]:
         buffers = {name: b.clone() for name, b in self.model.named_buffers()}
         mode = batchnorm.BatchNormAs(running=self.bn == "running", fixed=fixed, record=record, written_out=written_out)
-        with mode:
+        # vmap has no rule for attention's fused kernels on a CPU.
+        with mode, PLAIN_ATTENTION if written_out else nullcontext():
             output = call(self.model, {**params, **buffers}, (x,))
         return output, tuple(mode.seen)
 
