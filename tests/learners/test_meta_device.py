@@ -31,8 +31,9 @@ MUST_WAIT = {
 """Files whose waits are meant, and why; all others run without asking a device for a number."""
 
 SINUSOIDS = qs.tasks.Sinusoids(shot=4, query=3)
+BN = ("transductive", "support")
 CASES = [
-    *((n, glyphs, {"inner_lr": 0.05, "inner_steps": 2, "bn": b}) for n in CLASSIFY for b in ("transductive", "support")),
+    *((n, glyphs, {"inner_lr": 0.05, "inner_steps": 2, "bn": b}) for n in CLASSIFY for b in BN),
     *((name, lambda: SINUSOIDS, {"inner_lr": 0.01}) for name in REGRESS),
     *((name, make, {**SMALL, **OPTIONS.get(name, {})}) for name, make in OF_OTHERS),
 ]  # fmt: skip
@@ -85,7 +86,7 @@ def test_a_generator_that_has_moved_gets_its_codes_there(monkeypatch):
         return torch.zeros(*drawings.shape[:2], 1, 12, 12)
 
     base = qs.tasks.Glyphs(size=12, query=2)
-    made = qs.tasks.Synthesized(gan, base, classes=10, each=5)
+    made = qs.tasks.Synthesized(gan, base, classes=10, each=16)
     gan.to("meta")
     monkeypatch.setattr(gan, "images", images)
     made.sample(2, 0)
