@@ -37,7 +37,7 @@ class Shared:
 
 
 PLAIN_ATTENTION = Shared(lambda: sdpa_kernel(SDPBackend.MATH))
-WITHOUT_CUDNN = Shared(lambda: torch.backends.cudnn.flags(enabled=False))
+WITHOUT_CUDNN = Shared(lambda: torch.backends.cudnn.flags(enabled=False))  # pyright: ignore[reportUnknownLambdaType]
 RECURRENT = frozenset({torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu})
 """Layers that cuDNN differentiates once only."""
 _here = threading.local()
