@@ -97,6 +97,8 @@ def test_every_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch, "empty", lambda *_, **__: None)  # there is no GPU to try
     monkeypatch.setenv("LOCAL_RANK", "3")
+    assert distributed.pick_device("auto") == torch.device("cuda"), "without torchrun it says nothing"
+    monkeypatch.setenv("WORLD_SIZE", "4")
     assert distributed.pick_device("auto") == torch.device("cuda", 3)
     assert distributed.pick_device("cuda:1") == torch.device("cuda", 1)
     assert distributed.pick_device("cpu") == torch.device("cpu")

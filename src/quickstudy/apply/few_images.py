@@ -13,6 +13,7 @@ from quickstudy.apply.one_task import OneTask
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.files import data_in
 from quickstudy.core.learner import MetaLearner
+from quickstudy.core.stateless import in_evaluation
 from quickstudy.tasks.images.folders import LeftOut, class_files, images_in, loose_images, readable, subfolders
 
 
@@ -56,7 +57,7 @@ def classify_folder(
     if getattr(tasks, "ink", False):
         _check_ground(torch.cat([x, asked]), [*(path for path, _ in labelled), *paths], invert)
     y = torch.tensor([label for _, label in labelled])
-    task = OneTask(learner.eval(), x, y, steps=steps, where=str(support))
+    task = OneTask(in_evaluation(learner), x, y, steps=steps, where=str(support))
     logits = task(asked)[:, : len(classes)]
     return [
         Prediction(

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from quickstudy.core.batch import Examples
+from quickstudy.core.draws import seeded
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner, Solver
 from quickstudy.training.evaluation import solvers
@@ -55,27 +56,28 @@ class OneTask:
         """
         device = next(self.learner.parameters()).device
         support = Examples(self.x[None], self.y[None]).to(device)
-        with torch.no_grad(), torch.random.fork_rng([]):
-            torch.manual_seed(self.seed)
-            path = solvers(self.learner, support, self.steps)
-            solver = next(path)
-            torch.manual_seed(self.seed)
-            outputs = solver(support.x).shape[-1]
-            classes = int(self.y.max()) + 1
-            if outputs < classes:
-                raise UsageError(
-                    f"{self.where} holds {classes} classes, but this learner tells {outputs} apart at most; use fewer, "
-                    f"train one for way={classes} (--way {classes}), or one that compares features (ProtoNet, say), "
-                    f"which takes any number."
-                )
-            for later in path:
-                solver = later
+        with torch.no_grad():
+            # Each part draws the same, whatever was drawn before.
+            with seeded(self.seed, device):
+                path = solvers(self.learner, support, self.steps)
+                solver = next(path)
+            with seeded(self.seed, device):
+                outputs = solver(support.x).shape[-1]
+                classes = int(self.y.max()) + 1
+                if outputs < classes:
+                    raise UsageError(
+                        f"{self.where} holds {classes} classes, but this learner tells {outputs} apart at most; use "
+                        f"fewer, train one for way={classes} (--way {classes}), or one that compares features "
+                        f"(ProtoNet, say), which takes any number."
+                    )
+                for later in path:
+                    solver = later
         self.solver = solver
         return solver
 
     def __call__(self, x: Float[Tensor, "n ..."] | Int[Tensor, "n ..."]) -> Float[Tensor, "n outputs"]:
         """Logits on the CPU."""
         solver = self.adapt() if self.solver is None else self.solver
-        with torch.no_grad(), torch.random.fork_rng([]):
-            torch.manual_seed(self.seed)
-            return solver(x[None].to(next(self.learner.parameters()).device))[0].cpu()
+        device = next(self.learner.parameters()).device
+        with torch.no_grad(), seeded(self.seed, device):
+            return solver(x[None].to(device))[0].cpu()

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from quickstudy import registry
 from quickstudy.core.batch import Examples, TaskBatch, shared_draws
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
 from quickstudy.core.seeding import generator as generator_of
 from quickstudy.tasks.images.episodes import Affine, Episodes
@@ -124,6 +125,7 @@ class Synthesized:
         pool = f"{self.share:.0%} of tasks of {self.classes} made classes, else {self._real.describe()}"
         return f"Synthesized {self.split} ({pool}), {shape_text(self.way, self.shot, self.query)}"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments.
 
@@ -151,13 +153,16 @@ class Synthesized:
     def stock(self) -> Episodes:
         """The made classes, as episodes; drawn when first asked for."""
         rng = generator_of(0, "synthesized")
+        learner = self._learner
+        device = next(learner.parameters()).device if isinstance(learner, nn.Module) else torch.device("cpu")
         images: list[Tensor] = []
         with torch.no_grad():
             for start in range(0, self.classes, AT_ONCE):
                 count = min(AT_ONCE, self.classes - start)
                 classes = torch.randn(count, self._learner.class_code, generator=rng)
                 drawings = torch.randn(count, self.each, self._learner.drawing_code, generator=rng)
-                images.append((self._learner.images(classes, drawings) * 255).round().byte().flatten(0, 1))
+                made = self._learner.images(classes.to(device), drawings.to(device))
+                images.append((made * 255).round().byte().flatten(0, 1).cpu())
         labels = torch.arange(self.classes).repeat_interleave(self.each)
         pool = torch.cat(images)
         return Episodes(pool, labels, way=self.way, shot=self.shot, query=self.query, affine=self.made_affine)

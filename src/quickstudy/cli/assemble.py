@@ -1,12 +1,9 @@
 """What ``quickstudy train`` joins: the options of a choice, training, the final test, and what the report shows."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from quickstudy.cli.options import make_options, options_of
 from quickstudy.cli.terminal import ProgressLine
@@ -16,7 +13,7 @@ from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, held_out
 from quickstudy.report import make_pictures, save_examples
 from quickstudy.training import distributed
-from quickstudy.training.evaluation import evaluate
+from quickstudy.training.evaluation import BLOCK, evaluate
 from quickstudy.training.loop import train
 from quickstudy.training.results import Result
 from quickstudy.training.runs import Run, locked
@@ -69,7 +66,10 @@ def train_and_test(
     Under ``torchrun`` every process comes here; all but the first get None. None, too, where a finished run has been
     trained and tested already: it stays as it is.
     """
-    first = int(os.environ.get("RANK", "0")) == 0
+    run, step, tested = None, 0, False
+    distributed.start(distributed.pick_device(training.get("device", "auto")))
+    first = distributed.rank() == 0
+    distributed.check_enough(test["test_tasks"], BLOCK, "test_tasks")
     # Built before the training: what cannot be tested is said at once, not after hours.
     validation, test_tasks = held_out(tasks, test)
     if test["test_steps"] is not None and learner.adapt_steps is None:
@@ -91,22 +91,25 @@ def train_and_test(
             )
         finally:
             line.close()
-        distributed.sum_([torch.zeros(1)])  # wait until the first process has written the last checkpoint
-        run = Run.open(out)
-        step = run.load_into(learner)
-        tested = before[-1:] == run.steps()[-1:] and any(_is_of(r, step, test) for r in run.results())
-        if tested and (Path(out) / "report.html").exists() and distributed.world() == 1:
-            say(
-                f"{out} is finished: its {run.steps()[-1]} outer steps are trained and tested, so nothing is added. "
-                f"`quickstudy evaluate {out}` tests it on other tasks, `quickstudy resume {out} --steps N` trains on."
-            )
+        if first:  # the others may be on machines that do not have the folder
+            run = Run.open(out)
+            step = run.load_into(learner)
+            tested = before[-1:] == run.steps()[-1:] and any(_is_of(r, step, test) for r in run.results())
+        if distributed.from_first(tested and (Path(out) / "report.html").exists()):
+            if first:
+                say(
+                    f"{out} is finished: its {before[-1]} outer steps are trained and tested, so nothing is added. "
+                    f"`quickstudy evaluate {out}` tests it on other tasks, `quickstudy resume {out} --steps N` "
+                    f"trains on."
+                )
             return None
+        distributed.same_start_(learner)
         if first:
             say(f"testing on {test['test_tasks']} tasks")
         result = evaluate(
             learner, test_tasks, n_tasks=test["test_tasks"], steps=test["test_steps"], workers=training.get("workers")
         )
-        if not first:
+        if run is None:
             return None
         try:
             if not tested:

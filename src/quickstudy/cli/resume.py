@@ -6,6 +6,7 @@ from tyro.conf import Positional
 
 from quickstudy.cli.train import train_and_report
 from quickstudy.core.errors import RunError, UsageError
+from quickstudy.training import distributed
 from quickstudy.training.loop import RECORDED
 from quickstudy.training.runs import Run
 
@@ -24,9 +25,13 @@ def resume(run: Positional[str], *, steps: int | None = None, device: str = "aut
         device: auto (a GPU if there is one), cpu, cuda, ...
         workers: threads on a CPU (None: as many as torch may use).
     """
-    found = Run.open(run)
-    learner, tasks = found.built("learner", weights=found.load().learner), found.tasks()
-    test, training = found.config.get("test"), found.config.get("training") or {}
+    distributed.start(distributed.pick_device(device))
+    # The first process reads; the others may be on machines that do not have the folder.
+    opened = Run.open(run) if distributed.rank() == 0 else None
+    config, weights = distributed.from_first((opened.config, opened.load().learner) if opened else ({}, {}))
+    found = opened or Run(None, config)
+    learner, tasks = found.built("learner", weights=weights), found.tasks()
+    test, training = config.get("test"), config.get("training") or {}
     if test is None:
         raise UsageError(f"{run} was started from Python; resume it there: quickstudy.train(..., resume=True).")
     unknown = [*(name for name in training if name not in RECORDED), *(name for name in test if name not in TESTED)]

@@ -16,6 +16,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.recipes import PRESETS, Choice, split_options
 from quickstudy.report import write_report
+from quickstudy.training import distributed
 
 
 def train(argv: list[str]) -> None:
@@ -72,6 +73,7 @@ def train_and_report(
         run, result = finished
         say(result_text(result))
         say(f"report: {write_report([run])}")
+    distributed.finish()
 
 
 def _take(argv: list[str], **kinds: type) -> tuple[argparse.Namespace, list[str]]:

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from quickstudy.core import fused
+from quickstudy.core import fused, twice
 from quickstudy.core._convolution import convolve
 from quickstudy.core.errors import UsageError
 
@@ -100,6 +100,9 @@ class BatchNormAs(TorchFunctionMode):
             return self._batch_norm(*args, **(kwargs or {}))
         if func is fused.conv_block:
             return self._conv_block(*args, **(kwargs or {}))
+        if func in twice.RECURRENT and twice.wanted():
+            with twice.WITHOUT_CUDNN:
+                return func(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
     def _batch_norm(
@@ -143,7 +146,7 @@ class BatchNormAs(TorchFunctionMode):
         padding: int,
         pool: bool,
     ) -> Tensor:
-        if self.running or self.written_out:
+        if self.running or self.written_out or not fused.takes(x, weight):
             y = F.conv2d(x, weight, bias, padding=padding)
             z = F.relu(self._batch_norm(y, running_mean, running_var, norm_weight, norm_bias, eps=eps))
             return F.max_pool2d(z, 2) if pool else z

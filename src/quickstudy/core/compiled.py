@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.errors import UsageError
 from quickstudy.core.pad import refuse, tracing
+from quickstudy.core.stateless import call
 
 Parts = tuple[list[Tensor | None], dict[str, Tensor], dict[str, Tensor]]
 """The fields of a ``MetaGradient``."""
@@ -53,7 +54,7 @@ def _compile(
     def straight_line(tensors: dict[str, Tensor], examples: list[Tensor]) -> Parts:
         own = {f"module.{name}": t.detach().requires_grad_(name in trainable) for name, t in tensors.items()}
         batch = TaskBatch(Examples(*examples[:2]), Examples(*examples[2:]))
-        return torch.func.functional_call(_Work(module, work), own, (batch,))
+        return call(_Work(module, work), own, (batch,))
 
     try:
         with tracing():

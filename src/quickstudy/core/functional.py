@@ -1,12 +1,13 @@
 """Any ``nn.Module`` as a pure function of a batch of tasks: ``forward(parameters, x) -> predictions``.
 
-Parameters are dicts of tensors with a leading task axis. The module itself is never changed, patched or copied:
-its tensors are replaced for the length of one call (``torch.func.functional_call``), its buffers by copies that are
-thrown away, so that nothing leaks between tasks.
+Parameters are dicts of tensors with a leading task axis. The module itself is never changed, patched or copied: a call
+runs on module objects of its own around the task's tensors (``stateless``), buffers are copies that are thrown away, so
+that nothing leaks between tasks or threads.
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
@@ -14,12 +15,13 @@ from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.func import vmap
 
 from quickstudy.core import batchnorm
 from quickstudy.core.batch import check_tasks
 from quickstudy.core.errors import UsageError
+from quickstudy.core.stateless import call
+from quickstudy.core.twice import PLAIN_ATTENTION
 
 Params: TypeAlias = dict[str, Tensor]
 """Parameters by name, each ``[tasks, ...]``."""
@@ -168,9 +170,9 @@ class TaskModel:
     ) -> tuple[Tensor, batchnorm.Statistics]:
         buffers = {name: b.clone() for name, b in self.model.named_buffers()}
         mode = batchnorm.BatchNormAs(running=self.bn == "running", fixed=fixed, record=record, written_out=written_out)
-        # Attention's fused kernels cannot be differentiated twice.
-        with mode, sdpa_kernel(SDPBackend.MATH):
-            output = functional_call(self.model, {**params, **buffers}, (x,))
+        # vmap has no rule for attention's fused kernels on a CPU.
+        with mode, PLAIN_ATTENTION if written_out else nullcontext():
+            output = call(self.model, {**params, **buffers}, (x,))
         return output, tuple(mode.seen)
 
 

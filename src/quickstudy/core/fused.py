@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from quickstudy.core._convolution import channels_last, twice_at_most
+from quickstudy.core.by_hand import under_autocast
 
 _aten = torch.ops.aten
 
@@ -63,10 +64,18 @@ def conv_block(
     return F.max_pool2d(z, 2) if pool else z
 
 
+def takes(x: Tensor, weight: Tensor) -> bool:
+    """Whether the formulas are for these: in one precision of at least float32, without autocast, on such a device."""
+    known = x.device.type in ("cpu", "cuda") and x.dtype == weight.dtype in (torch.float32, torch.float64)
+    return known and not under_autocast(x)
+
+
 def signs(norm_weight: Tensor) -> Tensor | None:
-    """Of BatchNorm's weight, ``[out]``: -1 or 1; None where all are positive."""
+    """Of BatchNorm's weight, ``[out]``: -1 or 1; None where all are known to be positive (only a CPU is asked)."""
     negative = norm_weight.detach() < 0
-    return torch.where(negative, -1.0, 1.0).to(norm_weight.dtype) if bool(negative.any()) else None
+    if norm_weight.device.type == "cpu" and not bool(negative.any()):
+        return None
+    return torch.where(negative, -1.0, 1.0).to(norm_weight.dtype)
 
 
 def normalised_by_batch(y: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float, pool: bool) -> Tensor:

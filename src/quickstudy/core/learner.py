@@ -17,6 +17,7 @@ from typing_extensions import TypeVar
 from quickstudy.core.batch import Batch
 from quickstudy.core.batchnorm import describe
 from quickstudy.core.compiled import run_compiled
+from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import TaskModel
 from quickstudy.core.options import checks_options
@@ -133,12 +134,17 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
             return MetaGradient(derivative(self, loss), metrics)
 
     @final
-    def meta_backward(self, batch: B, *, workers: int | None = None, compile: bool = False) -> Metrics:
+    def meta_backward(
+        self, batch: B, *, workers: int | None = None, compile: bool = False, noise: Noise | None = None
+    ) -> Metrics:
         """Add ``meta_gradient`` of the batch to ``.grad`` of the parameters.
 
         Runs ``tasks_at_once`` tasks at a time on ``workers`` threads (None: as many as torch may use on a CPU, one
         elsewhere), or compiled: recorded and compiled at the first batch of its shapes, then one piece after the other
         on all cores, which pays for small networks. None of this changes the result by more than rounding.
+
+        What is random (dropout, a learner's noise) follows from ``noise``; None: from torch's default generator, which
+        moves on if anything is drawn.
 
         Raises:
             UsageError: ``compile`` of a learner that looks into its data to decide what to do; a batch of more than
@@ -152,9 +158,9 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
             )
         on_cpu = all(p.device.type == "cpu" for p in self.parameters())
         if compile:
-            results = [MetaGradient(*run_compiled(_fields, self, part)) for part in parts]
+            results = run_pieces(_compiled, self, parts, 1, noise=noise)
         else:
-            results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1)
+            results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1, noise=noise)
         shares = [(result, len(part) / len(batch)) for result, part in zip(results, parts, strict=True)]
         metrics = {name: float(sum(share * r.metrics[name] for r, share in shares)) for name in results[0].metrics}
         with torch.no_grad():  # after the metrics, which may be the learner's own buffers
@@ -166,6 +172,10 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
             for name in results[0].buffers if self.training else ():
                 self.get_buffer(name).copy_(torch.stack([r.buffers[name] * share for r, share in shares]).sum(0))
         return metrics
+
+
+def _compiled(learner: Any, part: Any) -> MetaGradient:
+    return MetaGradient(*run_compiled(_fields, learner, part))
 
 
 def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:

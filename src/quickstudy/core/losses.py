@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.pad import present, refuse
@@ -56,15 +57,13 @@ def task_losses(
         return torch.cat(each)
     if loss == "cross_entropy":
         _check_logits(predictions, y)
+        if _fails_late(y) and y.numel() and not 0 <= (ends := label_range(y))[0] <= ends[1] < predictions.shape[-1]:
+            raise _beyond_the_head(predictions, y)
         try:
             losses = F.cross_entropy(predictions.flatten(0, 1), y.flatten(), reduction="none", ignore_index=NO_LABEL)
         except IndexError as error:  # the kernel looks at every label anyway
             refuse(y, "this learner's loss counts all examples")
-            raise UsageError(
-                f"labels run from {int(y.min())} to {int(y.max())}, but the model gives {predictions.shape[-1]} "
-                f"outputs; build it with out_features = way (at least {int(y.max()) + 1}), or sample tasks of a "
-                f"smaller way."
-            ) from error
+            raise _beyond_the_head(predictions, y) from error
         return losses.view(y.shape).mean(1)
     if loss == "mse":
         if predictions.shape != y.shape:
@@ -140,6 +139,30 @@ def query_loss(
     mean = task_losses(loss, predictions, y, padding=padding).mean()
     score = task_scores(loss, predictions.detach(), y, padding=padding).mean()
     return mean, {"loss": mean.detach(), score_name(loss, y): score.detach()}
+
+
+def label_range(y: Tensor) -> tuple[int, int]:
+    """The smallest and the largest label; asked of a device once for the same tensor, as inner steps do."""
+    known = _ranges.get(y)
+    if known is None or known[0] != y._version:
+        ends = torch.stack([*y.aminmax()]).tolist()
+        _ranges[y] = known = (y._version, (int(ends[0]), int(ends[1])))
+    return known[1]
+
+
+_ranges: Any = WeakTensorKeyDictionary()
+
+
+def _fails_late(y: Tensor) -> bool:
+    """Whether a wrong label would be found by an assertion on the device, after which nothing runs there any more."""
+    return y.device.type == "cuda"
+
+
+def _beyond_the_head(predictions: Tensor, y: Tensor) -> UsageError:
+    return UsageError(
+        f"labels run from {int(y.min())} to {int(y.max())}, but the model gives {predictions.shape[-1]} outputs; build "
+        f"it with out_features = way (at least {int(y.max()) + 1}), or sample tasks of a smaller way."
+    )
 
 
 def _check_logits(predictions: Tensor, y: Tensor) -> None:

@@ -2,26 +2,36 @@
 
 Pieces that fit the cache, on worker threads with one intra-op thread each, beat one large operation on every core:
 the tasks of a batch are independent, and torch releases the interpreter's lock inside its operations.
+
+With ``QUICKSTUDY_LEAVE_ALONE=1`` in the environment no thread is started and no setting of the process is touched.
 """
 
-import copy
 import ctypes
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from quickstudy.core import draws
 from quickstudy.core.batch import Batch
+from quickstudy.core.stateless import with_tensors
 
 B = TypeVar("B", bound=Batch)
 M = TypeVar("M", bound=nn.Module)
 R = TypeVar("R")
+
+_Draws = Literal["nothing", "own", "default"]
+"""What a piece's draws come from: there are none; a state of its own; the default generator, a piece after another."""
+_draws: WeakKeyDictionary[nn.Module, dict[bool, _Draws]] = WeakKeyDictionary()
+_here = threading.local()
 
 
 def pieces(batch: B, size: int | None) -> list[B]:
@@ -31,59 +41,160 @@ def pieces(batch: B, size: int | None) -> list[B]:
     return [batch[i : i + size] for i in range(0, len(batch), size)]
 
 
-def run_pieces(work: Callable[[M, B], R], module: M, items: Sequence[B], workers: int | None = None) -> list[R]:
+def run_pieces(
+    work: Callable[[M, B], R],
+    module: M,
+    items: Sequence[B],
+    workers: int | None = None,
+    *,
+    noise: draws.Noise | None = None,
+) -> list[R]:
     """``[work(module, item) for item in items]``, on ``workers`` threads (None: as many as torch may use here).
 
     The results do not depend on the number of workers: each of several pieces is computed with one intra-op thread,
-    the list is in order, and work that draws random numbers (dropout) is done again one after the other, so that its
-    draws have an order.
+    the list is in order, and what is random follows from ``noise`` (None: from torch's default generator, which moves
+    on if anything was drawn) and a piece's place in the batch. Threads work under the caller's autocast and grad mode.
     """
-    _keep_freed_memory()
-    count = min(len(items), workers or torch.get_num_threads())
-    # The choice of attention kernel is global: made once here, threads that make it again do not undo each other's.
-    with sdpa_kernel(SDPBackend.MATH):
-        if len(items) == 1:
-            return [work(module, items[0])]
-        if count == 1:
-            return _in_turn(work, module, items)
-        before = torch.get_rng_state()
-        free: SimpleQueue[M] = SimpleQueue()
-        for _ in range(count):
-            free.put(_structure_copy(module))
-
-        def with_own_module(item: B) -> R:
-            own = free.get()
-            try:
-                return work(own, item)
-            finally:
-                free.put(own)
-
-        results = list(_pool(count, os.getpid()).map(with_own_module, items))
-        if torch.equal(before, torch.get_rng_state()):
-            return results
-        torch.set_rng_state(before)
-        return _in_turn(work, module, items)
+    given = draws.noise_of_caller() if noise is None else noise
+    first = [given.first + sum(len(item) for item in items[:i]) for i in range(len(items))]
+    noises = [draws.Noise(given.seed, at) for at in first]
+    known = _draws.setdefault(module, {})
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    source = known.get(module.training, "own" if module.training else "nothing")
+    if device.type != "cpu":
+        source = "default"
+    while True:
+        before = draws.states()
+        results, drew, failed = _attempt(work, module, items, noises, source, workers, device)
+        if source == "default":
+            break
+        if not failed and not draws.drawn_since(before):
+            break
+        source = "own" if source == "nothing" and not failed else "default"
+    known[module.training] = "nothing" if source == "own" and not drew else source
+    if drew and noise is None:
+        draws.advance()
+    return results
 
 
-def _in_turn(work: Callable[[M, B], R], module: M, items: Sequence[B]) -> list[R]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _attempt(
+    work: Callable[[M, B], R],
+    module: M,
+    items: Sequence[B],
+    noises: Sequence[draws.Noise],
+    source: _Draws,
+    workers: int | None,
+    device: torch.device,
+) -> tuple[list[R], bool, bool]:
+    """The results; whether any piece drew, as far as it can be told; whether they have to be found in another way."""
+    within = draws.in_seeded_block()
+    parts = [draws.Piece(noise, own=source == "own", within=within) for noise in noises]
+    if source == "default":
+        results: list[R] = []
+        drew = False
+        for part, item in zip(parts, items, strict=True):
+            with draws.seeded(part.seed, device):
+                before = draws.states(device)
+                results.append(part.run(lambda one=item: work(module, one)))
+                drew |= part.drew or draws.drawn_since(before, device)
+        return results, drew, False
+    jobs = list(zip(parts, items, strict=True))
     try:
-        return [work(module, item) for item in items]
-    finally:
-        torch.set_num_threads(threads)
+        results = _side_by_side(work, module, jobs, workers)
+    except draws.DrawnInCheckpointError:
+        return [], True, True
+    return results, any(part.drew for part in parts), False
 
 
-def _structure_copy(module: M) -> M:
-    """The same tensors in module objects of their own: ``functional_call`` fills a module's slots while it runs."""
-    return copy.deepcopy(module, {id(t): t for t in (*module.parameters(), *module.buffers())})
+def _side_by_side(
+    work: Callable[[M, B], R], module: M, jobs: Sequence[tuple[draws.Piece, B]], workers: int | None
+) -> list[R]:
+    count = min(len(jobs), workers or torch.get_num_threads())
+    if len(jobs) == 1 or getattr(_here, "works", False) or leave_alone():
+        return [part.run(lambda one=item: work(module, one)) for part, item in jobs]
+    _keep_freed_memory()
+    free: SimpleQueue[M] = SimpleQueue()
+    for _ in range(count):
+        # Module objects of each thread's own, for learners of others that change theirs while they run.
+        free.put(module if count == 1 else with_tensors(module, {}))
+    enter = _modes_of_caller()
+
+    def one(job: tuple[draws.Piece, B]) -> R:
+        part, item = job
+        own = free.get()
+        try:
+            with enter():
+                return part.run(lambda: work(own, item))
+        finally:
+            free.put(own)
+
+    futures = [_pool(count, os.getpid()).submit(one, job) for job in jobs]
+    try:
+        return [future.result() for future in futures]
+    finally:  # after an error, too, nothing goes on behind the caller's back
+        for future in futures:
+            future.cancel()
+        wait(futures)
+
+
+def _modes_of_caller() -> Callable[[], Any]:
+    """A context that gives another thread this one's autocast, grad mode and default device."""
+    autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    grad, inference, device = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_device()
+
+    @contextmanager
+    def enter() -> Generator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(inference))
+            stack.enter_context(torch.set_grad_enabled(grad))
+            enabled, dtype = autocast  # its cache of weights is one for all threads: what is in it would depend on them
+            stack.enter_context(torch.autocast("cpu", dtype=dtype, enabled=enabled, cache_enabled=False))
+            if device.type != "cpu":
+                stack.enter_context(device)
+            yield
+
+    return enter
+
+
+_starting = threading.Lock()
 
 
 @cache
 def _pool(workers: int, pid: int) -> ThreadPoolExecutor:
-    """One pool per size and process: threads do not survive a fork."""
+    """One pool per size and process (threads do not survive a fork), its threads started and told to work alone."""
     del pid
-    return ThreadPoolExecutor(workers, "quickstudy", initializer=lambda: torch.set_num_threads(1))
+    with _starting:
+        before = torch.get_num_threads()
+        ready = threading.Barrier(workers)
+
+        def start(_: int) -> None:
+            torch.get_num_threads()  # which takes over the process's number, once
+            torch.set_num_threads(1)
+            _here.works = True
+            ready.wait()
+
+        pool = ThreadPoolExecutor(workers, "quickstudy")
+        list(pool.map(start, range(workers)))
+        torch.set_num_threads(before)  # the number is a thread's own, but new threads begin with the last that was set
+        return pool
+
+
+@contextmanager
+def keeping_threads(count: int) -> Generator[None]:
+    """Work with this number of torch's threads, on which the last bits of large operations depend."""
+    before = torch.get_num_threads()
+    if count != before and not leave_alone():
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def leave_alone() -> bool:
+    """Whether the process is to be left as it is (see above)."""
+    return os.environ.get("QUICKSTUDY_LEAVE_ALONE", "") not in ("", "0")
 
 
 @cache

@@ -5,6 +5,7 @@ start, the rule, and in what of the path is differentiated.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from torch import Tensor
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Params
 from quickstudy.core.rule import UpdateRule, UsesLosses
+from quickstudy.core.twice import differentiable_twice
 
 Objective = Callable[[Params, int], Float[Tensor, " tasks"]]
 """``objective(params, step) -> losses [tasks]``, each a function of its own task's parameters only."""
@@ -55,7 +57,8 @@ def losses_and_gradients(
         at = params if through else {name: p.detach().requires_grad_() for name, p in params.items()}
         # A start without a graph (after no_grad, or plain tensors) still has a gradient.
         at = {name: p if p.requires_grad else p.detach().requires_grad_() for name, p in at.items()}
-        losses = objective(at)
+        with differentiable_twice() if through else nullcontext():
+            losses = objective(at)
         grads = torch.autograd.grad(
             losses.sum(), list(at.values()), create_graph=through, allow_unused=True, materialize_grads=True
         )

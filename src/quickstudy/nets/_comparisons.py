@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from quickstudy.core.by_hand import in_full_precision
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -27,6 +29,7 @@ class Comparison:
         return weighted if self.white is None else torch.cat([weighted, rows.unsqueeze(1) @ self.white], 1)
 
 
+@in_full_precision
 def compare(
     a: Float[Tensor, "tasks views m f"], b: Float[Tensor, "tasks views n f"]
 ) -> Float[Tensor, "tasks relations m n"]:
@@ -45,6 +48,7 @@ def facts_of(rows: Tensor, keep: Tensor, there: Tensor) -> Float[Tensor, "tasks 
     return torch.stack([keep.sum((1, 2)).log() / 3, there.sum(-1).to(rows.dtype).log(), columns.log() / 3], -1)
 
 
+@in_full_precision
 def column_weights(
     weigh: Callable[[Tensor], Tensor], rows: Tensor, labels: Tensor, keep: Tensor, facts: Tensor
 ) -> Float[Tensor, "tasks groups f"]:
@@ -73,6 +77,7 @@ def column_weights(
     return (weights / weights.sum(1, keepdim=True).clamp(min=1e-9)).mT
 
 
+@in_full_precision
 def whitening(
     share: Float[Tensor, "tasks whitened"], rows: Tensor, labels: Tensor, keep: Tensor
 ) -> Float[Tensor, "tasks whitened f f"]:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args, get_type_hints
 
-import torch
-
 from quickstudy import registry
+from quickstudy.core.draws import seeded
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.seeding import fold
@@ -165,8 +164,7 @@ class Choice:
             "out_features": tasks.outputs,
             "x_shape": shape,
         }
-        with torch.random.fork_rng([]):
-            torch.manual_seed(fold(options["seed"], "init"))
+        with seeded(fold(options["seed"], "init")):
             parts: dict[str, Any] = {}
             for argument, (kind, name) in self.parts().items():
                 cls = registry.load(kind, name)

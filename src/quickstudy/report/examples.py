@@ -24,6 +24,7 @@ from quickstudy.core.files import write_atomic
 from quickstudy.core.losses import score_name, task_scores
 from quickstudy.core.sealed import open_tensors, sealed_tensors
 from quickstudy.core.seeding import fold
+from quickstudy.core.stateless import in_evaluation
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.tasks.functions.sinusoids import Sinusoids
 from quickstudy.training.evaluation import solvers
@@ -58,7 +59,7 @@ def save_examples(
 
     Args:
         run: with a folder; in memory there is nothing to write to.
-        learner: in evaluation mode for the time of the call.
+        learner: taken in evaluation mode; it stays as it is.
         tasks: where the tasks come from; the test split, as a rule.
         n: how many tasks.
         seed: of the tasks.
@@ -77,16 +78,11 @@ def save_examples(
     grid = _grid(tasks, batch)
     predictions: list[Tensor] = []
     curves: list[Tensor] = []
-    was_training = learner.training
-    learner.eval()
-    try:
-        with torch.no_grad():
-            for solver in solvers(learner, batch.support, steps):
-                predictions.append(solver(batch.query.x))
-                if grid is not None:
-                    curves.append(solver(grid.to(device).view(1, -1, 1).expand(n, -1, -1)))
-    finally:
-        learner.train(was_training)
+    with torch.no_grad():
+        for solver in solvers(in_evaluation(learner), batch.support, steps):
+            predictions.append(solver(batch.query.x))
+            if grid is not None:
+                curves.append(solver(grid.to(device).view(1, -1, 1).expand(n, -1, -1)))
     kept = _kept(batch.query.y)
     tensors = {
         "support_x": batch.support.x,

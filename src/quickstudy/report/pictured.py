@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from quickstudy import registry
+from quickstudy.core.draws import seeded
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.offline import offline
 from quickstudy.core.picture import Picture, load_pictures, save_pictures
 from quickstudy.core.seeding import fold
+from quickstudy.core.stateless import in_evaluation
 from quickstudy.report.pictures import draw, is_drawn
 from quickstudy.training.runs import Run
 
@@ -34,14 +34,8 @@ def make_pictures(run: Run, learner: MetaLearner, tasks: Any) -> Sequence[Pictur
         return []
     parameter = next(learner.parameters(), None)
     batch = tasks.sample(TASKS, fold(0, "examples"))
-    was_training = learner.training
-    learner.eval()
-    try:
-        with torch.random.fork_rng([]):
-            torch.manual_seed(fold(0, "pictures"))
-            pictures = draw(learner, batch if parameter is None else batch.to(parameter.device))
-    finally:
-        learner.train(was_training)
+    with seeded(fold(0, "pictures"), None if parameter is None else parameter.device):
+        pictures = draw(in_evaluation(learner), batch if parameter is None else batch.to(parameter.device))
     if run.path is not None:
         save_pictures(run.path, pictures)
     return pictures

@@ -66,7 +66,8 @@ def spread(x: Float[Tensor, "*axes k"], sizes: tuple[int, ...], at: slice) -> Fl
 
 @lru_cache(maxsize=64)
 def _owner(sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    return torch.arange(len(sizes), device=device).repeat_interleave(torch.tensor(sizes, device=device))
+    counts = torch.tensor(sizes, device=device)
+    return torch.arange(len(sizes), device=device).repeat_interleave(counts, output_size=sum(sizes))
 
 
 def place(moved: Callable[[slice], Tensor], params: Params) -> Params:

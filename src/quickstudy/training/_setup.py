@@ -88,8 +88,10 @@ def open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start
     Raises:
         RunError: the run there was started with something else; the message says what differs.
     """
+    if distributed.rank() != 0:
+        return Run.create(None, config)
     if not (resume and out is not None and holds_run(Path(out))):
-        return Run.create(out if distributed.rank() == 0 else None, config, start)
+        return Run.create(out, config, start)
     run = Run.open(out)
     now: dict[str, Any] = json.loads(json.dumps(config))
     then = dict(run.config)
@@ -124,15 +126,25 @@ def _other_code_or_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> list
 _FORMS = {"tasks": dict, "learner": list}
 
 
+def threads_of(run: Run) -> int:
+    """How many of torch's threads the run was started with."""
+    recorded = (run.config.get("machine") or {}).get("threads")
+    return recorded if isinstance(recorded, int) and recorded >= 1 else torch.get_num_threads()
+
+
 def restore(
-    run: Run, learner: MetaLearner, opt: torch.optim.Optimizer, lr: LRScheduler, training: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    run: Run,
+    learner: MetaLearner,
+    opt: torch.optim.Optimizer,
+    lr: LRScheduler,
+    training: Mapping[str, Any],
 ) -> State:
-    """Go on from the last checkpoint of a run; with more steps, if ``training`` says so, on a schedule of as many.
+    """Go on from a checkpoint of a run; with more steps, if ``training`` says so, on a schedule of as many.
 
     Raises:
         RunError: the checkpoint is damaged, or of another learner, optimizer or schedule.
     """
-    checkpoint = run.load()
     load_weights(learner, checkpoint.learner)
     rest = dict(checkpoint.rest)
     try:
@@ -143,7 +155,7 @@ def restore(
         raise RunError(
             f"the checkpoint of step {checkpoint.step} in {run.path} does not fit this optimizer or schedule: {error}"
         ) from error
-    planned = run.config["training"]["steps"]
+    planned = distributed.from_first(run.config["training"]["steps"])
     if training["steps"] != planned:
         if isinstance(training["schedule"], str):
             put_at(lr, training["schedule"], opt, lr=training["meta_lr"], steps=training["steps"], at=state.step)
@@ -153,7 +165,6 @@ def restore(
             {"at": state.step, "from": planned, "to": training["steps"]},
         ]
         run.config |= {"training": {**run.config["training"], "steps": training["steps"]}, "lengthened": history}
-        distributed.sum_([torch.zeros(1)])  # until all processes have read what there was
-        if distributed.rank() == 0 and run.path is not None:
+        if run.path is not None:
             write_json(run.path / "config.json", run.config)
     return state

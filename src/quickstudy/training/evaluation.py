@@ -5,10 +5,11 @@ shot, say) the interval is one over blocks, for 25 tasks of one shot say little 
 blocks are small, so that there are many.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,17 +17,21 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution, shared_draws
 from quickstudy.core.checks import fits_memory
+from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver
 from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
+from quickstudy.core.purity import sample
 from quickstudy.core.seeding import fold
+from quickstudy.core.stateless import in_evaluation
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.training import distributed
 from quickstudy.training.confusion import confusion_of, counted
 from quickstudy.training.intervals import half_width
 from quickstudy.training.results import Result, StepScore
 
+L = TypeVar("L", bound=MetaLearner)
 BLOCK, SHARING = 25, 2
 """Tasks drawn at a time, independent ones and those that share a draw. Fixed, so that the tasks of an evaluation depend
 on its seed and number only."""
@@ -77,7 +82,7 @@ def evaluate(
     """Adapt to ``n_tasks`` tasks and score what comes of it (solvers, on the query examples).
 
     Args:
-        learner: in evaluation mode for the time of the call.
+        learner: evaluated in evaluation mode; it stays as it is, so that other threads may use it meanwhile.
         tasks: any distribution; its way, shot and query may differ from training where the learner allows it.
         n_tasks: tasks, at least 2.
         seed: of the tasks; the same seed and number give the same tasks to every learner.
@@ -91,33 +96,24 @@ def evaluate(
     """
     check_options(evaluate, locals(), {"workers": COUNT})
     plan = draws(tasks, n_tasks, seed)
-    own = learner.adapt_steps
-    if steps is not None and own is None:
+    taken = learner.adapt_steps
+    if steps is not None and taken is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
-    if device is not None:
-        learner.to(distributed.pick_device(device))
-    last = (own or 0) if steps is None else steps
+    last = (taken or 0) if steps is None else steps
     at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
-    if len(plan) < distributed.world():  # on every process alike: none may wait for another that has stopped
-        raise UsageError(
-            f"{n_tasks} tasks are too few for {distributed.world()} processes ({plan[0].size} tasks at a time)."
-        )
+    at_once = max(1, BLOCK // plan[0].size)  # small draws side by side on the threads
+    groups = [plan[i : i + at_once] for i in range(0, len(plan), at_once)]
+    # On every process alike: none may wait for another that has stopped.
+    distributed.check_enough(n_tasks, plan[0].size * at_once, "n_tasks")
     scored: list[tuple[int, _Scored]] = []
     metric = ""
-    modes = {module: module.training for module in learner.modules()}
-    learner.eval()
-    try:
-        mine = plan[distributed.rank() :: distributed.world()]
-        at_once = max(1, BLOCK // mine[0].size)  # small draws side by side on the threads
-        for some in (mine[i : i + at_once] for i in range(0, len(mine), at_once)):
-            with fits_memory(f"{sum(draw.size for draw in some)} tasks at a time of {_called(tasks)}"):
-                batches = [tasks.sample(draw.size, draw.seed) for draw in some]
-            metric = learner.score_name(batches[0])
-            results = _score(learner, batches, at, workers)
-            scored += [(draw.start, result) for draw, result in zip(some, results, strict=True)]
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    own = _own(learner, device)
+    for group in groups[distributed.rank() :: distributed.world()]:
+        with fits_memory(f"{sum(draw.size for draw in group)} tasks at a time of {_called(tasks)}"):
+            batches = [sample(tasks, draw.size, draw.seed) for draw in group]
+        metric = own.score_name(batches[0])
+        results = _score(own, batches, at, workers, Noise(fold(seed, "noise"), group[0].start))
+        scored += [(draw.start, result) for draw, result in zip(group, results, strict=True)]
     everywhere = [pair for part in distributed.gather(scored) for pair in part]
     found = [result for _, result in sorted(everywhere, key=lambda pair: pair[0])]
     values, losses = torch.cat([result.scores for result in found], -1)
@@ -140,6 +136,15 @@ def evaluate(
     )
 
 
+def _own(learner: L, device: torch.device | str | None) -> L:
+    """The same in evaluation mode, in module objects of its own; on another device with tensors of its own."""
+    own = in_evaluation(learner)
+    if device is None:
+        return own
+    wanted = distributed.pick_device(device)
+    return copy.deepcopy(own).to(wanted) if any(p.device != wanted for p in own.parameters()) else own
+
+
 def _called(tasks: TaskDistribution[Any]) -> str:
     return tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__
 
@@ -152,7 +157,10 @@ class _Scored:
     taken_for: Counter[tuple[str, str]]
 
 
-def _score(learner: MetaLearner[B], batches: Sequence[B], at: Sequence[int], workers: int | None) -> list[_Scored]:
+def _score(
+    learner: MetaLearner[B], batches: Sequence[B], at: Sequence[int], workers: int | None, noise: Noise
+) -> list[_Scored]:
+    """Of the tasks of each batch; the first of them is number ``noise.first``."""
     device = next(learner.parameters()).device
 
     def one_piece(own: MetaLearner[B], piece: B) -> _Scored:
@@ -161,7 +169,7 @@ def _score(learner: MetaLearner[B], batches: Sequence[B], at: Sequence[int], wor
 
     parts = [pieces(batch, learner.tasks_at_once) for batch in batches]
     flat = [piece for of_batch in parts for piece in of_batch]
-    done = iter(run_pieces(one_piece, learner, flat, workers if device.type == "cpu" else 1))
+    done = iter(run_pieces(one_piece, learner, flat, workers if device.type == "cpu" else 1, noise=noise))
     return [_joined([next(done) for _ in of_batch]) for of_batch in parts]
 
 

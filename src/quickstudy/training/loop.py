@@ -1,7 +1,8 @@
 """The outer loop: sample a batch of tasks, fill ``.grad`` with the meta-gradient, take a step, over and over.
 
 Step k draws its tasks from ``fold(seed, "train", k)`` and its dropout from ``fold(seed, "noise", k)``; nothing else is
-random. So a run that was killed and resumed is bit-identical to one that was not.
+random, and a run keeps to the number of torch's threads that it was started with. So a run that was killed and resumed
+is bit-identical to one that was not.
 """
 
 import contextlib
@@ -14,16 +15,19 @@ from typing import Any
 import torch
 
 from quickstudy.core.batch import TaskDistribution
+from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner, Metrics
+from quickstudy.core.parallel import keeping_threads
+from quickstudy.core.purity import sample
 from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
 from quickstudy.training._board import Board
 from quickstudy.training._guard import Before, diverged
 from quickstudy.training._setup import RECORDED as RECORDED
-from quickstudy.training._setup import State, check, configuration, open_run, restore
-from quickstudy.training.evaluation import evaluate
+from quickstudy.training._setup import State, check, configuration, open_run, restore, threads_of
+from quickstudy.training.evaluation import BLOCK, evaluate
 from quickstudy.training.interruption import interruptible
 from quickstudy.training.meters import Clock, Progress, Window
 from quickstudy.training.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
@@ -102,6 +106,9 @@ def train(
     check(train, options)
     where = distributed.pick_device(device)
     distributed.start(where)
+    distributed.check_enough(meta_batch, 1, "meta_batch")
+    if validation is not None:
+        distributed.check_enough(validation_tasks, BLOCK, "validation_tasks")
     if distributed.world() > 1 and learner.whole_batch is not None:
         raise UsageError(
             f"{type(learner).__name__} {learner.whole_batch}, so {distributed.world()} processes that share a batch "
@@ -118,13 +125,14 @@ def train(
         rest = {"optimizer": opt.state_dict(), "schedule": lr.state_dict(), **asdict(state)}
         return Checkpoint(state.step, learner.state_dict(), rest)
 
-    first = distributed.rank() == 0  # one process writes
+    first = distributed.rank() == 0
     with contextlib.ExitStack() as held:
         held.enter_context(locked(Path(out) if first and out is not None else None))
         run = open_run(out, configuration(options), resume, now())
-        if run.steps():
-            state = restore(run, learner, opt, lr, options)
-        run = run if first else Run(None, run.config)
+        # One process reads and writes; the others may be on machines that do not have the folder.
+        last_saved = distributed.from_first(run.load() if run.steps() else None)
+        if last_saved is not None:
+            state = restore(last_saved, run, learner, opt, lr, options)
         run.clean()
         run.forget_after(state.step)
         board = held.enter_context(contextlib.closing(Board(run.path))) if tensorboard and run.path else None
@@ -144,14 +152,14 @@ def train(
         learner.train()
         before = Before(learner, params)
         interrupted = held.enter_context(interruptible())
-        held.enter_context(torch.random.fork_rng(_cuda_devices(where)))
+        held.enter_context(keeping_threads(distributed.from_first(threads_of(run))))
         while state.step < steps and not (patience is not None and state.stale >= patience):
             before.keep()
             task_seed = fold(seed, "train", state.step)
-            torch.manual_seed(fold(seed, "noise", state.step, distributed.rank()))
+            noise = Noise(fold(seed, "noise", state.step), distributed.first_of_shard(meta_batch))
             opt.zero_grad(set_to_none=True)
-            part = distributed.shard(tasks.sample(meta_batch, task_seed)).to(where)
-            metrics = learner.meta_backward(part, workers=workers, compile=compile)
+            part = distributed.shard(sample(tasks, meta_batch, task_seed)).to(where)
+            metrics = learner.meta_backward(part, workers=workers, compile=compile, noise=noise)
             metrics, stop = _share(learner, metrics, len(part) / meta_batch, interrupted())
             norm = torch.nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
             if not (math.isfinite(metrics["loss"]) and math.isfinite(float(norm))) or before.is_spoiled():
@@ -217,7 +225,3 @@ def _share(learner: MetaLearner, metrics: Metrics, weight: float, stop: bool) ->
         distributed.sum_([*distributed.weigh_gradients(learner, weight), values, flag])
         distributed.average_buffers_(learner, weight)
     return dict(zip(metrics, values.tolist(), strict=True)), bool(flag.item())
-
-
-def _cuda_devices(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []

@@ -45,7 +45,7 @@ def taylor(
         d = [torch.autograd.grad(v[..., i].sum(), theta, create_graph=True)[0] for i, _ in PLAYERS]
         found = torch.stack([d[0][..., 0, :], d[1][..., 1, :]], -2)
         rates = torch.as_tensor(eta, dtype=v.dtype, device=v.device).expand(v.shape)
-        if bool((rates != 0).any()):
+        if eta.device.type != "cpu" or bool((eta != 0).any()) if isinstance(eta, Tensor) else eta:  # no GPU is asked
             keep = {"create_graph": create_graph, "retain_graph": True}
             # player i's: the derivative of the other's step, d[j][..., j, :], weighted by what it is worth to i
             by_step = [torch.autograd.grad(d[j][..., j, :], theta, d[i][..., j, :], **keep)[0] for i, j in PLAYERS]

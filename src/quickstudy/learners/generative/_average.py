@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quickstudy.core.stateless import call
+
 
 class MovingAverage(nn.Module):
     """``a <- d a + (1 - d) p`` at every step, with ``d = min(decay, (1 + n) / (10 + n))`` at step n.
@@ -33,4 +35,4 @@ class MovingAverage(nn.Module):
     def call(self, of: nn.Module, *inputs: Tensor) -> Any:
         """What the network gives with the averaged parameters."""
         averages = {name: self.get_buffer(f"p{i}") for i, name in enumerate(self.names)}
-        return torch.func.functional_call(of, averages, inputs)
+        return call(of, averages, inputs)

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
+from quickstudy.core.draws import task_generators
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import MetaGradient, Solver
@@ -177,7 +178,7 @@ class MetaGAN(SupportQueryLearner):
         refuse(support.y, "MetaGAN's generator sees all support examples")
         like, shape = support.x, (2 * self.fakes, self.noise)
         if self.training:
-            z = torch.randn(len(like), *shape, dtype=like.dtype, device=like.device)
+            z = torch.stack([torch.randn(shape, generator=rng) for rng in task_generators(len(like), "fakes")]).to(like)
         else:
             z = torch.randn(shape, generator=generator(0, "metagan")).to(like).expand(len(like), -1, -1)
         return self.generator(like, z)
@@ -218,7 +219,7 @@ class MetaGAN(SupportQueryLearner):
 
     @property
     def tasks_at_once(self) -> int | None:
-        # Work that draws random numbers is done twice on threads (see ``run_pieces``): in training all tasks at once.
+        # How much the fakes of a batch vary is seen on all of them together: in training all tasks at once.
         return self.chunk or (None if self.training else self.task_model.tasks_at_once)
 
     @property

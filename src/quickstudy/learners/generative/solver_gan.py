@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import Mode
+from quickstudy.core.draws import task_generators
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
 from quickstudy.core.learner import MetaGradient, derivative
@@ -207,7 +208,10 @@ class SolverGAN(SupportQueryLearner):
     def _noise(self, like: Tensor) -> Tensor:
         """z for as many tasks as ``like`` has, ``[t, d, z]``."""
         if self.training:
-            return torch.randn(len(like), self.train_draws, self.noise, dtype=like.dtype, device=like.device)
+            shape = (self.train_draws, self.noise)
+            return torch.stack([torch.randn(shape, generator=rng) for rng in task_generators(len(like), "solvers")]).to(
+                like
+            )
         fixed = torch.randn(self.draws, self.noise, generator=generator(0, "solver-gan"))
         return fixed.to(like).expand(len(like), -1, -1)
 
@@ -239,7 +243,7 @@ class SolverGAN(SupportQueryLearner):
 
     @property
     def tasks_at_once(self) -> int | None:
-        # Work that draws random numbers is done twice on threads (see ``run_pieces``): in training all tasks at once.
+        # How much the solvers of a batch vary is seen on all of them together: in training all tasks at once.
         return self.chunk or (None if self.training else self.net.tasks_at_once)
 
     @property

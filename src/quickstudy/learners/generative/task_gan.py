@@ -39,6 +39,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
+from quickstudy.core.draws import task_generators
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaGradient, Scalars, Solver
 from quickstudy.core.losses import task_losses
@@ -148,7 +149,7 @@ class TaskGAN(SupportQueryLearner):
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The critic's loss, without the penalty."""
         real = self.sets(batch)
-        loss = set_scores(self.critic, self._seen(real), self._seen(self._made(real))).loss(self.mixed)
+        loss = set_scores(self.critic, self._seen(real, "real"), self._seen(self._made(real), "made")).loss(self.mixed)
         return loss, {"loss": loss.detach()}
 
     def meta_gradient(self, batch: TaskBatch) -> MetaGradient:
@@ -158,8 +159,8 @@ class TaskGAN(SupportQueryLearner):
         with torch.enable_grad():
             real = self.sets(batch)
             made = self._made(real)
-            seen = self._seen(real)
-            of = set_scores(self.critic, seen, self._seen(made))
+            seen = self._seen(real, "real")
+            of = set_scores(self.critic, seen, self._seen(made, "made"))
             loss = of.loss(self.mixed)
             penalty = slope_penalty(self.critic, seen)
             critics, generators = list(self.critic.parameters()), list(self.generator.parameters())
@@ -209,7 +210,8 @@ class TaskGAN(SupportQueryLearner):
         """As many generated sets; in training the codes are new at every step, else the same for every task."""
         shape = like.shape[:4]
         if self.training:
-            codes = self._codes(shape, None, like)
+            each = [self._codes((1, *shape[1:]), rng, like) for rng in task_generators(shape[0], "codes")]
+            codes = tuple(torch.cat(parts) for parts in zip(*each, strict=True))
         else:
             fixed = self._codes((1, *shape[1:]), generator(0, "task-gan"), like)
             codes = tuple(code.expand(shape[0], *code.shape[1:]) for code in fixed)
@@ -220,16 +222,18 @@ class TaskGAN(SupportQueryLearner):
         images = self.average.call(self.generator, *flat) if averaged else self.generator(*flat)
         return images.unflatten(0, classes.shape[:-1])
 
-    def _codes(self, shape: Sequence[int], rng: torch.Generator | None, like: Tensor) -> tuple[Tensor, Tensor]:
+    def _codes(self, shape: Sequence[int], rng: torch.Generator, like: Tensor) -> tuple[Tensor, Tensor]:
         """Codes of classes ``[*n, u]`` and of their drawings ``[*n, k, z]``, for ``shape = (*n, k)``."""
         classes = torch.randn(*shape[:-1], self.class_code, generator=rng)
         drawings = torch.randn(*shape, self.drawing_code, generator=rng)
         return classes.to(like), drawings.to(like)
 
-    def _seen(self, sets: Float[Tensor, "t c s k ch h w"]) -> Float[Tensor, "t c s k ch h w"]:
+    def _seen(self, sets: Float[Tensor, "t c s k ch h w"], what: str) -> Float[Tensor, "t c s k ch h w"]:
         """Through A, the same for all drawings of a task, so that a mixed set is not told by the maps; in training."""
         if not (self.training and self.augment):
             return sets
-        maps = random_maps(len(sets), strength=self.augment, quarters=True)
-        each = maps.repeat_interleave(sets[0, ..., 0, 0, 0].numel(), 0)
+        drawn = [
+            random_maps(1, strength=self.augment, quarters=True, rng=rng) for rng in task_generators(len(sets), what)
+        ]
+        each = torch.cat(drawn).repeat_interleave(sets[0, ..., 0, 0, 0].numel(), 0)
         return warp(sets.flatten(0, 3), each).unflatten(0, sets.shape[:4])

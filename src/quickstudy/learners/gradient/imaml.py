@@ -30,6 +30,7 @@ from quickstudy.core.learner import MetaGradient, Scalars
 from quickstudy.core.losses import TaskLoss, task_losses
 from quickstudy.core.pad import padded
 from quickstudy.core.support_query import SupportQueryLearner
+from quickstudy.core.twice import differentiable_twice
 from quickstudy.learners.gradient.inner import InnerLoop
 from quickstudy.rules import ProximalSGD
 
@@ -105,8 +106,9 @@ class IMAML(SupportQueryLearner):
             query_grad = derivative(len(batch) * loss, at)
             if self.cg_steps == 0:
                 return self._result(query_grad, metrics)
-            predictions = net.forward(at, support.x)
-            support_loss = task_losses(self.loss, predictions, support.y, padding=padded(support.y)).sum()
+            with differentiable_twice():
+                predictions = net.forward(at, support.x)
+                support_loss = task_losses(self.loss, predictions, support.y, padding=padded(support.y)).sum()
             support_grad = derivative(support_loss, at, create_graph=True)
 
         def matrix(v: Params) -> Params:

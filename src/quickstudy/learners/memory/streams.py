@@ -43,7 +43,9 @@ def shuffled(examples: Examples) -> Examples:
 def words(x: Shaped[Tensor, "t n ..."], classes: int, like: Tensor) -> Float[Tensor, "t k 25"]:
     """Each class's string label, five characters one-hot each: random for each task, distinct within it."""
     all_of_them = torch.cartesian_prod(*[torch.arange(CHARACTERS)] * LENGTH)
-    picked = [torch.randperm(len(all_of_them), generator=generator(fold(int(key), "words"))) for key in keys(x).sum(1)]
+    picked = [
+        torch.randperm(len(all_of_them), generator=generator(fold(key, "words"))) for key in keys(x).sum(1).tolist()
+    ]
     strings = torch.stack([all_of_them[one[:classes]] for one in picked])
     return F.one_hot(strings, CHARACTERS).flatten(2).to(like)
 

@@ -21,9 +21,11 @@ Reference: Sung, Yang, Zhang, Xiang, Torr, Hospedales: Learning to Compare: Rela
 CVPR 2018.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -133,9 +135,14 @@ class RelationNet(MetricLearner):
 def relation_loss(predictions: Float[Tensor, "n way"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
     """The squared error of the relation scores (predictions are their logarithms) of one task."""
     way = predictions.shape[-1]
-    if y.numel() and int(y.max()) >= way:
+    target = y.unsqueeze(-1) == torch.arange(way, device=y.device)
+    # Whether a label has no class is asked of a CPU only, as every device would have to be waited for, task by task;
+    # elsewhere the loss is then no number.
+    there = target.any(-1)
+    if y.device.type == "cpu" and not bool(there.all()):
         raise UsageError(f"a query has label {int(y.max())}, but the support set has {way} classes only.")
-    return F.mse_loss(predictions.exp(), F.one_hot(y, way).to(predictions.dtype))
+    squared = (predictions.exp() - target.to(predictions.dtype)).square()
+    return torch.where(there.unsqueeze(-1), squared, math.nan).mean()
 
 
 def relation_module(shape: tuple[int, ...], filters: int, hidden: int) -> tuple[nn.Conv2d | nn.Linear, nn.Sequential]:

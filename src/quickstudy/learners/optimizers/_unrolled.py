@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.utils._pytree import tree_map
 
+from quickstudy.core.draws import task_generators
 from quickstudy.core.functional import Params
+from quickstudy.core.stateless import call
 from quickstudy.core.unroll import unroll
 from quickstudy.rules import UpdateRule
 from quickstudy.tasks.problems.problems import ProblemBatch
@@ -149,6 +151,7 @@ def evolved(
     """
     theta = {name: p.detach() for name, p in rule.named_parameters()}
     number = len(batch) * pairs
+    each = task_generators(len(batch), "perturbations")
     with torch.no_grad():
         level = level_of(batch).repeat_interleave(2 * pairs)
         batch = batch.repeat(2 * pairs)
@@ -157,7 +160,11 @@ def evolved(
         gradient = {name: torch.zeros_like(p) for name, p in theta.items()}
         total = level.new_zeros(())
         for first in range(0, steps, truncation):
-            noise = {name: sigma * torch.randn_like(kept) for name, kept in past.items()}
+            noise = {
+                name: sigma
+                * torch.cat([torch.randn(pairs, *p.shape, generator=rng, dtype=p.dtype) for rng in each]).to(p)
+                for name, p in theta.items()
+            }
             past = {name: kept + noise[name] for name, kept in past.items()}
             weights = {name: p + torch.stack([noise[name], -noise[name]], 1).flatten(0, 1) for name, p in theta.items()}
             copies = _Copies(rule, weights)
@@ -169,6 +176,11 @@ def evolved(
             for name, kept in past.items():
                 gradient[name] += torch.tensordot(weight.to(kept), kept, 1)
     return gradient, total
+
+
+def _normal(each: list[torch.Generator], pairs: int, like: Tensor) -> Tensor:
+    """Draws from N(0, I) for the pairs of every task, ``[tasks * pairs, ...]``."""
+    return torch.cat([torch.randn(pairs, *like.shape, generator=rng, dtype=like.dtype) for rng in each]).to(like)
 
 
 class _Copies(UpdateRule):
@@ -185,14 +197,14 @@ class _Copies(UpdateRule):
 
     def update(self, params: Params, grads: Params, state: Any) -> tuple[Params, Any]:
         def one(weights: dict[str, Tensor], *of_task: Any) -> Any:
-            return functional_call(self.call, weights, of_task)
+            return call(self.call, weights, of_task)
 
         alone = _each(partial(torch.unsqueeze, dim=1), (params, grads, state))  # every copy has one task
         return _each(partial(torch.squeeze, dim=1), vmap(one)(self.weights, *alone))
 
 
 class _Update(nn.Module):
-    """``functional_call`` calls ``forward``."""
+    """A module, so that it can be called with other weights."""
 
     def __init__(self, rule: UpdateRule) -> None:
         super().__init__()

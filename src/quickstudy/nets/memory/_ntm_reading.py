@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quickstudy.core.by_hand import by_graph
+from quickstudy.core.by_hand import by_graph, without_autocast
 from quickstudy.nets.memory._ntm_heads import Sizes
 from quickstudy.nets.memory._ntm_steps import Kept, backward_step, forward_step
 
@@ -48,9 +48,10 @@ class ReadByHand(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         tensors: tuple[Tensor, ...] = ctx.saved_tensors
-        if torch.is_grad_enabled():  # to be differentiated again
-            return None, None, *by_graph(partial(ctx.graph, ctx.sizes), tensors, ctx.needs_input_grad[2:], grads)
-        return None, None, *_all_back(ctx.sizes, ctx.kept, tensors, grads)
+        with without_autocast(tensors[0]):
+            if torch.is_grad_enabled():  # to be differentiated again
+                return None, None, *by_graph(partial(ctx.graph, ctx.sizes), tensors, ctx.needs_input_grad[2:], grads)
+            return None, None, *_all_back(ctx.sizes, ctx.kept, tensors, grads)
 
 
 def _all_back(

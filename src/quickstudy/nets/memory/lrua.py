@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from quickstudy.core.by_hand import in_own_precision
 from quickstudy.core.errors import UsageError
 from quickstudy.nets.memory._lrua_reading import ReadByHand, Sizes, least_used, norm_inverse
 from quickstudy.nets.memory.cells import Cell, State
@@ -109,11 +110,13 @@ class LRUA(Cell):
             nothing,
         )
 
+    @in_own_precision
     def forward(self, x: Float[Tensor, "n f"], state: State) -> tuple[Float[Tensor, "n out"], LRUAState]:
         """One step; ``state`` as ``start`` or a step gave it."""
         after = lrua_step(self.from_input(x), LRUAState(*state), *self._weights(), self.sizes)
         return torch.cat([after.hidden, after.reads], -1), after
 
+    @in_own_precision
     def read_all(self, x: Float[Tensor, "n steps f"], state: State) -> tuple[Float[Tensor, "n steps out"], LRUAState]:
         """All steps, with derivatives by hand: the same numbers, several times as fast."""
         if not x.shape[1]:

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from quickstudy.core.by_hand import in_own_precision
 from quickstudy.core.errors import UsageError
 from quickstudy.nets.memory._ntm_heads import TINY, Sizes, norm_inverse, split_heads
 from quickstudy.nets.memory._ntm_reading import ReadByHand
@@ -120,12 +121,14 @@ class NTM(Cell):
         memory = like.new_full((n, self.slots, self.slot_width), START)
         return NTMState(memory, weights, like.new_zeros(n, self.reads * self.slot_width), zeros, zeros)
 
+    @in_own_precision
     def forward(self, x: Float[Tensor, "n f"], state: State) -> tuple[Float[Tensor, "n out"], NTMState]:
         """One step; ``state`` as ``start`` or a step gave it."""
         after = ntm_step(self.from_input(x), NTMState(*state), *self._weights(), self.sizes)
         hidden = after.hidden
         return torch.cat([hidden, after.reads], -1), self._carried(after)
 
+    @in_own_precision
     def read_all(self, x: Float[Tensor, "n steps f"], state: State) -> tuple[Float[Tensor, "n steps out"], NTMState]:
         """All steps, with derivatives by hand: the same numbers, several times as fast."""
         if not x.shape[1]:

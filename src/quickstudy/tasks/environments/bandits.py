@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
@@ -93,6 +94,7 @@ class Bandits:
         """One line for people."""
         return f"Bandits {self.split}, {self.arms} arms"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> BanditBatch:
         """Draw ``tasks`` bandits; a pure function of its arguments."""
         at_least(1, tasks=tasks)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold, generator
 from quickstudy.tasks.environments.base import Step, seeds_of
 
@@ -191,6 +192,7 @@ class GymTasks:
         """One line for people."""
         return f"Gymnasium environments {self.split}, {self.horizon} steps"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> GymBatch:
         """Draw ``tasks`` environments; a pure function of its arguments."""
         at_least(1, tasks=tasks)

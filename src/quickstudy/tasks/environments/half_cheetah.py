@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from quickstudy.core.checks import one_of
+from quickstudy.core.purity import pure
 from quickstudy.tasks.environments.gym_tasks import GymBatch, GymTasks
 
 
@@ -52,6 +53,7 @@ class HalfCheetah:
         """One line for people."""
         return f"HalfCheetah {self.split}, {self.goal} by task, {self.horizon} steps"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> GymBatch:
         """Draw ``tasks`` directions or velocities; a pure function of its arguments."""
         return self._tasks.sample(tasks, seed)

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
@@ -105,6 +106,7 @@ class TabularMDPs:
         """One line for people."""
         return f"TabularMDPs {self.split}, {self.states} states, {self.actions} actions, {self.horizon} steps"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> MDPBatch:
         """Draw ``tasks`` processes; a pure function of its arguments."""
         at_least(1, tasks=tasks)

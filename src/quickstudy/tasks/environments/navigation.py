@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator, uniform
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
@@ -112,6 +113,7 @@ class Navigation:
         distance = "squared distance" if self.reward == "squared" else "distance"
         return f"Navigation {self.split}, {self.horizon} steps, reward minus the {distance} to the goal"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> NavigationBatch:
         """Draw ``tasks`` goals; a pure function of its arguments."""
         at_least(1, tasks=tasks)

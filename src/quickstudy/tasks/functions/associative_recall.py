@@ -9,6 +9,7 @@ import torch
 
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.functions._sequences import (
     bits_of,
@@ -76,6 +77,7 @@ class AssociativeRecall:
         items = f"{range_text(self.items)} items of {self.item_length} x {self.bits} bits"
         return f"AssociativeRecall {self.split}, {items}"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` lists of one length; a pure function of its arguments.
 

@@ -9,6 +9,7 @@ import torch
 
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.functions._sequences import (
     bits_of,
@@ -69,6 +70,7 @@ class Copy:
         """One line for people."""
         return f"Copy {self.split}, {range_text(self.length)} vectors of {self.bits} bits"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` sequences of one length; a pure function of its arguments.
 

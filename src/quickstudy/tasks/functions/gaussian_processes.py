@@ -24,6 +24,7 @@ from torch import Tensor
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.errors import UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator, uniform
 
 JITTER = 1e-6
@@ -117,6 +118,7 @@ class GaussianProcesses:
         rng = generator(seed, "tasks", "gp", "scales", self.split)
         return uniform(rng, (tasks,), *self.length_scale), uniform(rng, (tasks,), *self.output_scale)
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments.
 

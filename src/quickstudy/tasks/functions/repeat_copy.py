@@ -9,6 +9,7 @@ import torch
 
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.functions._sequences import (
     below,
@@ -91,6 +92,7 @@ class RepeatCopy:
         shape = f"{range_text(self.length)} vectors of {self.bits} bits, {range_text(self.copies)} copies"
         return f"RepeatCopy {self.split}, {shape}"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` sequences of one length and one number of copies; a pure function of its arguments.
 

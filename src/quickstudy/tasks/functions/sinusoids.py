@@ -16,6 +16,7 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator, uniform
 
 
@@ -91,6 +92,7 @@ class Sinusoids:
         amplitude, phase, _ = self._draw(tasks, seed)
         return amplitude, phase
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments.
 

@@ -30,6 +30,7 @@ import torch
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.functions._random_tables import columns_of, every_class, hidden_nodes, labels_of, support_first
 
@@ -110,6 +111,7 @@ class TabularPrior:
             f"up to {self.features} columns"
         )
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments.
 

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.errors import UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.games.opponents import OPPONENTS, Opponents, draw_opponents
 
@@ -209,6 +210,7 @@ class IteratedGames:
         met = ", ".join(self.opponents)
         return f"iterated {self.game} {self.split}, discount {self.discount:g}{noise}; opponents: {met}"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> GameBatch:
         """Draw ``tasks`` games; a pure function of its arguments."""
         at_least(1, tasks=tasks)

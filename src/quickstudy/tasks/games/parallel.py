@@ -16,6 +16,7 @@ from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 
 
@@ -147,6 +148,7 @@ class ParallelGames:
         """One line for people."""
         return f"an environment for {' and '.join(map(str, self.agents))} {self.split}, discount {self.discount:g}"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> ParallelGameBatch:
         """Draw seeds of the environment; a pure function of its arguments."""
         at_least(1, tasks=tasks)

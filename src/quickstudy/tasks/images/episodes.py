@@ -18,6 +18,7 @@ from torch import Tensor
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import at_least, one_of, shape_text
 from quickstudy.core.errors import UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.images._arrays import as_examples
 from quickstudy.tasks.images.affine import random_maps, warp
@@ -151,6 +152,7 @@ class Episodes:
         size = f"{len(self._order)} {what}, {self.n_classes} classes"
         return f"Episodes ({size}), {shape_text(self.way, self.shot, self.query)}"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments.
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.images.pixels import read_ink
 from quickstudy.tasks.images.strokes import draw_classes, redraw, render
@@ -84,6 +85,7 @@ class Glyphs:
         """One line for people."""
         return f"Glyphs {self.split} (drawn on the fly, endless classes), {shape_text(self.way, self.shot, self.query)}"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments.
 

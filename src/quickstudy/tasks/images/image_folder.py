@@ -19,6 +19,7 @@ from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.files import data_in
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
 from quickstudy.tasks.images._class_folders import find_classes
 from quickstudy.tasks.images.episodes import Episodes
@@ -165,6 +166,7 @@ class ImageFolder:
             f"ImageFolder {name} {self.split} ({self.n_classes} classes), {shape_text(self.way, self.shot, self.query)}"
         )
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments (see ``Episodes.sample``).
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import UsageError
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
 from quickstudy.tasks.images._omniglot_splits import first_of, split_characters
 from quickstudy.tasks.images.episodes import Affine, Episodes, Rotate
@@ -152,6 +153,7 @@ class Omniglot:
         pool = f"{self.protocol} split, {self.n_classes} classes{affine}"
         return f"Omniglot {self.split} ({pool}), {shape_text(self.way, self.shot, self.query)}"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
         """Draw ``tasks`` tasks; a pure function of its arguments (see ``Episodes.sample``).
 

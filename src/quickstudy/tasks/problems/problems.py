@@ -20,6 +20,7 @@ import torch
 
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.functional import Params
+from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold, generator, uniform
 from quickstudy.tasks.problems import _data as data_of
 from quickstudy.tasks.problems._nets import ConvNets, MLPs, Net, Transformers
@@ -103,6 +104,7 @@ class Problems:
         """One line for people."""
         return f"Problems {self.split} ({', '.join(self.families)}; images: {', '.join(self.data)})"
 
+    @pure
     def sample(self, tasks: int, seed: int) -> ProblemBatch:
         """Draw ``tasks`` problems of one architecture; a pure function of its arguments."""
         at_least(1, tasks=tasks)
