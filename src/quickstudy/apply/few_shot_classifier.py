@@ -28,6 +28,7 @@ from quickstudy.core.batchnorm import together
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
 from quickstudy.core.learner import MetaLearner
+from quickstudy.core.model_checks import floating_dtype
 from quickstudy.core.packing import to_save
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.training.runs import Run, load_weights
@@ -231,5 +232,5 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if self.tokens:
             return x.long().view(-1, *own)
         scale = 255 if x.dtype == torch.uint8 else 1
-        x = x.to(next(p.dtype for p in self.learner_.parameters() if p.is_floating_point()))
+        x = x.to(floating_dtype(self.learner_) or torch.get_default_dtype())
         return (x / scale).view(-1, *own)

@@ -9,6 +9,7 @@ from torch import Tensor
 from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner, Solver
+from quickstudy.core.model_checks import device_of
 from quickstudy.training.evaluation import solvers
 
 
@@ -53,7 +54,7 @@ class OneTask:
         Raises:
             UsageError: more classes than the learner's head has outputs.
         """
-        device = next(self.learner.parameters()).device
+        device = device_of(self.learner)
         support = Examples(self.x[None], self.y[None]).to(device)
         with torch.no_grad(), torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
@@ -78,4 +79,4 @@ class OneTask:
         solver = self.adapt() if self.solver is None else self.solver
         with torch.no_grad(), torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
-            return solver(x[None].to(next(self.learner.parameters()).device))[0].cpu()
+            return solver(x[None].to(device_of(self.learner)))[0].cpu()

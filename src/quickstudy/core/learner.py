@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
-from quickstudy.core.batch import Batch
+from quickstudy.core.batch import Batch, TaskBatch
 from quickstudy.core.batchnorm import describe
 from quickstudy.core.compiled import run_compiled
 from quickstudy.core.functional import TaskModel
+from quickstudy.core.model_checks import check_differentiable, floating_dtype, precision_told
 from quickstudy.core.parallel import pieces, run_pieces
 
 B = TypeVar("B", bound=Batch, default=Any)
@@ -128,14 +129,16 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
         on all cores, which pays for small networks. None of this changes the result by more than rounding.
 
         Raises:
-            UsageError: ``compile`` of a learner that looks into its data to decide what to do.
+            UsageError: ``compile`` of a learner that looks into its data to decide what to do; inference mode.
         """
-        parts = pieces(batch, self.tasks_at_once)
+        check_differentiable()
+        parts = pieces(in_floats_of(self, batch), self.tasks_at_once)
         on_cpu = all(p.device.type == "cpu" for p in self.parameters())
-        if compile:
-            results = [MetaGradient(*run_compiled(_fields, self, part)) for part in parts]
-        else:
-            results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1)
+        with precision_told(self):
+            if compile:
+                results = [MetaGradient(*run_compiled(_fields, self, part)) for part in parts]
+            else:
+                results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1)
         shares = [(result, len(part) / len(batch)) for result, part in zip(results, parts, strict=True)]
         with torch.no_grad():
             for i, p in enumerate(self.parameters()):
@@ -148,6 +151,12 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
         return {name: float(sum(share * r.metrics[name] for r, share in shares)) for name in results[0].metrics}
 
 
+def in_floats_of(learner: MetaLearner[B], batch: B) -> B:
+    """A batch of examples in the learner's floating type, whatever they came in; another batch as it is."""
+    dtype = floating_dtype(learner)
+    return batch.floating(dtype) if dtype is not None and isinstance(batch, TaskBatch) else batch
+
+
 def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     found: MetaGradient = learner.meta_gradient(batch)
     return found.gradients, dict(found.metrics), dict(found.buffers)
@@ -156,5 +165,5 @@ def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, An
 def derivative(learner: MetaLearner, loss: Tensor) -> Gradients:
     """The derivative of a loss by the learner's parameters."""
     params = [p for p in learner.parameters() if p.requires_grad]
-    grads = iter(torch.autograd.grad(loss, params, allow_unused=True))
+    grads = iter(torch.autograd.grad(loss, params, allow_unused=True) if params else ())
     return [next(grads) if p.requires_grad else None for p in learner.parameters()]

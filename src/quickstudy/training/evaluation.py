@@ -11,7 +11,8 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskDistribution
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import B, MetaLearner, Solver
+from quickstudy.core.learner import B, MetaLearner, Solver, in_floats_of
+from quickstudy.core.model_checks import device_of, precision_told
 from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.scores import score as score_of
 from quickstudy.core.seeding import fold
@@ -83,6 +84,7 @@ class Result:
         return f"{self.metric} {value} (95% interval, {self.n_tasks} tasks; BatchNorm: {self.bn}) on {self.tasks}"
 
 
+@torch.inference_mode(False)  # the caller's may be on, and adapting takes derivatives
 def evaluate(
     learner: MetaLearner[B],
     tasks: TaskDistribution[B],
@@ -157,14 +159,15 @@ def score(
     learner: MetaLearner[B], batch: B, *, at: Sequence[int], workers: int | None = None
 ) -> Float[Tensor, "2 steps tasks"]:
     """Score and loss of each task of a batch after the inner steps ``at`` (ascending), float64 on the CPU."""
-    device = next(learner.parameters()).device
+    device = device_of(learner)
 
     def one_piece(own: MetaLearner[B], piece: B) -> Tensor:
         with torch.no_grad():
             return own.score_tasks(piece.to(device), at).double().cpu()
 
-    parts = pieces(batch, learner.tasks_at_once)
-    return torch.cat(run_pieces(one_piece, learner, parts, workers if device.type == "cpu" else 1), -1)
+    parts = pieces(in_floats_of(learner, batch), learner.tasks_at_once)
+    with precision_told(learner):
+        return torch.cat(run_pieces(one_piece, learner, parts, workers if device.type == "cpu" else 1), -1)
 
 
 def solvers(learner: MetaLearner, support: Examples, steps: int | None = None) -> Iterator[Solver]:

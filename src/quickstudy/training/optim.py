@@ -22,7 +22,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def make_optimizer(kind: str | MakeOptimizer, params: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    """Raises ``UsageError`` for an unknown name."""
+    """Raises ``UsageError`` for an unknown name, or where there is nothing to learn."""
+    if not params:
+        raise UsageError("the learner has no parameter with requires_grad=True: there is nothing to train.")
     if callable(kind):
         return kind(params)
     if kind not in OPTIMIZERS:
