@@ -45,8 +45,8 @@ def check_not_reentrant(output: Tensor) -> None:
             continue
         if node.name() == "CheckpointFunctionBackward":
             raise UsageError(
-                "the model checkpoints with use_reentrant=True, which torch.autograd.grad, and so a learner, cannot pass "
-                "through; use torch.utils.checkpoint.checkpoint(..., use_reentrant=False) (Hugging Face: "
+                "the model checkpoints with use_reentrant=True, which torch.autograd.grad, and so a learner, cannot "
+                "pass through; use torch.utils.checkpoint.checkpoint(..., use_reentrant=False) (Hugging Face: "
                 "gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False}))."
             )
         fresh = {before for before, _ in node.next_functions} - known

@@ -22,7 +22,7 @@ from quickstudy.core.errors import UsageError
 
 Place: TypeAlias = tuple[str, str]
 """A module's name and an attribute's."""
-_TORCHS = frozenset(vars(nn.Module())) - {"training"}
+_TORCHS = frozenset({*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"})  # the last two: of nn.RNN and its kin
 _LOOKS = frozenset({"__get__", "size", "dim", "numel", "stride", "is_floating_point", "is_complex", "__len__"})
 _ABSENT = object()
 
@@ -68,16 +68,14 @@ class Watched(nn.Module):
         changed = [name for name, p, version in parameters if p._version != version]
         if changed:
             raise UsageError(
-                f"forward changes the parameter {changed[0]!r} in place, and with it the learner's own; make what it needs "
-                f"of it anew in every forward."
+                f"forward changes the parameter {changed[0]!r} in place, and with it the learner's own; make what it "
+                f"needs of it anew in every forward."
             )
-        counts = {
-            f"{n}.".lstrip(".") for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
-        }
+        norms = {n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
         seen.changed = [
             name
             for name, b in model.named_buffers()
-            if name.rpartition(".")[0] + "." * ("." in name) not in counts
+            if name.rpartition(".")[0] not in norms
             and (name not in buffers or buffers[name][0] is not b or buffers[name][1] != b._version)
         ]
         fresh = {
@@ -92,9 +90,9 @@ class Watched(nn.Module):
         for place in seen.kept:
             if place not in hooks and any(_has_graph(t) for t in fresh.get(place, ())):
                 raise UsageError(
-                    f"forward keeps {'.'.join(place).lstrip('.')!r} on the model, a tensor with a graph. A loss cannot read "
-                    f"it there: tasks run side by side, and it would be that of another. Give it back with the "
-                    f"predictions, in a column of its own (quickstudy.core.losses.WithPenalty takes it from there); if no "
+                    f"forward keeps {'.'.join(place).lstrip('.')!r} on the model, a tensor with a graph. A loss cannot "
+                    f"read it there: tasks run side by side, and it would be that of another. Give it back with the "
+                    f"predictions, as one output more (quickstudy.core.losses.WithPenalty takes it from there); if no "
                     f"loss needs it, keep it detached."
                 )
         return output

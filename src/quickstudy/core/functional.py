@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Shaped
@@ -23,6 +23,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.forward import Forward
 from quickstudy.core.heads import Head
 from quickstudy.core.model_checks import check_model, device_of, floating_dtype
+from quickstudy.core.taken import check_task, network_of_task
 
 Params: TypeAlias = dict[str, Tensor]
 """Parameters by name, each ``[tasks, ...]``."""
@@ -207,8 +208,30 @@ class AdaptedModel:
         Raises:
             UsageError: ``x`` holds another number of tasks than the solver was adapted to.
         """
-        check_tasks(x, len(next(iter(self.params.values()))))
+        check_tasks(x, self.tasks)
         return self.net.forward(self.params, x, self.statistics)
+
+    @property
+    def tasks(self) -> int:
+        return len(next(iter(self.params.values())))
+
+    def module(self, task: int) -> nn.Module:
+        """One task's network as a plain module, ``[n, ...]`` to ``[n, ...]``: a copy with the task's weights, in
+        evaluation mode, normalising as this solver does.
+
+        Raises:
+            UsageError: there is no such task, or no module that normalises so (see ``taken``).
+        """
+        check_task(task, self.tasks)
+        params = {name: p[task] for name, p in self.params.items()}
+        mine = None if self.statistics is None else [(mean[task], var[task]) for mean, var in self.statistics]
+        return network_of_task(self.net.model, params, mine, self.net.known.norms, self.net.bn)
+
+    def __reduce__(self) -> Any:
+        """Pickled and copied without a graph."""
+        params = {name: p.detach() for name, p in self.params.items()}
+        fixed = None if self.statistics is None else tuple((m.detach(), v.detach()) for m, v in self.statistics)
+        return AdaptedModel, (self.net, params, fixed)
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:

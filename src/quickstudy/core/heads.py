@@ -32,14 +32,12 @@ class Head:
         own = sorted(self.names)
         advice = "name the output layer (ANIL and BOIL: head=...; any learner: an attribute `head` of the model)"
         if not self.names & set(used):
-            raise UsageError(
-                f"{', '.join(own)} was taken for the model's head, but a forward does not use it; {advice}."
-            )
+            raise UsageError(f"{', '.join(own)} was taken for the head, but a forward does not use it; {advice}.")
         end = max(place for place, name in enumerate(used) if name in self.names)
         later = [name for name in used[end + 1 :] if name in matrices]
         if later and not self.said:
             raise UsageError(
-                f"{', '.join(own)} was taken for the model's head, but {', '.join(later)} comes after it in a forward, "
+                f"{', '.join(own)} was taken for the head, but {', '.join(later)} comes after it in a forward, "
                 f"so it is not the output layer; {advice}."
             )
 

@@ -39,10 +39,9 @@ def check_model(model: nn.Module) -> None:
         for attribute, t in vars(m).items():
             if isinstance(t, Tensor) and t.grad_fn is not None:
                 raise UsageError(
-                    f"{what} holds {attribute!r}, a tensor computed from parameters, which cannot be put in their place "
-                    f"for each task nor copied; compute it in forward (torch.nn.utils.weight_norm and "
-                    f"spectral_norm: take those of torch.nn.utils.parametrizations; prune: call prune.remove), or keep it "
-                    f"detached."
+                    f"{what} holds {attribute!r}, a tensor computed from parameters, which cannot be exchanged for "
+                    f"each task nor copied; compute it in forward (torch.nn.utils.weight_norm and spectral_norm: take "
+                    f"those of torch.nn.utils.parametrizations; prune: call prune.remove), or keep it detached."
                 )
     try:
         inspect.signature(model.forward).bind(None)

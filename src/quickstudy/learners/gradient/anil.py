@@ -40,8 +40,8 @@ class ANIL(GradientLearner):
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:
-        UsageError: an option out of its range, or a head that the model does not have; at the first forward, one that it
-            does not use, or that is not the output layer although nobody said that it is the head.
+        UsageError: an option out of its range, or a head that the model does not have; at the first forward, one
+            that it does not use, or that is not the output layer although nobody said that it is the head.
     """
 
     def __init__(
