@@ -9,7 +9,7 @@ what it did.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ _now = threading.local()
 
 
 @contextmanager
-def recomputed(again: Again) -> Iterator[None]:
+def recomputed(again: Again) -> Generator[None]:
     """What a checkpoint keeps of this forward is run again as ``again`` says."""
     before: Again | None = getattr(_now, "again", None)
     _now.again = again

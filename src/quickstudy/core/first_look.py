@@ -8,7 +8,7 @@ not be read by an error.
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, no_type_check
@@ -25,6 +25,7 @@ Place: TypeAlias = tuple[str, str]
 _TORCHS = frozenset({*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"})  # the last two: of nn.RNN and its kin
 _LOOKS = frozenset({"__get__", "size", "dim", "numel", "stride", "is_floating_point", "is_complex", "__len__"})
 _ABSENT = object()
+_functorch: Any = getattr(torch._C, "_functorch")  # noqa: B009  # no annotation knows it
 
 
 @dataclass
@@ -62,15 +63,12 @@ class Watched(nn.Module):
         buffers = {name: (b, b._version) for name, b in model.named_buffers()}
         attributes = {place: _copied(value) for place, value in _attributes(model)}
         before = {place: _tensors(value) for place, value in attributes.items()}
-        with _Uses(names) as uses:
-            output = model(x)
+        try:
+            with _Uses(names) as uses:
+                output = model(x)
+        finally:  # autograd may have found out, and said so in its own words
+            _check_unchanged(parameters)
         seen.used = list(uses.order)
-        changed = [name for name, p, version in parameters if p._version != version]
-        if changed:
-            raise UsageError(
-                f"forward changes the parameter {changed[0]!r} in place, and with it the learner's own; make what it "
-                f"needs of it anew in every forward."
-            )
         norms = {n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
         seen.changed = [
             name
@@ -98,6 +96,15 @@ class Watched(nn.Module):
         return output
 
 
+def _check_unchanged(parameters: Sequence[tuple[str, Tensor, int]]) -> None:
+    changed = [name for name, p, version in parameters if p._version != version]
+    if changed:
+        raise UsageError(
+            f"forward changes the parameter {changed[0]!r} in place, and with it the learner's own; make what it needs "
+            f"of it anew in every forward."
+        )
+
+
 def say_once(seen: Seen, model: nn.Module, known: set[str]) -> None:
     """Warn of what is put back after every forward, of each thing once."""
     hooks = {*_set_by_hooks(model)}
@@ -120,7 +127,7 @@ def put_back(model: nn.Module, places: Sequence[Place]) -> AbstractContextManage
 
 
 @contextmanager
-def _put_back(model: nn.Module, places: Sequence[Place]) -> Iterator[None]:
+def _put_back(model: nn.Module, places: Sequence[Place]) -> Generator[None]:
     modules = dict(model.named_modules())
     before = {(name, key): _copied(vars(modules[name]).get(key, _ABSENT)) for name, key in places}
     try:
@@ -160,8 +167,8 @@ def _tensors(value: Any, depth: int = 3) -> list[Tensor]:
 
 
 def _has_graph(t: Tensor) -> bool:
-    while torch._C._functorch.is_functorch_wrapped_tensor(t):  # of all tasks, under vmap
-        t = torch._C._functorch.get_unwrapped(t)
+    while _functorch.is_functorch_wrapped_tensor(t):  # of all tasks, under vmap
+        t = _functorch.get_unwrapped(t)
     return t.requires_grad
 
 

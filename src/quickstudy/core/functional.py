@@ -139,7 +139,7 @@ class TaskModel:
                 one_task = partial(self._one_task, record=record, written_out=True)
                 axes = (0, 0, None if statistics is None else 0)
                 return vmap(one_task, in_dims=axes, randomness="different")(dict(params), x, statistics)
-            except UsageError:
+            except (UsageError, Warning):  # warnings may be errors
                 raise
             except Exception as error:  # vmap refuses in many types; a fault of the model's own comes again in the loop
                 result = self._loop(params, x, statistics, record)

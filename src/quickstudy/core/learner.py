@@ -8,7 +8,7 @@ query set is a ``SupportQueryLearner`` (``support_query.py``), of which ``adapt`
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeAlias, final
+from typing import Any, ClassVar, Generic, TypeAlias, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -154,7 +154,9 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
 def in_floats_of(learner: MetaLearner[B], batch: B) -> B:
     """A batch of examples in the learner's floating type, whatever they came in; another batch as it is."""
     dtype = floating_dtype(learner)
-    return batch.floating(dtype) if dtype is not None and isinstance(batch, TaskBatch) else batch
+    if dtype is None or not isinstance(batch, TaskBatch):
+        return batch
+    return cast("B", batch.floating(dtype))
 
 
 def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What a network must be for a learner to run it under each task's own parameters; said when the learner is built."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,7 +84,7 @@ def floating_dtype(module: nn.Module) -> torch.dtype | None:
 
 
 @contextmanager
-def precision_told(module: nn.Module) -> Iterator[None]:
+def precision_told(module: nn.Module) -> Generator[None]:
     """What torch cannot do in another precision than float32 is said in a sentence.
 
     Raises:

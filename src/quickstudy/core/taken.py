@@ -9,6 +9,7 @@ the network; of what reads, it takes what runs no part of it task by task.
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -144,7 +145,7 @@ class Reading(nn.Module):
     def __init__(self, again: Adapts, support: Examples) -> None:
         super().__init__()
         learner, name = again.__self__, again.__name__  # type: ignore[attr-defined]  # a bound method
-        self.learner = copy.deepcopy(learner)
+        self.learner = copy.deepcopy(learner).requires_grad_(False)
         self.name = name
         self.register_buffer("x", support.x.detach().clone())
         self.register_buffer("y", support.y.detach().clone())
@@ -153,7 +154,7 @@ class Reading(nn.Module):
 
     def _read(self) -> None:
         solver = found_again(getattr(self.learner, self.name), Examples(self.x, self.y))
-        self.answer = solver.alone() if isinstance(solver, Alone) else lambda x: solver(x[None])[0]
+        self.answer = solver.alone() if isinstance(solver, Alone) else partial(_first, solver)
 
     def forward(self, x: Tensor) -> Tensor:
         """Predictions ``[n, ...]``."""
@@ -170,3 +171,7 @@ class Reading(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._read()
+
+
+def _first(solver: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    return solver(x.unsqueeze(0)).squeeze(0)
