@@ -25,7 +25,7 @@ def test_fit_is_asked_once_unless_support_and_queries_are_one_batch(support, bn,
         seen.append(features)
         return lambda asked: asked + features.mean(1, keepdim=True)
 
-    solver = solver_of_features(net, support, fit, bn_mode=net.bn_mode)
+    solver = solver_of_features(net, support, fit, bn_mode=net.bn_mode, again=lambda support: None)
     x = torch.rand(2, 3, 1, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         first, alone = solver(x), solver(x[:, :1])

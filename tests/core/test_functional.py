@@ -120,6 +120,7 @@ MODULES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:forward changes the buffers calls")
 @pytest.mark.parametrize("name", MODULES)
 def test_second_order_maml_takes_it(name):
     torch.manual_seed(0)

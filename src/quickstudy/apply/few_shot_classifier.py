@@ -26,6 +26,7 @@ from quickstudy.core.batchnorm import together
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import parse_json, reason, write_atomic
 from quickstudy.core.learner import MetaLearner
+from quickstudy.core.model_checks import floating_dtype
 from quickstudy.core.options import ANY_COUNT, COUNT, check_options
 from quickstudy.core.sealed import open_tensors, sealed_tensors
 from quickstudy.core.support_query import SupportQueryLearner
@@ -254,7 +255,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if self.tokens:
             return x.long().view(-1, *own)
         scale = divisor(x, own, None if fitting else self.support_[0])
-        dtype = next(p.dtype for p in self.learner_.parameters() if p.is_floating_point())
+        dtype = floating_dtype(self.learner_) or torch.get_default_dtype()
         largest = float(x.abs().max()) if len(x) else 0.0
         if largest > torch.finfo(dtype).max:
             raise UsageError(

@@ -10,6 +10,7 @@ from quickstudy.core.batch import Examples
 from quickstudy.core.draws import seeded
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner, Solver
+from quickstudy.core.model_checks import device_of
 from quickstudy.training.evaluation import solvers
 
 
@@ -54,7 +55,7 @@ class OneTask:
         Raises:
             UsageError: more classes than the learner's head has outputs.
         """
-        device = next(self.learner.parameters()).device
+        device = device_of(self.learner)
         support = Examples(self.x[None], self.y[None]).to(device)
         with torch.no_grad():
             # Each part draws the same, whatever was drawn before.
@@ -78,6 +79,6 @@ class OneTask:
     def __call__(self, x: Float[Tensor, "n ..."] | Int[Tensor, "n ..."]) -> Float[Tensor, "n outputs"]:
         """Logits on the CPU."""
         solver = self.adapt() if self.solver is None else self.solver
-        device = next(self.learner.parameters()).device
+        device = device_of(self.learner)
         with torch.no_grad(), seeded(self.seed, device):
             return solver(x[None].to(device))[0].cpu()

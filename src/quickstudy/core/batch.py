@@ -46,6 +46,10 @@ class Examples:
     def to(self, device: torch.device | str) -> "Examples":
         return Examples(self.x.to(device), self.y.to(device))
 
+    def floating(self, dtype: torch.dtype) -> "Examples":
+        """The same with what is floating point in ``dtype``; whole numbers stay what they are."""
+        return Examples(*(t.to(dtype) if t.is_floating_point() else t for t in (self.x, self.y)))
+
 
 def _tensor(given: Any, name: str) -> Tensor:
     if isinstance(given, Tensor):
@@ -93,6 +97,10 @@ class TaskBatch:
 
     def to(self, device: torch.device | str) -> "TaskBatch":
         return TaskBatch(self.support.to(device), self.query.to(device), self.class_names)
+
+    def floating(self, dtype: torch.dtype) -> "TaskBatch":
+        """The same with what is floating point in ``dtype``; whole numbers stay what they are."""
+        return TaskBatch(self.support.floating(dtype), self.query.floating(dtype), self.class_names)
 
 
 S = TypeVar("S", bound="Batch")

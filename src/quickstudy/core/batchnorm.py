@@ -8,9 +8,9 @@ Three modes, named in the words of Nichol et al. 2018 (Reptile, section 6) and B
 - ``running``: everything by the model's own running statistics as they came with it (a pretrained net). quickstudy
   never changes them.
 
-The modes work on any module that calls ``torch.nn.functional.batch_norm`` (or ``fused.conv_block``, which has it
-inside), through a torch function mode: the module is neither patched nor copied. Layers are told apart by the order in
-which one forward calls them.
+The modes work on any ``nn.BatchNorm1d``, ``2d``, ``3d`` or subclass (which call ``torch.nn.functional.batch_norm``, or
+``fused.conv_block``, which has it inside), through a torch function mode: the module is neither patched nor copied.
+Layers are told apart by the order in which one forward calls them.
 """
 
 from collections.abc import Callable, Iterable
@@ -51,6 +51,15 @@ def describe(mode: str, model: nn.Module) -> str:
     return mode if any(True for _ in _layers(model)) else "none"
 
 
+def check_calls(mode: "BatchNormAs", model: nn.Module) -> None:
+    """Raise ``UsageError`` where a forward normalised by a batch although the model seems to have no BatchNorm."""
+    if mode.calls and not any(True for _ in _layers(model)):
+        raise UsageError(
+            "forward calls torch.nn.functional.batch_norm in a layer that is no nn.BatchNorm1d, 2d or 3d: what "
+            "normalises what could not be said beside the results; make the layer a subclass of one of these."
+        )
+
+
 def together(described: str) -> bool:
     """Whether queries are normalised with each other, so that a prediction depends on what else is asked."""
     return described == "transductive"
@@ -87,10 +96,17 @@ class BatchNormAs(TorchFunctionMode):
     record: bool = False
     written_out: bool = False
     seen: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    owners: list[tuple[Tensor | None, Tensor | None]] = field(default_factory=list)
+    """Of each call whose statistics are noted, the tensors by which its layer is known: weight and running mean."""
+    calls: int = 0
 
     def __post_init__(self) -> None:
         super().__init__()
-        self._replay = iter(self.fixed or ())
+
+    def from_here(self) -> "BatchNormAs":
+        """The same for the calls that are yet to come, when they are made again."""
+        fixed = None if self.fixed is None else self.fixed[self.calls :]
+        return BatchNormAs(self.running, fixed, self.record, self.written_out)
 
     @no_type_check  # by the tests' checks at run time, that is: every torch operation passes here
     def __torch_function__(
@@ -116,17 +132,19 @@ class BatchNormAs(TorchFunctionMode):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
+        self.calls += 1
         if self.running:
             assert running_mean is not None, "check_mode lets no such layer pass"
             assert running_var is not None, "check_mode lets no such layer pass"
             return _normalise(x, running_mean, running_var, weight, bias, eps)
         if self.fixed is not None:
-            mean, var = next(self._replay)
+            mean, var = self.fixed[self.calls - 1]
             return _normalise(x, mean, var, weight, bias, eps)
         if self.record or self.written_out:
             var, mean = torch.var_mean(x, [0, *range(2, x.ndim)], correction=0)
             if self.record:
                 self.seen.append((mean, var))
+                self.owners.append((weight, running_mean))
             if self.written_out:
                 return _normalise(x, mean, var, weight, bias, eps)
         return torch.batch_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)
@@ -150,18 +168,20 @@ class BatchNormAs(TorchFunctionMode):
             y = F.conv2d(x, weight, bias, padding=padding)
             z = F.relu(self._batch_norm(y, running_mean, running_var, norm_weight, norm_bias, eps=eps))
             return F.max_pool2d(z, 2) if pool else z
+        self.calls += 1
         sign = fused.signs(norm_weight)
         y = convolve(x, weight, bias, sign, padding)
         positive = norm_weight if sign is None else norm_weight * sign
         if self.fixed is None and not self.record:
             return fused.normalised_by_batch(y, positive, norm_bias, eps, pool)
         if self.fixed is not None:
-            mean, var = next(self._replay)
+            mean, var = self.fixed[self.calls - 1]
             mean = mean - bias  # statistics are of the convolution with its bias, as on every other path
             mean = mean if sign is None else mean * sign
         else:
             var, mean = torch.var_mean(y, [0, 2, 3], correction=0)
             self.seen.append(((mean if sign is None else mean * sign) + bias, var))
+            self.owners.append((norm_weight, running_mean))
         return fused.normalised_by(y, mean, var, positive, norm_bias, eps, pool)
 
 

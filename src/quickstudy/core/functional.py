@@ -2,15 +2,15 @@
 
 Parameters are dicts of tensors with a leading task axis. The module itself is never changed, patched or copied: a call
 runs on module objects of its own around the task's tensors (``stateless``), buffers are copies that are thrown away, so
-that nothing leaks between tasks or threads.
+that nothing leaks between tasks or threads. What a checkpoint (``torch.utils.checkpoint``) runs again later is run
+under the same tensors; the first forward is watched for what else it leaves behind (``first_look``).
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Shaped
@@ -20,8 +20,10 @@ from torch.func import vmap
 from quickstudy.core import batchnorm
 from quickstudy.core.batch import check_tasks
 from quickstudy.core.errors import UsageError
-from quickstudy.core.stateless import call
-from quickstudy.core.twice import PLAIN_ATTENTION
+from quickstudy.core.forward import Forward
+from quickstudy.core.heads import Head
+from quickstudy.core.model_checks import check_model, device_of, floating_dtype
+from quickstudy.core.taken import check_task, network_of_task
 
 Params: TypeAlias = dict[str, Tensor]
 """Parameters by name, each ``[tasks, ...]``."""
@@ -41,15 +43,6 @@ class RunsTasks(Protocol):
 _NOT_FOR_CPU_VMAP = (nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._BatchNorm)
 
 
-class _VmapWorks:
-    """What is found out about a model holds for its copies on other threads, too."""
-
-    works = True
-
-    def __deepcopy__(self, memo: dict[int, object]) -> "_VmapWorks":
-        return self
-
-
 class TaskModel:
     """``model`` for a batch of tasks at once.
 
@@ -61,10 +54,13 @@ class TaskModel:
             if it has one (``RunsTasks``), vmap on GPUs and for models without convolutions, recurrent cells and
             BatchNorm, else threads. All give the same numbers to rounding. A model that vmap cannot take falls back to
             threads with one warning.
-        adapts: whether the model must have something to adapt or to learn (a learner may have parameters of its own).
+        adapts: whether the model must have something to adapt.
+
+    Examples in another floating type than the model's are converted.
 
     Raises:
-        UsageError: an unknown mode, or a model without trainable parameters that should have some.
+        UsageError: an unknown mode, a model that cannot be run task by task (see ``model_checks``), or one without
+            trainable parameters that should have some.
     """
 
     def __init__(
@@ -72,15 +68,27 @@ class TaskModel:
     ) -> None:
         if execution not in get_args(Execution):
             raise UsageError(f"execution must be one of {', '.join(get_args(Execution))}, got {execution!r}.")
+        check_model(model)
         batchnorm.check_mode(bn, model)
         if adapts and not any(p.requires_grad for p in model.parameters()):
             raise UsageError("the model has no parameter with requires_grad=True: there is nothing to adapt.")
         self.model = model
         self.bn: batchnorm.Mode = bn
         self.execution = execution
-        self._vmap = _VmapWorks()
+        self.forward_once = Forward(model)
+        self.known = self.forward_once.known
         self._runs_tasks = execution == "auto" and isinstance(model, RunsTasks)
         self._cpu_vmap = not any(isinstance(m, _NOT_FOR_CPU_VMAP) for m in model.modules())
+
+    def expect(self, head: Head) -> None:
+        """Hold what a learner takes for the model's head against the first forward (``Head.check``)."""
+        self.forward_once.head = head
+
+    def look(self, params: Mapping[str, Tensor], x: Tensor) -> None:
+        """Watch a first forward if there was none: under its own tensors, before some are exchanged."""
+        if not self._runs_tasks and not self.known.looked:
+            with torch.random.fork_rng([]):
+                self.forward(params, x)
 
     @property
     def bn_mode(self) -> str:
@@ -92,7 +100,7 @@ class TaskModel:
         """The pieces in which a batch runs best: task by task on threads (it stays in cache), else all at once."""
         if self.execution == "loop" or self._runs_tasks:
             return None
-        return None if self._use_vmap(next(self.model.parameters()).device) else 1
+        return None if self._use_vmap(device_of(self.model)) else 1
 
     def start(self, tasks: int) -> Params:
         """The model's trainable parameters, shared by all tasks (views, attached to the graph)."""
@@ -120,6 +128,9 @@ class TaskModel:
     def _run(
         self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, *, record: bool
     ) -> tuple[Tensor, batchnorm.Statistics]:
+        if x.is_floating_point():
+            own = next((p.dtype for p in params.values() if p.is_floating_point()), None)
+            x = x.to(own or floating_dtype(self.model) or x.dtype)
         if self._runs_tasks:
             assert isinstance(self.model, RunsTasks)
             return self.model.forward_tasks(params, x), ()
@@ -128,9 +139,11 @@ class TaskModel:
                 one_task = partial(self._one_task, record=record, written_out=True)
                 axes = (0, 0, None if statistics is None else 0)
                 return vmap(one_task, in_dims=axes, randomness="different")(dict(params), x, statistics)
+            except (UsageError, Warning):  # warnings may be errors
+                raise
             except Exception as error:  # vmap refuses in many types; a fault of the model's own comes again in the loop
                 result = self._loop(params, x, statistics, record)
-                self._vmap.works = False
+                self.known.vmap_works = False
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 warnings.warn(
                     f"vmap cannot run this model ({reason}); taking the tasks one by one instead.", stacklevel=3
@@ -140,8 +153,8 @@ class TaskModel:
 
     def _use_vmap(self, device: torch.device) -> bool:
         if self.execution == "auto":
-            return self._vmap.works and (self._cpu_vmap or device.type == "cuda")
-        return self.execution == "vmap" and self._vmap.works
+            return self.known.vmap_works and (self._cpu_vmap or device.type == "cuda")
+        return self.execution == "vmap" and self.known.vmap_works
 
     def _loop(
         self, params: Mapping[str, Tensor], x: Tensor, statistics: batchnorm.Statistics | None, record: bool
@@ -168,12 +181,8 @@ class TaskModel:
         record: bool,
         written_out: bool,
     ) -> tuple[Tensor, batchnorm.Statistics]:
-        buffers = {name: b.clone() for name, b in self.model.named_buffers()}
         mode = batchnorm.BatchNormAs(running=self.bn == "running", fixed=fixed, record=record, written_out=written_out)
-        # vmap has no rule for attention's fused kernels on a CPU.
-        with mode, PLAIN_ATTENTION if written_out else nullcontext():
-            output = call(self.model, {**params, **buffers}, (x,))
-        return output, tuple(mode.seen)
+        return self.forward_once(params, x, mode), tuple(mode.seen)
 
 
 def _split(t: Tensor) -> Sequence[Tensor]:
@@ -199,34 +208,32 @@ class AdaptedModel:
         Raises:
             UsageError: ``x`` holds another number of tasks than the solver was adapted to.
         """
-        check_tasks(x, len(next(iter(self.params.values()))))
+        check_tasks(x, self.tasks)
         return self.net.forward(self.params, x, self.statistics)
+
+    @property
+    def tasks(self) -> int:
+        return len(next(iter(self.params.values())))
+
+    def module(self, task: int) -> nn.Module:
+        """One task's network as a plain module, ``[n, ...]`` to ``[n, ...]``: a copy with the task's weights, in
+        evaluation mode, normalising as this solver does.
+
+        Raises:
+            UsageError: there is no such task, or no module that normalises so (see ``taken``).
+        """
+        check_task(task, self.tasks)
+        params = {name: p[task] for name, p in self.params.items()}
+        mine = None if self.statistics is None else [(mean[task], var[task]) for mean, var in self.statistics]
+        return network_of_task(self.net.model, params, mine, self.net.known.norms, self.net.bn)
+
+    def __reduce__(self) -> Any:
+        """Pickled and copied without a graph."""
+        params = {name: p.detach() for name, p in self.params.items()}
+        fixed = None if self.statistics is None else tuple((m.detach(), v.detach()) for m, v in self.statistics)
+        return AdaptedModel, (self.net, params, fixed)
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
     """The parameters that may move, by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-
-def head_names(model: nn.Module, prefix: str | None = None) -> frozenset[str]:
-    """The names of the head's parameters: those of ``model.head``, else of the last module that has any itself.
-
-    The body is the rest. ANIL adapts the head alone, BOIL the body alone.
-
-    Args:
-        prefix: what the names begin with, where that is said.
-
-    Raises:
-        UsageError: no parameter's name begins with ``prefix``.
-    """
-    if prefix is not None:
-        found = frozenset(name for name, _ in model.named_parameters() if name.startswith(prefix))
-        if not found:
-            names = ", ".join(name for name, _ in model.named_parameters())
-            raise UsageError(f"no parameter of the model begins with head={prefix!r}; it has {names}.")
-        return found
-    head = getattr(model, "head", None)
-    if isinstance(head, nn.Module) and any(True for _ in head.parameters()):
-        return frozenset(f"head.{name}" for name, _ in head.named_parameters())
-    last = [name for name, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))][-1]
-    return frozenset(f"{last}.{name}" if last else name for name, _ in model.get_submodule(last).named_parameters())

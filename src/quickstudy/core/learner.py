@@ -8,18 +8,19 @@ query set is a ``SupportQueryLearner`` (``support_query.py``), of which ``adapt`
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeAlias, final
+from typing import Any, ClassVar, Generic, TypeAlias, cast, final
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
-from quickstudy.core.batch import Batch
+from quickstudy.core.batch import Batch, TaskBatch
 from quickstudy.core.batchnorm import describe
 from quickstudy.core.compiled import run_compiled
 from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import TaskModel
+from quickstudy.core.model_checks import check_differentiable, floating_dtype, precision_told
 from quickstudy.core.options import checks_options
 from quickstudy.core.parallel import pieces, run_pieces
 
@@ -148,19 +149,21 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
 
         Raises:
             UsageError: ``compile`` of a learner that looks into its data to decide what to do; a batch of more than
-                ``chunk`` tasks of a learner that takes the ``whole_batch``.
+                ``chunk`` tasks of a learner that takes the ``whole_batch``; inference mode.
         """
-        parts = pieces(batch, self.tasks_at_once)
+        check_differentiable()
+        parts = pieces(in_floats_of(self, batch), self.tasks_at_once)
         if len(parts) > 1 and self.whole_batch is not None:
             raise UsageError(
                 f"{type(self).__name__} {self.whole_batch}, so {len(batch)} tasks in pieces of {self.tasks_at_once} "
                 f"would give another meta-gradient; leave out chunk, or take fewer tasks (meta_batch)."
             )
         on_cpu = all(p.device.type == "cpu" for p in self.parameters())
-        if compile:
-            results = run_pieces(_compiled, self, parts, 1, noise=noise)
-        else:
-            results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1, noise=noise)
+        with precision_told(self):
+            if compile:
+                results = run_pieces(_compiled, self, parts, 1, noise=noise)
+            else:
+                results = run_pieces(type(self).meta_gradient, self, parts, workers if on_cpu else 1, noise=noise)
         shares = [(result, len(part) / len(batch)) for result, part in zip(results, parts, strict=True)]
         metrics = {name: float(sum(share * r.metrics[name] for r, share in shares)) for name in results[0].metrics}
         with torch.no_grad():  # after the metrics, which may be the learner's own buffers
@@ -178,6 +181,14 @@ def _compiled(learner: Any, part: Any) -> MetaGradient:
     return MetaGradient(*run_compiled(_fields, learner, part))
 
 
+def in_floats_of(learner: MetaLearner[B], batch: B) -> B:
+    """A batch of examples in the learner's floating type, whatever they came in; another batch as it is."""
+    dtype = floating_dtype(learner)
+    if dtype is None or not isinstance(batch, TaskBatch):
+        return batch
+    return cast("B", batch.floating(dtype))
+
+
 def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     found: MetaGradient = learner.meta_gradient(batch)
     return found.gradients, dict(found.metrics), dict(found.buffers)
@@ -186,5 +197,5 @@ def _fields(learner: Any, batch: Any) -> tuple[Any, dict[str, Any], dict[str, An
 def derivative(learner: MetaLearner, loss: Tensor) -> Gradients:
     """The derivative of a loss by the learner's parameters."""
     params = [p for p in learner.parameters() if p.requires_grad]
-    grads = iter(torch.autograd.grad(loss, params, allow_unused=True))
+    grads = iter(torch.autograd.grad(loss, params, allow_unused=True) if params else ())
     return [next(grads) if p.requires_grad else None for p in learner.parameters()]

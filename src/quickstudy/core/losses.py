@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -22,6 +23,32 @@ deviation (> 0) for each output, side by side on a last axis more than y has (se
 ``bits``: binary cross-entropy of logits, in nats per bit, for targets 0.0 or 1.0; scored by the share of wrong bits.
 """
 NO_LABEL = -(2**62)  # torch's own default, -100, would drop a wrong label without a word
+
+
+@dataclass(frozen=True)
+class WithPenalty:
+    """A task's loss plus a penalty that the network computes: of its activations, its gates, its experts' load.
+
+    The network hands it on as one output more, the last, for each example: ``torch.cat([logits, penalty], -1)`` with a
+    penalty ``[n, 1]``. On the network itself (``self.kl = ...``) no loss could read it, since tasks run side by side.
+
+    Args:
+        loss: of the other outputs, by name or as a callable; it says the score, too.
+        weight: factor on the mean penalty of a task's examples.
+
+    >>> outputs = torch.tensor([[2.0, 0.0, 0.5], [0.0, 2.0, 1.5]])
+    >>> both, alone = WithPenalty("cross_entropy", weight=10.0), F.cross_entropy(outputs[:, :2], torch.tensor([0, 1]))
+    >>> round(float(both(outputs, torch.tensor([0, 1])) - alone), 4)
+    10.0
+    """
+
+    loss: str | TaskLoss = "cross_entropy"
+    weight: float = 1.0
+
+    def __call__(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """Of one task, predictions ``[n, outputs + 1]``."""
+        own = task_losses(self.loss, predictions[None, ..., :-1], targets[None])[0]
+        return own + self.weight * predictions[..., -1].mean()
 
 
 def check_loss(loss: str | TaskLoss) -> None:
@@ -55,6 +82,9 @@ def task_losses(
             for p, t, there in zip(predictions, y, present(y), strict=True)
         ]
         return torch.cat(each)
+    if y.is_floating_point() and y.dtype != predictions.dtype:
+        both = torch.promote_types(predictions.dtype, y.dtype)
+        predictions, y = predictions.to(both), y.to(both)
     if loss == "cross_entropy":
         _check_logits(predictions, y)
         if _fails_late(y) and y.numel() and not 0 <= (ends := label_range(y))[0] <= ends[1] < predictions.shape[-1]:
@@ -106,6 +136,8 @@ def task_scores(
             for p, t, there in zip(predictions, y, present(y), strict=True)
         ]
         return torch.cat(each)
+    if isinstance(loss, WithPenalty):
+        return task_scores(loss.loss, predictions[..., :-1], y)
     if score_name(loss, y) == "accuracy":
         return (predictions.argmax(-1) == y).float().mean(1)
     if loss == "bits":
@@ -125,6 +157,8 @@ def std_of(predictions: Shaped[Tensor, "*y 2"]) -> Shaped[Tensor, "*y"]:
 
 def score_name(loss: str | TaskLoss, y: Tensor) -> str:
     """``accuracy`` for integer labels ``[tasks, n]``, ``bit_error`` for bits, else the loss's own name."""
+    if isinstance(loss, WithPenalty):
+        return score_name(loss.loss, y)
     if y.ndim == 2 and not y.is_floating_point():
         return "accuracy"
     if loss == "bits":

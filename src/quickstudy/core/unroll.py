@@ -13,6 +13,7 @@ from torch import Tensor
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Params
+from quickstudy.core.model_checks import check_differentiable
 from quickstudy.core.rule import UpdateRule, UsesLosses
 from quickstudy.core.twice import differentiable_twice
 
@@ -29,10 +30,12 @@ def unroll(objective: Objective, start: Params, rule: UpdateRule, *, steps: int,
             mode off nothing is kept, and memory does not grow with the steps.
 
     Raises:
-        UsageError: an order other than 1 or 2, or negative steps.
+        UsageError: an order other than 1 or 2, or negative steps; steps in inference mode.
     """
     if order not in (1, 2) or steps < 0:
         raise UsageError(f"unroll needs order 1 or 2 and steps >= 0, got order={order}, steps={steps}.")
+    if steps:
+        check_differentiable()
     keep = torch.is_grad_enabled()
     params, state = start, rule.init(start)
     yield params

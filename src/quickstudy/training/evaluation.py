@@ -19,7 +19,8 @@ from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution, shared_
 from quickstudy.core.checks import fits_memory
 from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
-from quickstudy.core.learner import B, MetaLearner, Solver
+from quickstudy.core.learner import B, MetaLearner, Solver, in_floats_of
+from quickstudy.core.model_checks import device_of, precision_told
 from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.purity import sample
@@ -68,6 +69,7 @@ def draws(tasks: TaskDistribution[Any], n_tasks: int, seed: int) -> list[Draw]:
     return [Draw(start, min(size, n_tasks - start), fold(seed, "evaluate", start)) for start in starts]
 
 
+@torch.inference_mode(False)  # the caller's may be on, and adapting takes derivatives
 def evaluate(
     learner: MetaLearner[B],
     tasks: TaskDistribution[B],
@@ -161,15 +163,16 @@ def _score(
     learner: MetaLearner[B], batches: Sequence[B], at: Sequence[int], workers: int | None, noise: Noise
 ) -> list[_Scored]:
     """Of the tasks of each batch; the first of them is number ``noise.first``."""
-    device = next(learner.parameters()).device
+    device = device_of(learner)
 
     def one_piece(own: MetaLearner[B], piece: B) -> _Scored:
         with torch.no_grad():
             return _score_piece(own, piece.to(device), at)
 
-    parts = [pieces(batch, learner.tasks_at_once) for batch in batches]
+    parts = [pieces(in_floats_of(learner, batch), learner.tasks_at_once) for batch in batches]
     flat = [piece for of_batch in parts for piece in of_batch]
-    done = iter(run_pieces(one_piece, learner, flat, workers if device.type == "cpu" else 1, noise=noise))
+    with precision_told(learner):
+        done = iter(run_pieces(one_piece, learner, flat, workers if device.type == "cpu" else 1, noise=noise))
     return [_joined([next(done) for _ in of_batch]) for of_batch in parts]
 
 

@@ -9,6 +9,7 @@ Logits l ``[tasks, n, N + 1]``, the last one of "fake", and the log-odds of an e
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -17,13 +18,16 @@ from torch import Tensor, nn
 from quickstudy.core.batch import Examples
 from quickstudy.core.batchnorm import Mode
 from quickstudy.core.errors import UsageError
+from quickstudy.core.features import FeatureSolver
 from quickstudy.core.functional import AdaptedModel, Execution, Params, TaskModel
-from quickstudy.core.learner import Solver
 from quickstudy.core.losses import task_losses
+from quickstudy.core.model_checks import check_model, one_tensor
 from quickstudy.core.unroll import unroll
 from quickstudy.learners.metric.base import FromFeatures, MetricLearner, feature_shape
 from quickstudy.learners.metric.relation import RelationNet
 from quickstudy.rules import SGD
+
+OfTasks: TypeAlias = AdaptedModel | FeatureSolver
 
 
 def log_odds(logits: Float[Tensor, "tasks n outputs"]) -> Float[Tensor, "tasks n"]:
@@ -49,11 +53,39 @@ def discriminator_losses(
 class Classes:
     """A solver without its last output: logits of the N classes, given that the example is real."""
 
-    solver: Solver
+    solver: OfTasks
 
     def __call__(self, x: Tensor) -> Tensor:
         """``[tasks, n, N]``."""
         return self.solver(x)[..., :-1]
+
+    def module(self, task: int) -> nn.Module:
+        """One task's solver as a plain module, without its last output."""
+        return ButTheLast(self.solver.module(task))
+
+
+class ButTheLast(nn.Module):
+    """A module without its last output."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[n, outputs]`` without the last."""
+        return self.module(x)[..., :-1]
+
+
+class Headed(nn.Sequential):
+    """A network that gives features, and what comes after it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Raises ``UsageError`` where the network gives no tensor."""
+        features, *rest = self
+        h = one_tensor(features(input), features)
+        for layer in rest:
+            h = layer(h)
+        return h
 
 
 class AdaptedDiscriminator(nn.Module):
@@ -85,7 +117,8 @@ class AdaptedDiscriminator(nn.Module):
         self.out_features = out_features
         self.order = order
         self.adversarial = adversarial
-        self.headed = nn.Sequential(model, nn.Flatten(), nn.Linear(features, out_features + 1))
+        check_model(model)
+        self.headed = Headed(model, nn.Flatten(), nn.Linear(features, out_features + 1))
         self.net = TaskModel(self.headed, bn, execution)
         self.rule = SGD(lr=inner_lr)
 
@@ -93,7 +126,7 @@ class AdaptedDiscriminator(nn.Module):
     def model(self) -> nn.Module:
         return self.headed[0]
 
-    def path(self, support: Examples, fakes: Tensor, steps: int) -> Iterator[Solver]:
+    def path(self, support: Examples, fakes: Tensor, steps: int) -> Iterator[OfTasks]:
         """The solvers after 0, 1, ..., ``steps`` steps, each to logits ``[tasks, n, out_features + 1]``.
 
         Raises:
@@ -141,7 +174,7 @@ class RelationDiscriminator(MetricLearner):
 
         return predict
 
-    def path(self, support: Examples, fakes: Tensor, steps: int) -> Iterator[Solver]:
+    def path(self, support: Examples, fakes: Tensor, steps: int) -> Iterator[OfTasks]:
         """The same solver after 0, 1, ..., ``steps`` steps: it adapts in one go."""
         solver = self.adapt(support)
         for _ in range(steps + 1):

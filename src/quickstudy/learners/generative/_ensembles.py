@@ -3,14 +3,16 @@
 Axes: t tasks, d draws, n query examples, k classes, f features, c code, p outputs.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, check_tasks
 from quickstudy.core.functional import AdaptedModel, Params
+from quickstudy.core.taken import check_task
 from quickstudy.nets.generators.critic import SolverCritic
 
 
@@ -37,9 +39,7 @@ class Ensemble:
 
     def mean(self, each: Tensor) -> Tensor:
         """One prediction: the mean of values, or the logarithm of the mean of probabilities."""
-        if not self.classes:
-            return each.mean(1)
-        return each.log_softmax(-1).logsumexp(1) - torch.tensor(self.draws, dtype=each.dtype).log()
+        return mean_prediction(each, self.classes)
 
     def values(self, each: Tensor) -> Tensor:
         """Values, or probabilities."""
@@ -48,6 +48,32 @@ class Ensemble:
     def __call__(self, x: Tensor) -> Tensor:
         """Predictions ``[tasks, n, ...]`` of the ensemble."""
         return self.mean(self.each(x))
+
+    def module(self, task: int) -> nn.Module:
+        """One task's ensemble as a plain module, its solvers in it."""
+        check_task(task, len(self.support))
+        first = task * self.draws
+        return EnsembleOfTask([self.solver.module(first + draw) for draw in range(self.draws)], self)
+
+
+class EnsembleOfTask(nn.Module):
+    """One task's solvers, and their mean as of an ``Ensemble``: ``[n, ...]`` to ``[n, ...]``."""
+
+    def __init__(self, solvers: Sequence[nn.Module], like: Ensemble) -> None:
+        super().__init__()
+        self.solvers = nn.ModuleList(solvers)
+        self.classes = like.classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mean of values, or the logarithm of the mean of probabilities."""
+        return mean_prediction(torch.stack([solver(x) for solver in self.solvers]).unsqueeze(0), self.classes)[0]
+
+
+def mean_prediction(each: Tensor, classes: bool) -> Tensor:
+    """One prediction of several, ``[t, d, n, ...]``: the mean of values, or the logarithm of mean probabilities."""
+    if not classes:
+        return each.mean(1)
+    return each.log_softmax(-1).logsumexp(1) - math.log(each.shape[1])
 
 
 @dataclass(frozen=True)

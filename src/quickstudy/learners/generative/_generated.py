@@ -64,7 +64,7 @@ class SolverGenerator(nn.Module):
         if generates not in ("all", "head") or width < 1:
             raise UsageError(f"{who} needs generates all or head and width >= 1, got {generates!r} and {width}.")
         self.net = net
-        self.head = linear_head(net.model, f"{who} generates the head from features")
+        self.head = linear_head(net, f"{who} generates the head from features")
         self.prototypes = prototypes
         self.noise = noise
         self.who = who

@@ -45,6 +45,7 @@ from quickstudy.core.learner import MetaGradient, Scalars, Solver
 from quickstudy.core.losses import task_losses
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
+from quickstudy.core.taken import Found
 from quickstudy.learners.generative._average import MovingAverage
 from quickstudy.learners.generative._drawn_sets import by_class, energy_distance, turned, varieties
 from quickstudy.learners.generative._gan_health import GanHealth
@@ -144,7 +145,7 @@ class TaskGAN(SupportQueryLearner):
             asked = asked_tnf[:, :, None, None].expand(*sizes[:3], 1, -1)
             return self.critic.of_set(torch.cat([known, asked], 3))
 
-        return solve
+        return Found(solve, self.adapt, support)
 
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The critic's loss, without the penalty."""

@@ -17,7 +17,8 @@ MAML. ICLR 2020.
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
-from quickstudy.core.functional import Execution, head_names
+from quickstudy.core.functional import Execution
+from quickstudy.core.heads import find_head
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
 from quickstudy.rules import SGD
@@ -39,7 +40,8 @@ class ANIL(GradientLearner):
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:
-        UsageError: an option out of its range, or a head that the model does not have.
+        UsageError: an option out of its range, or a head that the model does not have; at the first forward, one
+            that it does not use, or that is not the output layer although nobody said that it is the head.
     """
 
     def __init__(
@@ -60,4 +62,6 @@ class ANIL(GradientLearner):
         )
         self.head = head
         self.inner_lr = inner_lr
-        self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=head_names(model, head))
+        found = find_head(model, head)
+        self.net.expect(found)
+        self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=found.names)

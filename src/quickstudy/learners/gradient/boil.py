@@ -15,7 +15,8 @@ Reference: Oh, Yoo, Kim, Yun: BOIL: Towards Representation Change for Few-shot L
 from torch import nn
 
 from quickstudy.core.batchnorm import Mode
-from quickstudy.core.functional import Execution, head_names, trainable
+from quickstudy.core.functional import Execution, trainable
+from quickstudy.core.heads import find_head
 from quickstudy.core.losses import TaskLoss
 from quickstudy.learners.gradient.inner import GradientLearner, InnerLoop
 from quickstudy.rules import SGD
@@ -37,7 +38,8 @@ class BOIL(GradientLearner):
         chunk: tasks at once in ``meta_backward``; bounds the memory. None: what suits the model.
 
     Raises:
-        UsageError: an option out of its range, a head that the model does not have, or a model that is all head.
+        UsageError: an option out of its range, a head that the model does not have, or a model that is all head; at the
+            first forward, a head that it does not use, or that is not the output layer although nobody said so.
     """
 
     def __init__(
@@ -58,5 +60,7 @@ class BOIL(GradientLearner):
         )
         self.head = head
         self.inner_lr = inner_lr
-        body = frozenset(trainable(model)) - head_names(model, head)
+        found = find_head(model, head)
+        self.net.expect(found)
+        body = frozenset(trainable(model)) - found.names
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, adapts=body)

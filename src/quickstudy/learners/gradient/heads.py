@@ -9,22 +9,25 @@ from torch import Tensor, nn
 
 from quickstudy.core.batchnorm import Statistics
 from quickstudy.core.errors import UsageError
-from quickstudy.core.functional import Params, TaskModel, head_names, trainable
+from quickstudy.core.functional import Params, TaskModel, trainable
+from quickstudy.core.heads import find_head
 
 ABSENT = -1e9  # the bias of a class without examples: no probability, and no gradient either
 
 
-def linear_head(model: nn.Module, needs: str) -> tuple[str, str]:
-    """The names of the head's weight and bias.
+def linear_head(net: TaskModel, needs: str) -> tuple[str, str]:
+    """The names of the head's weight and bias; the network's first forward must show that it is one.
 
     Args:
+        net: the network.
         needs: who needs them and why, the beginning of the message.
 
     Raises:
         UsageError: the head is no trainable linear layer with a bias.
     """
-    names = head_names(model)
-    prefix = next(iter(names)).rpartition(".")[0]
+    model, found = net.model, find_head(net.model)
+    net.expect(found)
+    prefix = next(iter(found.names)).rpartition(".")[0]
     head = model.get_submodule(prefix)
     weight, bias = (f"{prefix}.{part}" if prefix else part for part in ("weight", "bias"))
     if not isinstance(head, nn.Linear) or not {weight, bias} <= trainable(model).keys():
@@ -36,6 +39,7 @@ def body_features(
     net: TaskModel, params: Params, head: tuple[str, str], x: Tensor, statistics: Statistics | None = None
 ) -> Float[Tensor, "t n f"]:
     """What the head sees of x: with the identity as its head, the network gives its features."""
+    net.look(params, x)
     weight, bias = head
     w_tkf = params[weight]
     eye = torch.eye(w_tkf.shape[2], dtype=w_tkf.dtype, device=x.device).expand(len(w_tkf), -1, -1)

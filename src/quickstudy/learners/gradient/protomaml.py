@@ -72,7 +72,7 @@ class ProtoMAML(GradientLearner):
         if loss == "mse":
             raise UsageError("ProtoMAML's head is made of the classes' prototypes: it cannot do regression, use MAML.")
         self.inner_lr = inner_lr
-        head = linear_head(model, "ProtoMAML makes each task's head of the prototypes of its classes")
+        head = linear_head(self.net, "ProtoMAML makes each task's head of the prototypes of its classes")
         self.inner = InnerLoop(self.net, SGD(lr=inner_lr), loss, begin=PrototypeHead(self.net, head))
 
 

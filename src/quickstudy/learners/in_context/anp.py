@@ -107,7 +107,7 @@ class ANP(MetricLearner):
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.net = TaskModel(model, bn, execution)
+        self.net = TaskModel(model, bn, execution, adapts=False)
         values = out_features if loss == "gaussian" else None
         self.encoder = Encoder(model, values, width, depth)
         self.among = Attention(width, width, heads) if self_attention else None

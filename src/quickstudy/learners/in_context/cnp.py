@@ -77,7 +77,7 @@ class CNP(MetricLearner):
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.net = TaskModel(model, bn, execution)
+        self.net = TaskModel(model, bn, execution, adapts=False)
         values = out_features if loss == "gaussian" else None
         self.encoder = Encoder(model, values, width, depth)
         self.decoder = Decoder(model, values, width, depth, min_std)

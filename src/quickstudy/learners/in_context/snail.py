@@ -103,7 +103,7 @@ class SNAIL(MetricLearner):
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.net = TaskModel(model, bn, execution)
+        self.net = TaskModel(model, bn, execution, adapts=False)
         self.embed = nn.Linear(math.prod(feature_shape(model)), embedding)
         blocks: list[CausalBlock] = []
         channels = embedding + out_features

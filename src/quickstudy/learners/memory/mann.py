@@ -150,7 +150,7 @@ class MANN(SupportQueryLearner):
             known = self._read(features.flatten(2), support)
             return lambda asked: self._ask(known, asked.flatten(2))
 
-        return solver_of_features(self.net, support, fit, bn_mode=self.bn_mode)
+        return solver_of_features(self.net, support, fit, bn_mode=self.bn_mode, again=self.adapt)
 
     def _read(self, features: Float[Tensor, "tasks n f"], support: Examples) -> Read:
         words = self._words(support, features)

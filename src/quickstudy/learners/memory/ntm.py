@@ -27,6 +27,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import Solver
 from quickstudy.core.pad import present
 from quickstudy.core.support_query import SupportQueryLearner
+from quickstudy.core.taken import Found
 from quickstudy.learners.memory.streams import read_present
 from quickstudy.nets.memory.cells import Cell, LSTMCell, read
 from quickstudy.nets.memory.ntm import NTM
@@ -109,4 +110,4 @@ class NTMLearner(SupportQueryLearner):
                 )
             return self.answer(read(self.net, x, memory)[0])
 
-        return solve
+        return Found(solve, self.adapt, support)

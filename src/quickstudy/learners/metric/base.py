@@ -19,9 +19,8 @@ from torch import Tensor
 
 from quickstudy.core.batch import Examples
 from quickstudy.core.errors import UsageError
-from quickstudy.core.features import FromFeatures, solver_of_features
+from quickstudy.core.features import FeatureSolver, FromFeatures, solver_of_features
 from quickstudy.core.functional import TaskModel
-from quickstudy.core.learner import Solver
 from quickstudy.core.pad import refuse
 from quickstudy.core.support_query import SupportQueryLearner
 
@@ -45,8 +44,8 @@ class MetricLearner(SupportQueryLearner):
         """From the support set, features ``[tasks, n, ...]`` and labels ``[tasks, n]``, to what predicts."""
 
     @final
-    def adapt(self, support: Examples) -> Solver:
-        return solver_of_features(self.net, support, self.fit, bn_mode=self.bn_mode)
+    def adapt(self, support: Examples) -> FeatureSolver:
+        return solver_of_features(self.net, support, self.fit, bn_mode=self.bn_mode, again=self.adapt)
 
     @property
     @final

@@ -70,7 +70,7 @@ class MatchingNet(MetricLearner):
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.net = TaskModel(model, bn, execution)
+        self.net = TaskModel(model, bn, execution, adapts=False)
         self.context = FullContext(math.prod(feature_shape(model)), processing_steps) if fce else None
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:

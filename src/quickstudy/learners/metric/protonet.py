@@ -59,7 +59,7 @@ class ProtoNet(MetricLearner):
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.net = TaskModel(model, bn, execution)
+        self.net = TaskModel(model, bn, execution, adapts=False)
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """Prototypes; a query's logits are minus its distances to them."""

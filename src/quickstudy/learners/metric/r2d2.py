@@ -68,7 +68,7 @@ class R2D2(MetricLearner):
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.net = TaskModel(model, bn, execution)
+        self.net = TaskModel(model, bn, execution, adapts=False)
         self.log_lambda = nn.Parameter(torch.tensor(math.log(lam)))
         self.alpha = nn.Parameter(torch.tensor(float(scale) if loss == "cross_entropy" else 1.0))
         self.beta = nn.Parameter(torch.tensor(0.0))

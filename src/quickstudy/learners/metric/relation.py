@@ -82,10 +82,10 @@ class RelationNet(MetricLearner):
         self.bn: Mode = bn
         self.execution: Execution = execution
         self.chunk = chunk
-        self.net = TaskModel(model, bn, execution)
+        self.net = TaskModel(model, bn, execution, adapts=False)
         self.shape = feature_shape(model)
         self.first, self.rest = relation_module(self.shape, relation_filters, relation_hidden)
-        self.relation = TaskModel(self.rest, bn, execution)
+        self.relation = TaskModel(self.rest, bn, execution, adapts=False)
 
     def fit(self, features: Tensor, y: Tensor) -> FromFeatures:
         """To the logarithms of the relation scores."""

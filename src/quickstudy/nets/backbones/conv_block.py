@@ -39,7 +39,7 @@ class ConvBlock(nn.Module):
             norm.running_var,
             norm.weight,
             norm.bias,
-            self.training,
+            self.training or norm.running_mean is None,
             0.1,
             norm.eps,
             self.padding,
