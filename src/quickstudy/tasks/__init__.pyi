@@ -25,10 +25,10 @@ from quickstudy.tasks.games.iterated import GameBatch as GameBatch
 from quickstudy.tasks.games.iterated import IteratedGames as IteratedGames
 from quickstudy.tasks.games.parallel import ParallelGames as ParallelGames
 from quickstudy.tasks.images.episodes import Episodes as Episodes
-from quickstudy.tasks.images.episodes import split_classes as split_classes
 from quickstudy.tasks.images.from_dataset import episodes_from as episodes_from
 from quickstudy.tasks.images.glyphs import Glyphs as Glyphs
 from quickstudy.tasks.images.image_folder import ImageFolder as ImageFolder
 from quickstudy.tasks.images.omniglot import Omniglot as Omniglot
+from quickstudy.tasks.images.splits import split_classes as split_classes
 from quickstudy.tasks.problems.batch import ProblemBatch as ProblemBatch
 from quickstudy.tasks.problems.problems import Problems as Problems

@@ -82,7 +82,8 @@ def _called(classes: Any) -> Sequence[str] | None:
     """A dataset's names of its classes, where they are such (of several names for one, the first)."""
     if not isinstance(classes, list | tuple) or not classes:
         return None
-    found = [name[0] if isinstance(name, tuple) and name else name for name in classes]
+    listed: list[Any] = [*classes]
+    found: list[Any] = [name[0] if isinstance(name, tuple) and name else name for name in listed]
     return found if all(isinstance(name, str) for name in found) else None
 
 
