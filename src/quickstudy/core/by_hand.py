@@ -7,12 +7,12 @@ some operations and not of others, is off.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-M = TypeVar("M", bound=nn.Module)
+F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
 P = ParamSpec("P")
 
@@ -46,17 +46,15 @@ def _wide(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16) else value
 
 
-def in_own_precision(
-    method: Callable[[M, Tensor, tuple[Tensor, ...]], R],
-) -> Callable[[M, Tensor, tuple[Tensor, ...]], R]:
+def in_own_precision(method: F) -> F:
     """A method of x and a state, without autocast, x in the precision of the module's parameters."""
 
     @wraps(method)
-    def run(self: M, x: Tensor, state: tuple[Tensor, ...]) -> R:
+    def run(self: nn.Module, x: Tensor, state: tuple[Tensor, ...]) -> Any:
         with without_autocast(x):
             return method(self, x.to(next(self.parameters()).dtype), state)
 
-    return run
+    return cast("F", run)
 
 
 def by_graph(

@@ -36,7 +36,7 @@ class Shared:
                 self.setting.__exit__(None, None, None)
 
 
-PLAIN_ATTENTION = Shared(lambda: sdpa_kernel(SDPBackend.MATH))
+PLAIN_ATTENTION = Shared(lambda: sdpa_kernel(SDPBackend.MATH))  # pyright: ignore[reportUnknownLambdaType]
 WITHOUT_CUDNN = Shared(lambda: torch.backends.cudnn.flags(enabled=False))  # pyright: ignore[reportUnknownLambdaType]
 RECURRENT = frozenset({torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu})
 """Layers that cuDNN differentiates once only."""

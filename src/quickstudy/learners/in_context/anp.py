@@ -154,9 +154,17 @@ class ANP(MetricLearner):
         like = support.x.new_zeros(len(support), self.width, dtype=self.latent_path.mean.weight.dtype)
         each = [noise_of(support.x, like, seed, k) for k in range(draws)]
         return [
-            solver_of_features(self.net, support, partial(self._fit, noise=noise), bn_mode=self.bn_mode)
+            solver_of_features(
+                self.net, support, partial(self._fit, noise=noise), bn_mode=self.bn_mode, again=self._drawn
+            )
             for noise in each
         ]
+
+    def _drawn(self, support: Examples) -> Solver:
+        raise UsageError(
+            "a function that was drawn cannot be made a module or be pickled: take the solver of adapt, or draw again "
+            "with the same seed where it is needed."
+        )
 
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The queries' loss; with a latent path minus the ELBO per target, and the metric ``kl``, in nats per task."""

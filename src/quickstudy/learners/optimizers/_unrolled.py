@@ -160,11 +160,7 @@ def evolved(
         gradient = {name: torch.zeros_like(p) for name, p in theta.items()}
         total = level.new_zeros(())
         for first in range(0, steps, truncation):
-            noise = {
-                name: sigma
-                * torch.cat([torch.randn(pairs, *p.shape, generator=rng, dtype=p.dtype) for rng in each]).to(p)
-                for name, p in theta.items()
-            }
+            noise = {name: sigma * _normal(each, pairs, p) for name, p in theta.items()}
             past = {name: kept + noise[name] for name, kept in past.items()}
             weights = {name: p + torch.stack([noise[name], -noise[name]], 1).flatten(0, 1) for name, p in theta.items()}
             copies = _Copies(rule, weights)
