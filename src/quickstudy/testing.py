@@ -235,7 +235,7 @@ def padding_is_nothing_or_refused(learner: MetaLearner[Any], batch: TaskBatch) -
             if "padding" in str(error):
                 continue
             raise AssertionError(f"padding in the {part} set ends in another error: {error}") from error
-        message = f"padding in the {part} set changes a task"
+        message = f"padding in the {part} set changes a task (handle it, or refuse it: quickstudy.core.pad.refuse)"
         expected, n = outcomes(learner, alone), alone.query.y.shape[1]
         _close(found["scores"][:1], expected["scores"], message)
         _close(found["predictions"][:1, :n], expected["predictions"], message)

@@ -6,7 +6,6 @@ import torch
 import quickstudy as qs
 from quickstudy.core.losses import task_losses
 from quickstudy.tasks import pad, present
-from quickstudy.training.evaluation import score
 
 
 def test_classes_of_images():
@@ -84,7 +83,7 @@ def test_padding_that_batchnorm_would_count_is_refused_by_every_learner(bn):
             learner.meta_backward(batch, workers=1)
         if bn == "transductive":
             with pytest.raises(qs.UsageError, match="padding"):
-                score(learner, whole, at=[learner.adapt_steps or 0], workers=1)
+                learner.score_tasks(whole, [learner.adapt_steps or 0])
 
 
 def test_losses_of_ones_own_see_no_padding():

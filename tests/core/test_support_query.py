@@ -21,7 +21,7 @@ class MeanOfSupport(SupportQueryLearner):
         self.w = nn.Parameter(torch.full((), 0.5))
 
     def adapt(self, support):
-        mean = support.y.mean(1, keepdim=True)
+        mean = support.y.nanmean(1, keepdim=True)  # nan is padding
         return lambda x: mean.expand(*x.shape[:2], -1) * self.w
 
 

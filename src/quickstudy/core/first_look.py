@@ -1,15 +1,13 @@
 """The first forward of a network is watched: what it keeps on itself, which of its tensors it changes, which it uses.
 
 A learner runs a network for many tasks, side by side, under each task's own parameters; what a forward leaves behind
-would pass from task to task, or be lost on one path of execution and kept on another. Buffers and attributes are
-therefore put back. What of that matters is said once: changes that are thrown away by a warning, a loss term that could
-not be read by an error.
+would pass from task to task, or be lost on one path of execution and kept on another. So it runs in module objects of
+the call's own (``stateless``), which are thrown away. What of that matters is said once: changes by a warning, a loss
+term that could not be read by an error.
 """
 
-import copy
 import warnings
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, no_type_check
 
@@ -24,7 +22,6 @@ Place: TypeAlias = tuple[str, str]
 """A module's name and an attribute's."""
 _TORCHS = frozenset({*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"})  # the last two: of nn.RNN and its kin
 _LOOKS = frozenset({"__get__", "size", "dim", "numel", "stride", "is_floating_point", "is_complex", "__len__"})
-_ABSENT = object()
 _functorch: Any = getattr(torch._C, "_functorch")  # noqa: B009  # no annotation knows it
 
 
@@ -61,8 +58,7 @@ class Watched(nn.Module):
         names = {id(p): name for name, p in model.named_parameters()}
         parameters = [(name, p, p._version) for name, p in model.named_parameters()]
         buffers = {name: (b, b._version) for name, b in model.named_buffers()}
-        attributes = {place: _copied(value) for place, value in _attributes(model)}
-        before = {place: _tensors(value) for place, value in attributes.items()}
+        before = {place: _tensors(value) for place, value in _attributes(model)}
         try:
             with _Uses(names) as uses:
                 output = model(x)
@@ -81,12 +77,10 @@ class Watched(nn.Module):
             for place, value in _attributes(model)
             if (tensors := _tensors(value))
         }
-        seen.kept = [place for place, tensors in fresh.items() if tensors]
-        seen.kept += set(_set_by_hooks(model)) - {*seen.kept}
-        _put(model, {place: attributes.get(place, _ABSENT) for place in seen.kept})
         hooks = set(_set_by_hooks(model))
+        seen.kept = [place for place, tensors in fresh.items() if tensors and place not in hooks]
         for place in seen.kept:
-            if place not in hooks and any(_has_graph(t) for t in fresh.get(place, ())):
+            if any(_has_graph(t) for t in fresh[place]):
                 raise UsageError(
                     f"forward keeps {'.'.join(place).lstrip('.')!r} on the model, a tensor with a graph. A loss cannot "
                     f"read it there: tasks run side by side, and it would be that of another. Give it back with the "
@@ -105,48 +99,19 @@ def _check_unchanged(parameters: Sequence[tuple[str, Tensor, int]]) -> None:
         )
 
 
-def say_once(seen: Seen, model: nn.Module, known: set[str]) -> None:
-    """Warn of what is put back after every forward, of each thing once."""
-    hooks = {*_set_by_hooks(model)}
-    kept = [".".join(place).lstrip(".") for place in seen.kept if place not in hooks]
+def say_once(seen: Seen, known: set[str]) -> None:
+    """Warn of what is thrown away after every forward, of each thing once."""
+    kept = [".".join(place).lstrip(".") for place in seen.kept]
     for what, names in (("changes the buffers", seen.changed), ("keeps on the model", kept)):
         names = [name for name in names if name not in known]
         known.update(names)
         if names:
             warnings.warn(
-                f"forward {what} {', '.join(names)}: no task may leave anything to the next, so this is put back after "
-                f"every forward and what it counts or estimates stays as it came with the model (spectral norms, "
-                f"running statistics of InstanceNorm and of norms of your own, caches).",
+                f"forward {what} {', '.join(names)}: no task may leave anything to the next, so this is thrown away "
+                f"after every forward, and what it counts or estimates stays as it came with the model (spectral "
+                f"norms, running statistics of InstanceNorm and of norms of your own, caches).",
                 stacklevel=2,
             )
-
-
-def put_back(model: nn.Module, places: Sequence[Place]) -> AbstractContextManager[None]:
-    """These attributes are afterwards what they were before."""
-    return _put_back(model, places) if places else nullcontext()
-
-
-@contextmanager
-def _put_back(model: nn.Module, places: Sequence[Place]) -> Generator[None]:
-    modules = dict(model.named_modules())
-    before = {(name, key): _copied(vars(modules[name]).get(key, _ABSENT)) for name, key in places}
-    try:
-        yield
-    finally:
-        _put(model, before)
-
-
-def _put(model: nn.Module, values: Mapping[Place, Any]) -> None:
-    modules = dict(model.named_modules())
-    for (name, key), value in values.items():
-        if value is _ABSENT:
-            vars(modules[name]).pop(key, None)
-        else:
-            vars(modules[name])[key] = value
-
-
-def _copied(value: Any) -> Any:
-    return copy.copy(value) if isinstance(value, list | dict | set) else value
 
 
 def _attributes(model: nn.Module) -> Iterator[tuple[Place, Any]]:

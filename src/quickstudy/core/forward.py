@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from quickstudy.core import stateless
 from quickstudy.core.batchnorm import BatchNormAs, check_calls
 from quickstudy.core.checkpointing import check_not_reentrant, recomputed
-from quickstudy.core.first_look import Place, Seen, Watched, put_back, say_once
+from quickstudy.core.first_look import Seen, Watched, say_once
 from quickstudy.core.heads import Head
 from quickstudy.core.model_checks import one_tensor
 from quickstudy.core.twice import PLAIN_ATTENTION, differentiable_twice, wanted
@@ -30,14 +30,12 @@ class Known:
     Args:
         vmap_works: whether vmap can take it.
         looked: in which states (training, with gradients) its forward was watched.
-        kept: attributes that its forward sets, put back after every forward.
         said: names of which a warning was given.
         norms: the names of its BatchNorm layers in the order in which a forward calls them (None: not seen yet).
     """
 
     vmap_works: bool = True
     looked: dict[tuple[bool, bool], object] = field(default_factory=dict[tuple[bool, bool], object])
-    kept: list[Place] = field(default_factory=list[Place])
     said: set[str] = field(default_factory=set[str])
     norms: list[str | None] | None = None
 
@@ -68,7 +66,7 @@ class Forward:
         tensors = {**params, **self._buffers()}
         state = (self.model.training, torch.is_grad_enabled())
         call = self._call if state in known.looked else partial(self._first_call, state, mode)
-        with recomputed(partial(self._again, mode)), put_back(self.model, known.kept):
+        with recomputed(partial(self._again, mode)):
             output = _under(mode, call, tensors, x)
         if mode.record and known.norms is None:
             names = {id(t): name.rpartition(".")[0] for name, t in tensors.items()}
@@ -100,8 +98,7 @@ class Forward:
         finally:
             if not fine:  # whoever tries again is told again
                 del known.looked[state]
-        say_once(seen, self.model, known.said)
-        known.kept = [*known.kept, *(place for place in seen.kept if place not in known.kept)]
+        say_once(seen, known.said)
         return output
 
     def _again(self, mode: BatchNormAs, part: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,7 +113,6 @@ class Forward:
             own = later.from_here()
             with (
                 recomputed(partial(self._again, own)),
-                put_back(self.model, self.known.kept),
                 differentiable_twice() if twice else nullcontext(),
             ):
                 return _under(own, part, *args, **kwargs)

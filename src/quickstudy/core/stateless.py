@@ -62,6 +62,7 @@ def _pair(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, swaps: 
 
 _CONTAINERS = frozenset({dict, OrderedDict, list, tuple, set})
 _REBUILT = frozenset({"_parameters", "_buffers", "_modules"})
+_TORCHS = frozenset(vars(nn.Module()))
 
 
 class _Rebuild:
@@ -90,9 +91,18 @@ class _Rebuild:
         values["_modules"] = {name: self(part) for name, part in own["_modules"].items()}
         for name, value in own.items():
             kind = type(value)
-            if not (kind in _SHARED or name in _REBUILT or (kind in _CONTAINERS and not value)):
+            if kind in _SHARED or name in _REBUILT:
+                continue
+            if kind in _CONTAINERS and name not in _TORCHS:
+                values[name] = self._copied(value)
+            elif not (kind in _CONTAINERS and not value):
                 values[name] = self(value)
         return new
+
+    def _copied(self, container: Any) -> Any:
+        """What a forward puts into a list, a dict or a set of the module stays in the copy; a large table is shared."""
+        new = self(container)
+        return copy.copy(new) if new is container and len(new) <= 64 else new
 
     def __call__(self, thing: Any) -> Any:
         kind: type[Any] = type(thing)

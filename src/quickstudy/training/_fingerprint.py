@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from quickstudy.core.batch import TaskDistribution
+from quickstudy.core.purity import sample
 from quickstudy.core.seeding import fold
 
 _CLOSE = 1e-3  # in standard deviations: machines round differently
@@ -32,7 +33,7 @@ def tensors_in(thing: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 def fingerprint(tasks: TaskDistribution[Any]) -> dict[str, Any]:
     """Of each tensor of a batch of two tasks: its shape, its type, and mean, deviation and a projection."""
-    return {name: _told(t) for name, t in tensors_in(tasks.sample(2, fold(0, "fingerprint")))}
+    return {name: _told(t) for name, t in tensors_in(sample(tasks, 2, fold(0, "fingerprint")))}
 
 
 def _told(t: Tensor) -> dict[str, Any]:
