@@ -16,6 +16,10 @@ torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(typechecks)  # its hook, for the doctests in src, too
+
+
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Nothing that a test prepares or downloads ends in the user's cache."""
@@ -25,12 +29,6 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         cache = tmp_path_factory.getbasetemp().parent / "cache" if shared else tmp_path_factory.mktemp("cache")
         patch.setenv("QUICKSTUDY_CACHE", str(cache))
         yield cache
-
-
-@pytest.fixture(autouse=True)
-def types_are_checked() -> None:
-    """From the test's first call, but not through all of a long loop."""
-    typechecks.from_here()
 
 
 @pytest.fixture(scope="session")

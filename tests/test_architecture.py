@@ -158,6 +158,7 @@ for name in names:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_every_file_can_be_imported_alone():
     """Each in a process of its own, forked before anything of the package (but after other libraries) was imported."""

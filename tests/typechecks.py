@@ -1,7 +1,7 @@
 """Types and shapes of what quickstudy's functions take and give, checked where each test begins.
 
 A check costs more than many a function on small tensors, and the thousandth round of a loop shows what the first did:
-after ``LIMIT`` checks a test goes on unchecked (``from_here`` begins anew, see conftest.py).
+after ``LIMIT`` checks (a call takes one or two) a test and its fixtures go on unchecked.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any
 
 import beartype
+import pytest
 from jaxtyping import config
 
 LIMIT = 2000
@@ -16,7 +17,9 @@ _check = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
 _done = 0
 
 
-def from_here() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Count anew: before a test's fixtures are made, of whatever scope."""
     global _done
     _done = 0
     config.update("jaxtyping_disable", False)

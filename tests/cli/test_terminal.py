@@ -73,6 +73,7 @@ def test_in_a_log_there_is_a_line_now_and_then_and_the_last(monkeypatch, clock):
     before, after = shown(monkeypatch, clock, terminal=False, steps=steps)
     lines = after.splitlines()
     assert [text.split()[1] for text in lines] == ["1/10,", "3/10,", "10/10,"]
+    assert lines[0] == "step 1/10, loss 0.500, accuracy 81.2%"  # no rate is known yet
     assert lines[1] == "step 3/10, loss 0.500, accuracy 81.2%,  8.00s/step, 00:56 left"
     assert before.count("\n") == 2
     assert not set("\r\x1b") & set(after)

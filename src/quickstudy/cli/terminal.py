@@ -56,14 +56,16 @@ def _is_terminal() -> bool:
 class _Lines(tqdm.std.tqdm):  # pyright: ignore[reportMissingTypeArgument]
     """tqdm for a file, where nothing can be written over: whole lines, none twice."""
 
+    LINE = "step {n_fmt}/{total_fmt}{postfix}"
+
     def __init__(self, **options: Any) -> None:
         self._shown: int | None = None
-        super().__init__(bar_format="step {n_fmt}/{total_fmt}{postfix}", **options)
+        super().__init__(bar_format=self.LINE, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         if self.n != self._shown:
             if self._shown is not None:  # from the second line on a rate is known
-                self.bar_format = "step {n_fmt}/{total_fmt}{postfix}, {rate_fmt}, {remaining} left"
+                self.bar_format = f"{self.LINE}, {{rate_fmt}}, {{remaining}} left"
             self._shown = self.n
             print(self, file=self.fp, flush=True)
 

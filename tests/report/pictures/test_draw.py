@@ -80,9 +80,7 @@ def widths_and_text(picture):
     return root, [e for e in root.iter() if e.tag in (f"{SVG}text", f"{SVG}tspan") and e.text]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "lstm-optimizer" else name for name in CASES]
-)
+@pytest.mark.parametrize("name", CASES)
 def test_a_learner_has_its_pictures(name):
     learner, pictures = drawn(name)
     assert is_drawn(type(learner))
