@@ -6,6 +6,7 @@ uninterrupted single process would have drawn.
 
 import hashlib
 
+import numpy as np
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
@@ -42,6 +43,14 @@ def scrambled(z: Int[Tensor, "*n"]) -> Int[Tensor, "*n"]:
     return z ^ ((z >> 31) & ((1 << 33) - 1))
 
 
+def places(first: int, count: int, device: torch.device) -> Int[Tensor, " count"]:
+    """``count`` multiples of GOLDEN from the ``first``: NumPy wraps around, and a compiler sees what is loaded.
+
+    (Compiled as a product with a loop's counter it overflows, which C++ leaves undefined: gcc's loop never ended.)
+    """
+    return torch.from_numpy(np.arange(first, first + count) * np.int64(GOLDEN)).to(device)
+
+
 def content_keys(x: Shaped[Tensor, "tasks ..."]) -> Int[Tensor, " tasks"]:
     """A 64-bit number for each task: a function of what it holds alone, whatever is computed beside it, and where.
 
@@ -49,7 +58,7 @@ def content_keys(x: Shaped[Tensor, "tasks ..."]) -> Int[Tensor, " tasks"]:
     """
     flat = x.detach().flatten(1)
     bits = flat.float().view(torch.int32).long() if flat.is_floating_point() else flat.long()
-    odd = mixed(torch.arange(1, 1 + bits.shape[1], device=x.device) * GOLDEN) | 1
+    odd = mixed(places(1, bits.shape[1], x.device)) | 1
     return scrambled((bits * odd).sum(1))  # wraps around: exact in any order
 
 

@@ -7,7 +7,7 @@ import torch
 
 from quickstudy.core.batch import Examples
 from quickstudy.core.pad import refuse
-from quickstudy.core.seeding import GOLDEN, content_keys, scrambled
+from quickstudy.core.seeding import content_keys, places, scrambled
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,13 @@ class Minibatches:
             return lambda _: examples
         refuse(examples.y, "an inner step draws its minibatch from all examples")
         keys = content_keys(examples.x) ^ scrambled(content_keys(examples.y))
-        place, every = torch.arange(1, n + 1, device=keys.device), torch.arange(len(keys), device=keys.device)[:, None]
+        every = torch.arange(len(keys), device=keys.device)[:, None]
 
         def at(step: int) -> Examples:
             first, last = step * size, (step + 1) * size
             passes = range(first // n, (last - 1) // n + 1)
-            drawn = [scrambled(keys[:, None] + (k * n + place) * GOLDEN).argsort(dim=1, stable=True) for k in passes]
+            mixes = [scrambled(keys[:, None] + places(k * n + 1, n, keys.device)) for k in passes]
+            drawn = [mix.argsort(dim=1, stable=True) for mix in mixes]
             chosen = torch.cat(drawn, 1)[:, first - passes[0] * n : last - passes[0] * n]
             return Examples(examples.x[every, chosen], examples.y[every, chosen])
 
