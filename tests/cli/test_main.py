@@ -303,7 +303,7 @@ def test_train_asks_for_a_learner():
         (["train", "maml", "--tasks", "glyphs", "--way", "0"], "way must be an integer of at least 1"),
         (["train", "maml", "--tasks", "sinusoids", "--net", "conv4"], "of images of size 1 after four blocks"),
         (["train", "maml", "--tasks", "sinusoids", "--inner-lr", "0"], "lr > 0"),
-        (["train", "maml", "--tasks", "sinusoids", "--steps", "0"], "steps.* must be >= 1"),
+        (["train", "maml", "--tasks", "sinusoids", "--steps", "0"], "steps must be a whole number >= 1"),
         (["train", "maml", "--tasks", "sinusoids", "--test-tasks", "1"], "test_tasks must be >= 2"),
         (["train", "maml", "--tasks", "sinusoids", "--device", "abacus"], "abacus"),
         (["train", "maml", "--tasks", "sinusoids", "--schedule", "steps"], "constant, linear, cosine"),
@@ -397,6 +397,7 @@ def test_a_finished_run_resumed_says_so_and_adds_nothing(copied):
     done = quickstudy("resume", copied)
     assert done.code == 0, done.err
     assert "is finished: its 3 outer steps are trained and tested, so nothing is added" in done.err
+    assert str(qs.training.Result.from_json(lines(copied / "results.jsonl")[0])) in done.out
     assert [(copied / name).read_bytes() for name in files] == before
 
 

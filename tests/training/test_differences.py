@@ -24,22 +24,22 @@ def tasks(images=IMAGES, labels=LABELS, **options):
 
 
 OTHERS = {
-    "way": (lambda: tasks(way=3), "tasks.way: 2 then, 3 now"),
-    "shot": (lambda: tasks(shot=3), "tasks.shot: 1 then, 3 now"),
-    "rotate": (lambda: tasks(rotate="episode"), "tasks.rotate: 'none' then, 'episode' now"),
-    "classes": (lambda: tasks(classes=[0, 1, 2]), r"tasks.classes: None then, \[0, 1, 2\] now"),
-    "names": (lambda: tasks(names=["a", "b", "c", "d"]), r"tasks.names: None then, "),
-    "images": (lambda: tasks(255 - IMAGES), r"tasks.images.hash: '\w+' then, '\w+' now"),
-    "one pixel": (lambda: tasks(changed()), r"tasks.images.hash: '\w+' then, '\w+' now"),
+    "way": (lambda: tasks(way=3), "tasks.way was 2, is 3 now"),
+    "shot": (lambda: tasks(shot=3), "tasks.shot was 1, is 3 now"),
+    "rotate": (lambda: tasks(rotate="episode"), "tasks.rotate was 'none', is 'episode' now"),
+    "classes": (lambda: tasks(classes=[0, 1, 2]), r"tasks.classes was None, is \[0, 1, 2\] now"),
+    "names": (lambda: tasks(names=["a", "b", "c", "d"]), r"tasks.names was None, is "),
+    "images": (lambda: tasks(255 - IMAGES), r"tasks.images.hash was '\w+', is '\w+' now"),
+    "one pixel": (lambda: tasks(changed()), r"tasks.images.hash was '\w+', is '\w+' now"),
     "labels": (lambda: tasks(labels=LABELS[::-1]), r"tasks.labels.hash"),
     "fewer": (
         lambda: tasks(IMAGES[:30], LABELS[:30]),
-        r"tasks.images.data: 'uint8 \[40, 1.*' then, 'uint8 \[30,",
+        r"tasks.images.data was 'uint8 \[40, 1.*', is 'uint8 \[30,",
     ),
-    "other tasks": (lambda: qs.tasks.Glyphs(way=2, query=2, size=16), "tasks.* then, "),
+    "other tasks": (lambda: qs.tasks.Glyphs(way=2, query=2, size=16), "tasks.* was .*, is .* now"),
     "from pairs": (
         lambda: qs.tasks.episodes_from([*zip(IMAGES, LABELS, strict=True)], way=2, query=3),
-        "tasks.query: 2 then, 3 now",
+        "tasks.query was 2, is 3 now",
     ),
 }
 
@@ -70,7 +70,7 @@ def resume(out, distribution):
 def test_resuming_with_other_tasks_in_memory(tmp_path, change):
     start(tmp_path / "r", tasks())
     other, message = OTHERS[change]
-    with pytest.raises(qs.RunError, match=f"started with other tasks, so it cannot be resumed: .*{message}") as raised:
+    with pytest.raises(qs.RunError, match=f"started with something else, so it cannot be resumed: .*{message}") as raised:
         resume(tmp_path / "r", other())
     if change in ("way", "shot", "rotate"):
         assert str(raised.value).count("then") == 1, "only what differs"

@@ -55,15 +55,15 @@ def test_fewer_steps_and_whatever_else_differs(tmp_path):
 
 
 class Own(qs.tasks.Sinusoids):
-    """Tasks that only this program can build, of data that may change."""
+    """Tasks that only this program can build, of data that may change, and that say of no option what it was."""
 
     def __init__(self, scale=1.0):
         super().__init__(shot=3, query=3)
-        self.scale = scale
+        self._scale = scale
 
     def sample(self, tasks, seed):
         batch = super().sample(tasks, seed)
-        return qs.TaskBatch(*(qs.Examples(e.x, e.y * self.scale) for e in (batch.support, batch.query)))
+        return qs.TaskBatch(*(qs.Examples(e.x, e.y * self._scale) for e in (batch.support, batch.query)))
 
 
 def test_other_data_and_other_networks_behind_the_same_names(tmp_path):

@@ -63,15 +63,15 @@ def train_and_test(
 ) -> tuple[Run, Result] | None:
     """Train (or go on), test the best checkpoint on the test split, and keep a few test tasks for the report.
 
-    Under ``torchrun`` every process comes here; all but the first get None. None, too, where a finished run has been
-    trained and tested already: it stays as it is.
+    Under ``torchrun`` every process comes here; all but the first get None. A finished run that has been trained and
+    tested already stays as it is; its result is the one of before.
     """
-    run, step, tested = None, 0, False
+    run, step, tested = None, 0, list[Result]()
     distributed.start(distributed.pick_device(training.get("device", "auto")))
     first = distributed.rank() == 0
-    distributed.check_enough(test["test_tasks"], BLOCK, "test_tasks")
     # Built before the training: what cannot be tested is said at once, not after hours.
     validation, test_tasks = held_out(tasks, test)
+    distributed.check_enough(test["test_tasks"], BLOCK, "test_tasks")
     if test["test_steps"] is not None and learner.adapt_steps is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out test_steps.")
     options: dict[str, Any] = {**training, "out": out, "resume": resume}
@@ -94,14 +94,16 @@ def train_and_test(
         if first:  # the others may be on machines that do not have the folder
             run = Run.open(out)
             step = run.load_into(learner)
-            tested = before[-1:] == run.steps()[-1:] and any(_is_of(r, step, test) for r in run.results())
-        if distributed.from_first(tested and (Path(out) / "report.html").exists()):
-            if first:
+            if before[-1:] == run.steps()[-1:]:
+                tested = [Result.from_json(r) for r in run.results() if _is_of(r, step, test)]
+        if distributed.from_first(bool(tested) and (Path(out) / "report.html").exists()):
+            if run is not None:
                 say(
                     f"{out} is finished: its {before[-1]} outer steps are trained and tested, so nothing is added. "
                     f"`quickstudy evaluate {out}` tests it on other tasks, `quickstudy resume {out} --steps N` "
                     f"trains on."
                 )
+                return run, tested[-1]
             return None
         distributed.same_start_(learner)
         if first:

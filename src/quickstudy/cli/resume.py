@@ -16,12 +16,12 @@ TESTED = ("test_tasks", "test_steps", "test_query", "test_way")
 def resume(run: Positional[str], *, steps: int | None = None, device: str = "auto", workers: int | None = None) -> None:
     """Go on with a run that was interrupted, as if it had not been.
 
-    A run that is finished stays as it is, unless it is told to take more steps.
+    A run that is finished stays as it is, unless it is told to take more steps; a linear or cosine schedule is then
+    that of so many steps from here on.
 
     Args:
         run: the run folder.
-        steps: outer steps in all, more than was planned (None: as planned). A linear or cosine schedule is then that
-            of so many steps from here on.
+        steps: outer steps in all, more than was planned (None: as planned).
         device: auto (a GPU if there is one), cpu, cuda, ...
         workers: threads on a CPU (None: as many as torch may use).
     """

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from quickstudy.core.errors import RunError
 from quickstudy.core.scores import score
 from quickstudy.report.words import in_words, title
-from quickstudy.training.results import StepScore
+from quickstudy.training.results import Result, StepScore
 from quickstudy.training.runs import Run
 
 NOT_SCORES = ("loss", "ci95", "grad_norm")
@@ -130,23 +131,19 @@ def read_story(run: Run) -> Story:
 
 def _evaluation(record: Any) -> Evaluation | None:
     try:
-        by_step = [
-            StepScore(int(s["step"]), float(s["mean"]), float(s["ci95"]), float(s["loss"])) for s in record["by_step"]
-        ]
-        if not by_step:
-            return None
-        return Evaluation(
-            metric=str(record["metric"]),
-            by_step=by_step,
-            n_tasks=int(record["n_tasks"]),
-            seed=int(record["seed"]),
-            bn=str(record["bn"]),
-            tasks=str(record["tasks"]),
-            split=str(record.get("split", "")),
-            checkpoint=record.get("checkpoint"),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        result = Result.from_json(record)
+    except RunError:
         return None
+    return Evaluation(
+        metric=result.metric,
+        by_step=[*result.by_step],
+        n_tasks=result.n_tasks,
+        seed=result.seed,
+        bn=result.bn,
+        tasks=result.tasks,
+        split=str(record.get("split", "")),
+        checkpoint=record.get("checkpoint"),
+    )
 
 
 def _headline(evaluations: list[Evaluation]) -> Evaluation | None:

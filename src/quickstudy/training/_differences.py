@@ -23,14 +23,13 @@ def check_same(then: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Non
 
     What an older run did not write down cannot be compared: a ``UserWarning``.
     """
+    found = list[str]()
     for part in PARTS:
         was, given = then.get(part), json.loads(json.dumps(now[part]))
         if part == "classes" and was is None:
             continue  # a run of an older version: ``Run.tasks`` says so
         given, unknown = comparable(was, given)
-        if given != was:
-            what = "; ".join(differences(was, given, part))
-            raise RunError(f"{run} was started with other {part}, so it cannot be resumed: {what}.")
+        found += differences(was, given, part)
         if unknown:
             warnings.warn(
                 f"{run} did not write down its {part} whole (it is of an older version), so it cannot be told whether "
@@ -38,13 +37,15 @@ def check_same(then: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Non
                 UserWarning,
                 stacklevel=4,
             )
+    if found:
+        raise RunError(f"{run} was started with something else, so it cannot be resumed: {'; '.join(found)}.")
 
 
 def differences(then: Any, now: Any, where: str = "") -> list[str]:
     """Each place at which two values of JSON differ, and how.
 
     >>> differences({"way": 2, "net": {"size": 28}, "clip": 1}, {"way": 3, "net": {"size": 28}})
-    ['clip: 1 then, nothing now', 'way: 2 then, 3 now']
+    ['clip was 1, is nothing now', 'way was 2, is 3 now']
     >>> differences({"classes": ["ant", "bee"]}, {"classes": ["bee", "cat", "dog"]})
     ["classes: without 'ant' now, with 'cat', 'dog' now"]
     """
@@ -80,7 +81,7 @@ def _differences(then: Any, now: Any, where: str) -> Iterator[str]:
             if key in then and key in now:
                 yield from _differences(then[key], now[key], inside)
             else:
-                yield f"{inside}: {_value(then, key)} then, {_value(now, key)} now"
+                yield f"{inside} was {_value(then, key)}, is {_value(now, key)} now"
         return
     if isinstance(then, list) and isinstance(now, list) and all(isinstance(one, str) for one in [*then, *now]):
         gone, new = sorted({*then} - {*now}), sorted({*now} - {*then})
@@ -88,7 +89,7 @@ def _differences(then: Any, now: Any, where: str) -> Iterator[str]:
             changes = [f"{word} {_listed(names)} now" for word, names in (("without", gone), ("with", new)) if names]
             yield f"{where}: {', '.join(changes)}"
             return
-    yield f"{where}: {_SHORT.repr(then)} then, {_SHORT.repr(now)} now"
+    yield f"{where} was {_SHORT.repr(then)}, is {_SHORT.repr(now)} now"
 
 
 def _value(values: Mapping[Any, Any], key: Any) -> str:

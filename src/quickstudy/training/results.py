@@ -1,9 +1,10 @@
 """What an evaluation found."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from quickstudy.core.errors import UsageError
+from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.scores import score as score_of
 from quickstudy.training.confusion import Confusion
 
@@ -81,6 +82,31 @@ class Result:
         if self.confusion is not None:
             fields |= {"by_class": self.by_class, "confusion": self.confusion.to_json()}
         return fields
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Result":
+        """What ``to_json`` was given, of this version or an older one (scores and confusion aside, if it has none).
+
+        Raises:
+            RunError: the record is none of a result.
+        """
+        try:
+            steps = [StepScore(int(s["step"]), *(float(s[k]) for k in ("mean", "ci95", "loss"))) for s in record["by_step"]]
+            confusion = record.get("confusion")
+            return cls(
+                metric=str(record["metric"]),
+                by_step=(steps[0], *steps[1:]),
+                n_tasks=int(record["n_tasks"]),
+                seed=int(record["seed"]),
+                bn=str(record["bn"]),
+                tasks=str(record["tasks"]),
+                draws=int(record.get("draws", 0)),
+                shares=tuple(str(name) for name in record.get("shares", ())),
+                scores=tuple(float(value) for value in record.get("scores", ())),
+                confusion=None if confusion is None else Confusion({true: {**row} for true, row in confusion.items()}),
+            )
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise RunError(f"this is no record of a result: {error!r}.") from error
 
     def __str__(self) -> str:
         known = score_of(self.metric)

@@ -116,7 +116,8 @@ def test_agents_learn_there():
         in_features=5, out_features=games.outputs, method="dice", lookahead_steps=0, pairs=2, rollouts=16, length=6
     )
     run = qs.train(learner, games, steps=12, meta_batch=1, meta_lr=2.0, optimizer="sgd")
-    assert run.config["tasks"] == {"opaque": "quickstudy.tasks.games.parallel.ParallelGames"}
+    assert run.config["tasks"]["opaque"] == "quickstudy.tasks.games.parallel.ParallelGames"
+    assert run.config["tasks"]["options"]["discount"] == 0.5
     first_move = learner.policies.detach().view(2, 2, 5, 2)[:, :, 0].softmax(-1)
     assert first_move[..., 1].mean() > 0.75  # naive learners come to defect
     result = qs.evaluate(learner, games, n_tasks=4)
