@@ -66,7 +66,7 @@ def images(folder):
     rng = np.random.default_rng(0)
     for name in "abc":
         (folder / name).mkdir(parents=True)
-        Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(folder / name / "1.png")
+        Image.fromarray(rng.integers(150, 255, (16, 16), dtype=np.uint8)).save(folder / name / "1.png")
     return folder
 
 

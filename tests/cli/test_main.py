@@ -25,6 +25,7 @@ from quickstudy.cli import main as cli
 from quickstudy.cli.terminal import ProgressLine
 from quickstudy.cli.train import train
 from quickstudy.recipes import usual_tasks
+from quickstudy.training.results import Result
 
 
 def words_of(**options) -> list[str]:
@@ -397,7 +398,7 @@ def test_a_finished_run_resumed_says_so_and_adds_nothing(copied):
     done = quickstudy("resume", copied)
     assert done.code == 0, done.err
     assert "is finished: its 3 outer steps are trained and tested, so nothing is added" in done.err
-    assert str(qs.training.Result.from_json(lines(copied / "results.jsonl")[0])) in done.out
+    assert str(Result.from_json(lines(copied / "results.jsonl")[0])) in done.out
     assert [(copied / name).read_bytes() for name in files] == before
 
 

@@ -26,6 +26,7 @@ MUST_WAIT = {
     "mamlpp.py": "the losses' weights follow from the number of the step, asked once in a step",
     "rl2.py": "a trial's length follows from the number of the step, asked once in a step",
     "_unrolled.py": "problems that have diverged are left out, asked once in a segment",
+    "genotype.py": "an architecture is a choice, made once for each support set",
     "maml_rl.py": "TRPO's line search stops at the first step that is good enough",
 }
 """Files whose waits are meant, and why; all others run without asking a device for a number."""
@@ -58,7 +59,7 @@ def test_nothing_is_on_two_devices_and_nothing_waits(name, make, options):
         except RuntimeError as error:
             frames = traceback.extract_tb(error.__traceback__)
             where = Path([f for f in frames if "quickstudy" in f.filename][-1].filename).name
-            if "item() cannot be called on meta" not in str(error):
+            if not any(words in str(error) for words in ("item() cannot be called on meta", "copy out of meta tensor")):
                 raise
             if where not in MUST_WAIT:
                 pytest.fail(f"{what} waits for the device in {where}: {frames[-1].line}")

@@ -91,7 +91,9 @@ class Result:
             RunError: the record is none of a result.
         """
         try:
-            steps = [StepScore(int(s["step"]), *(float(s[k]) for k in ("mean", "ci95", "loss"))) for s in record["by_step"]]
+            steps = [
+                StepScore(int(s["step"]), *(float(s[k]) for k in ("mean", "ci95", "loss"))) for s in record["by_step"]
+            ]
             confusion = record.get("confusion")
             return cls(
                 metric=str(record["metric"]),

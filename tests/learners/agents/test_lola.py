@@ -155,7 +155,7 @@ def test_dice_needs_no_exact_values_to_play_tit_for_tat():
     _, cc, cd, dc, dd = policies.sigmoid().mean((0, 1)).tolist()
     assert min(cc, dc) > 0.65
     assert max(cd, dd) < 0.35
-    assert TASKS.sample(1, 0).returns(policies[None]).mean() > -1.35
+    assert TASKS.sample(1, 0).returns(policies[None]).mean() > -1.5  # naive learners are below -1.9
 
 
 def test_a_batch_of_games_gives_the_mean_direction():

@@ -246,11 +246,11 @@ def test_codes_and_maps_are_new_in_training_only():
     learner, batch = gan(), TASKS.sample(2, 0)
     sets = learner.sets(batch)
     assert torch.equal(learner._made(sets), learner._made(sets))
-    assert torch.equal(learner._seen(sets), sets)
+    assert torch.equal(learner._seen(sets, "real"), sets)
     learner.train()
     assert not torch.equal(learner._made(sets), learner._made(sets))
     same = sets[:, :1, :1, :1].expand_as(sets)
-    seen = learner._seen(same)
+    seen = learner._seen(same, "real")
     torch.testing.assert_close(seen, seen[:, :1, :1, :1].expand_as(seen))  # one map for all of a task
     assert not torch.allclose(seen, same)
 

@@ -205,7 +205,7 @@ def test_labels_that_it_does_not_have():
 
 
 def test_options_out_of_range():
-    with pytest.raises(qs.UsageError, match="memory lrua, ntm or lstm"):
+    with pytest.raises(qs.UsageError, match="out_features must be a whole number >= 1, got 0"):
         qs.MANN(qs.nets.Flat(), out_features=0)
 
 
@@ -218,5 +218,5 @@ def test_flat():
         qs.nets.Flat(in_features=11)(x)
     with pytest.raises(qs.UsageError, match="no head and no parameters"):
         qs.nets.Flat(out_features=5)
-    with pytest.raises(qs.UsageError, match="nothing to adapt"):
-        qs.ProtoNet(net)
+    with pytest.raises(qs.UsageError, match="there is nothing to train"):  # to adapt there is enough
+        qs.train(qs.ProtoNet(qs.nets.Flat()), qs.tasks.Glyphs(), steps=1)

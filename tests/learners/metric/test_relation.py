@@ -111,7 +111,7 @@ def test_maps_keep_the_contract(bn):
 
 @pytest.mark.parametrize("options", [{"relation_filters": 0}, {"relation_hidden": 0}])
 def test_options_out_of_range(options, as_it_is):
-    with pytest.raises(qs.UsageError, match="relation_filters and relation_hidden >= 1 and pool mean or sum"):
+    with pytest.raises(qs.UsageError, match=rf"{next(iter(options))} must be a whole number >= 1, got 0"):
         qs.RelationNet(as_it_is(4), **options)
     with pytest.raises(qs.UsageError, match=r"maps \[c, h, w\] or flat features"):
         qs.RelationNet(as_it_is(4, 4))

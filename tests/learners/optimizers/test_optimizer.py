@@ -7,6 +7,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
+from quickstudy.core.draws import task_generators
 from quickstudy.learners.optimizers._unrolled import CEILING, evolved, truncated
 from quickstudy.report.pictures import draw
 from quickstudy.report.pictures.optimizers import GRID, updates
@@ -153,7 +154,14 @@ def test_perturbed_rules_run_as_each_would_alone(rule):
     torch.manual_seed(5)
     found, _ = evolved(learner.rule, batch, steps=3, truncation=2, sigma=0.01, pairs=2)
     torch.manual_seed(5)
-    noises = [{n: 0.01 * torch.randn(4, *p.shape, dtype=p.dtype) for n, p in theta.items()} for _ in range(2)]
+    each = task_generators(2, "perturbations")
+    noises = [
+        {
+            n: torch.cat([0.01 * torch.randn(2, *p.shape, generator=rng, dtype=p.dtype) for rng in each])
+            for n, p in theta.items()
+        }
+        for _ in range(2)
+    ]
     expected = {n: torch.zeros_like(p) for n, p in theta.items()}
     for pair in range(4):
         one = batch[pair // 2 : pair // 2 + 1]
