@@ -393,7 +393,7 @@ def test_interrupted_and_resumed(tmp_path, monkeypatch, signum):
 
 
 def test_a_finished_run_resumed_says_so_and_adds_nothing(copied):
-    files = ("config.json", "metrics.jsonl", "results.jsonl", "report.html")
+    files = ("config.json", "metrics.jsonl", "results.jsonl")
     before = [(copied / name).read_bytes() for name in files]
     done = quickstudy("resume", copied)
     assert done.code == 0, done.err

@@ -206,7 +206,7 @@ def test_a_taken_folder_and_a_changed_configuration_are_refused(tmp_path):
         qs.train(make(), SINUSOIDS, out=tmp_path / "r", **OPTIONS)
     with pytest.raises(qs.RunError, match=r"resumed: training\.meta_batch was 4, is 5 now\.$"):
         qs.train(make(), SINUSOIDS, out=tmp_path / "r", resume=True, **{**OPTIONS, "meta_batch": 5})
-    with pytest.raises(qs.RunError, match=r"resumed: tasks\.shot was 4, is 5 now; tasks\.query was 4"):
+    with pytest.raises(qs.RunError, match=r"resumed: tasks\.query was 4, is 10 now; tasks\.shot was 4, is 5 now"):
         qs.train(make(), qs.tasks.Sinusoids(shot=5), out=tmp_path / "r", resume=True, **OPTIONS)
 
 
