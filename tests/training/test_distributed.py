@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import quickstudy as qs
+from quickstudy.training import distributed
 
 pytestmark = pytest.mark.slow
 
@@ -83,8 +84,6 @@ def test_killed_and_resumed_is_bit_identical(tmp_path):
 
 
 def test_more_processes_than_tasks_is_an_error(monkeypatch):
-    from quickstudy.training import distributed
-
     monkeypatch.setattr(distributed, "world", lambda: 4)
     batch = qs.tasks.Sinusoids().sample(3, 0)
     with pytest.raises(qs.UsageError, match="3 tasks cannot be shared by 4 processes"):
@@ -92,8 +91,6 @@ def test_more_processes_than_tasks_is_an_error(monkeypatch):
 
 
 def test_every_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch):
-    from quickstudy.training import distributed
-
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch, "empty", lambda *_, **__: None)  # there is no GPU to try
     monkeypatch.setenv("LOCAL_RANK", "3")
@@ -102,3 +99,55 @@ def test_every_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch):
     assert distributed.pick_device("auto") == torch.device("cuda", 3)
     assert distributed.pick_device("cuda:1") == torch.device("cuda", 1)
     assert distributed.pick_device("cpu") == torch.device("cpu")
+
+
+SHARED_NOTHING = """
+import os, pathlib, sys, torch, quickstudy as qs
+torch.manual_seed(0)
+learner = qs.MAML(qs.nets.MLP(hidden=(8,)), loss="mse")
+folder = pathlib.Path(sys.argv[1], "first" if os.environ.get("RANK", "0") == "0" else "other")  # a disk of its own
+run = qs.train(learner, qs.tasks.Sinusoids(), steps=int(sys.argv[2]), meta_batch=4, out=folder, resume=True,
+               checkpoint_every=2)
+print("weights", float(sum(p.double().sum() for p in learner.parameters())))
+"""
+
+
+def test_resuming_needs_no_shared_disk(tmp_path):
+    """The second process has no run folder; it goes on from what the first one read."""
+    script = tmp_path / "script.py"
+    script.write_text(SHARED_NOTHING)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    for steps in (2, 4):
+        command = [sys.executable, *torchrun, str(script), str(tmp_path), str(steps)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    printed = {line.split()[-1] for line in done.stdout.splitlines() if line.startswith("weights")}
+    assert len(printed) == 1, "both have the same weights"
+    assert not (tmp_path / "other").exists()
+    assert qs.Run.open(tmp_path / "first").steps()[-1] == 4
+
+
+def test_what_the_environment_says_without_a_process_group_changes_nothing(monkeypatch):
+    """RANK may be left over from a shell, or be a scheduler's: only a process group says who computes what."""
+
+    def result():
+        torch.manual_seed(0)
+        return qs.evaluate(qs.MAML(qs.nets.MLP(hidden=(8,)), loss="mse"), qs.tasks.Sinusoids(), n_tasks=60)
+
+    alone = result()
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "1")
+    assert result() == alone
+    assert distributed.rank() == 0
+
+
+def test_too_few_tasks_are_told_before_the_first_step(monkeypatch, tmp_path):
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    learner = qs.MAML(qs.nets.MLP(hidden=(8,)), loss="mse")
+    sinusoids = qs.tasks.Sinusoids()
+    with pytest.raises(qs.UsageError, match="raise meta_batch to 2"):
+        qs.train(learner, sinusoids, steps=1, meta_batch=1, out=tmp_path / "r")
+    with pytest.raises(qs.UsageError, match="raise validation_tasks to 26"):
+        qs.train(learner, sinusoids, steps=1, validation=sinusoids, validation_tasks=25, out=tmp_path / "r")
+    assert not (tmp_path / "r").exists()

@@ -273,3 +273,29 @@ def test_the_seal_is_under_a_checksum_and_one_without_opens(tmp_path):
     os.rename(file.with_suffix(".safetensors"), file.with_name("step-00000007.safetensors"))
     with pytest.raises(qs.RunError, match="that of step 2"):
         run.load()
+
+
+def test_a_run_keeps_to_its_number_of_threads(tmp_path):
+    """The last bits of large operations depend on it, whatever OMP_NUM_THREADS is at the resume."""
+    seen = []
+
+    class Counts(qs.MAML):
+        def meta_loss(self, batch):
+            seen.append(torch.get_num_threads())
+            return super().meta_loss(batch)
+
+    def learner():
+        torch.manual_seed(0)
+        return Counts(qs.nets.MLP(hidden=(4,)), loss="mse")
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        qs.train(learner(), TASKS, steps=2, out=tmp_path / "r", **OPTIONS)
+        torch.set_num_threads(1)
+        qs.train(learner(), TASKS, steps=4, out=tmp_path / "r", resume=True, **OPTIONS)
+        assert torch.get_num_threads() == 1, "the caller's"
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [3] * len(seen)
+    assert len(seen) >= 4

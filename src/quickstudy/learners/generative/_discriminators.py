@@ -61,7 +61,7 @@ class Classes:
 
     def module(self, task: int) -> nn.Module:
         """One task's solver as a plain module, without its last output."""
-        return ButTheLast(self.solver.module(task))
+        return ButTheLast(self.solver.module(task)).eval()
 
 
 class ButTheLast(nn.Module):

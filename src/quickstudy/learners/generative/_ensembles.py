@@ -53,7 +53,7 @@ class Ensemble:
         """One task's ensemble as a plain module, its solvers in it."""
         check_task(task, len(self.support))
         first = task * self.draws
-        return EnsembleOfTask([self.solver.module(first + draw) for draw in range(self.draws)], self)
+        return EnsembleOfTask([self.solver.module(first + draw) for draw in range(self.draws)], self).eval()
 
 
 class EnsembleOfTask(nn.Module):

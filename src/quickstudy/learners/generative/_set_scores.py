@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from quickstudy.core.model_checks import floating_dtype
 from quickstudy.nets.generators.class_images import SetCritic
 from quickstudy.nets.generators.critic import hinge
 
@@ -52,7 +53,8 @@ def set_scores(
 
 
 def embed(critic: SetCritic, x: Float[Tensor, "*n ch h w"]) -> Float[Tensor, "*n f"]:
-    """Each drawing by itself."""
+    """Each drawing by itself, in the critic's precision."""
+    x = x.to(floating_dtype(critic) or x.dtype)
     return critic.embed(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
 
 

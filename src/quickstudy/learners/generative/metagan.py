@@ -39,6 +39,7 @@ from quickstudy.core.draws import task_generators
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import Execution, TaskModel
 from quickstudy.core.learner import MetaGradient, Solver
+from quickstudy.core.model_checks import floating_dtype
 from quickstudy.core.pad import refuse
 from quickstudy.core.seeding import generator
 from quickstudy.core.support_query import SupportQueryLearner
@@ -176,7 +177,8 @@ class MetaGAN(SupportQueryLearner):
     def make_fakes(self, support: Examples) -> Float[Tensor, "tasks fakes ..."]:
         """Examples that could be of each task, ``2 * fakes`` of them; in evaluation always of the same noise."""
         refuse(support.y, "MetaGAN's generator sees all support examples")
-        like, shape = support.x, (2 * self.fakes, self.noise)
+        like = support.x.to(floating_dtype(self.generator) or support.x.dtype)
+        shape = (2 * self.fakes, self.noise)
         if self.training:
             z = torch.stack([torch.randn(shape, generator=rng) for rng in task_generators(len(like), "fakes")]).to(like)
         else:
