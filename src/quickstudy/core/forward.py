@@ -5,6 +5,7 @@ The network's parameters and buffers are replaced for the length of the call, in
 forward is watched (``first_look``).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from quickstudy.core import stateless
 from quickstudy.core.batchnorm import BatchNormAs, check_calls
 from quickstudy.core.checkpointing import check_not_reentrant, recomputed
+from quickstudy.core.errors import UsageError
 from quickstudy.core.first_look import Seen, Watched, say_once
 from quickstudy.core.heads import Head
 from quickstudy.core.model_checks import one_tensor
@@ -60,14 +62,23 @@ class Forward:
         """What the model gives for x under these parameters, its buffers copies that are thrown away.
 
         Raises:
-            UsageError: it gives no tensor, or does what cannot be made right (see ``first_look``, ``heads``).
+            UsageError: it gives no tensor, takes no whole numbers where x holds such, or does what cannot be made right
+                (see ``first_look``, ``heads``).
         """
         known = self.known
         tensors = {**params, **self._buffers()}
         state = (self.model.training, torch.is_grad_enabled())
         call = self._call if state in known.looked else partial(self._first_call, state, mode)
-        with recomputed(partial(self._again, mode)):
-            output = _under(mode, call, tensors, x)
+        try:
+            with recomputed(partial(self._again, mode)):
+                output = _under(mode, call, tensors, x)
+        except RuntimeError as error:
+            if x.is_floating_point() or not re.search(r"dtype|scalar type|[Ii]nput type", str(error)):
+                raise
+            raise UsageError(
+                f"the model takes no whole numbers, and x is {str(x.dtype).removeprefix('torch.')}: give it as floating "
+                f"point (x.float()), or begin the model with an nn.Embedding."
+            ) from error
         if mode.record and known.norms is None:
             names = {id(t): name.rpartition(".")[0] for name, t in tensors.items()}
             known.norms = [next((names[id(t)] for t in of if id(t) in names), None) for of in mode.owners]
