@@ -76,8 +76,8 @@ class Forward:
             if x.is_floating_point() or not re.search(r"dtype|scalar type|[Ii]nput type", str(error)):
                 raise
             raise UsageError(
-                f"the model takes no whole numbers, and x is {str(x.dtype).removeprefix('torch.')}: give it as floating "
-                f"point (x.float()), or begin the model with an nn.Embedding."
+                f"the model takes no whole numbers, and x is {str(x.dtype).removeprefix('torch.')}: give it as "
+                f"floating point (x.float()), or begin the model with an nn.Embedding."
             ) from error
         if mode.record and known.norms is None:
             names = {id(t): name.rpartition(".")[0] for name, t in tensors.items()}
