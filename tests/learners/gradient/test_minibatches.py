@@ -112,7 +112,6 @@ def test_the_meta_gradient_is_the_same_in_pieces(name):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own affairs
-@pytest.mark.slow
 def test_compiled():
     batch, found = qs.TaskBatch(noise(4, 1, each=2), noise(4, 2)), []
     for compiled in (False, True):
