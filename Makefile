@@ -28,10 +28,10 @@ demo: install  ## train MAML for about five minutes and write a report (an unfin
 	@echo "The report is runs/demo/report.html: open it in a browser."
 
 test: install  ## run the tests on two processes (PYTEST_ARGS=... for more options)
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 quick: install  ## run the tests without the slow ones
-	$(BIN)/pytest -n 2 -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" $(PYTEST_ARGS)
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .
