@@ -1,3 +1,4 @@
+import html
 import html.parser
 import json
 import re
@@ -9,6 +10,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy.core.scores import score
+from quickstudy.core.seeding import fold
 from quickstudy.report import save_examples, write_report
 from quickstudy.report.content import read_story
 from quickstudy.report.examples import QUERIES_PER_CLASS, load_examples
@@ -316,6 +318,22 @@ def test_rgb_and_vector_examples(tmp_path):
     page = check_page(write_report([run]))
     assert "data:image/png" not in page.raw
     assert "✓" in page.text
+
+
+def test_classes_go_by_their_names(tmp_path):
+    """A person's own classes, whatever they are called; their names are written as text, and kept beside the run."""
+    torch.manual_seed(0)
+    images = torch.randint(256, (24, 3, 16, 16), dtype=torch.uint8)
+    called = ["<b>grebe</b>", "heron & egret", "x" * 60, "東京"]
+    tasks = qs.tasks.Episodes(images, torch.arange(24) // 6, way=2, shot=1, query=2, names=called)
+    run = qs.Run.create(tmp_path / "run", {})
+    save_examples(run, qs.MAML(qs.nets.MLP(in_features=768, out_features=3, hidden=(4,))), tasks, n=4)
+    page = check_page(write_report([run]))
+    drawn = {name for of_task in tasks.sample(4, fold(0, "examples")).class_names for name in of_task}
+    assert len(drawn) > 2
+    for name in drawn:
+        assert f'<span class="class">{html.escape(name)}</span>' in page.raw
+    assert "<b>grebe" not in page.raw
 
 
 def test_misuse(tmp_path, glyphs):

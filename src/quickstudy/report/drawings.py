@@ -87,6 +87,9 @@ def _rows(drawn: DrawnTasks, task: int) -> list[ClassRow]:
     low, high = float(t["support_x"].min()), float(t["support_x"].max())
     ways = max(int(t["support_y"].max()), int(t["query_y"].max()), probabilities.shape[-1] - 1) + 1
     names = list(ALPHABET[:ways]) if ways <= len(ALPHABET) else [str(i) for i in range(ways)]
+    if drawn.class_names is not None:
+        own = drawn.class_names[task]  # a network may have outputs for more classes than the task has
+        names = [*own, *(str(i) for i in range(len(own), ways))]
     rows: list[ClassRow] = []
     for label in torch.unique(t["support_y"][task]).tolist():
         shown = [_picture(x, ink, low, high) for x in t["support_x"][task][t["support_y"][task] == label]]

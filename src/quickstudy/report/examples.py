@@ -11,6 +11,7 @@ Tensors, the task axis first where there is no step axis:
                             standard deviation, curves have both on one more axis
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ class DrawnTasks:
     metric: str
     tasks: str
     bn: str
+    class_names: tuple[tuple[str, ...], ...] | None = None
+    """Of each task, by label, where its classes have names."""
 
     def __len__(self) -> int:
         return len(self.tensors["support_x"])
@@ -102,6 +105,7 @@ def save_examples(
         "metric": score_name(learner.loss, batch.query.y),
         "tasks": str(described()) if callable(described) else type(tasks).__name__,
         "bn": learner.bn_mode,
+        "class_names": json.dumps(batch.class_names),
     }
     write_atomic(run.path / FILE, sealed_tensors(tensors, about))
 
@@ -119,8 +123,10 @@ def load_examples(path: Path) -> DrawnTasks | None:
         tensors, about = open_tensors(file)
         for name in ("support_x", "support_y", "query_x", "query_y", "predictions", "scores"):
             tensors[name]
-        return DrawnTasks(tensors, about["metric"], about["tasks"], about["bn"])
-    except (OSError, KeyError, ValueError) as error:
+        names = json.loads(about.get("class_names", "null"))  # older runs have none
+        called = None if names is None else tuple(tuple(str(name) for name in of_task) for of_task in names)
+        return DrawnTasks(tensors, about["metric"], about["tasks"], about["bn"], called)
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file} cannot be read: {error}. Delete it; evaluating the run writes it again.") from error
 
 
