@@ -3,6 +3,7 @@
 import copy
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -223,18 +224,22 @@ def test_workers_are_under_the_callers_autocast(workers):
 
 
 def test_an_error_in_one_piece_is_raised_and_nothing_goes_on_behind_it():
-    at_work = []
+    batch, begun, ended = glyphs().sample(6, 0), [], []
+    bad = batch.support.x[0]
 
     def work(_module, item):
-        at_work.append(1)
-        if int(item.support.y.sum()) >= 0 and len(at_work) == 1:
+        begun.append(item)
+        if torch.equal(item.support.x[0], bad):
             raise ValueError("this one")
-        at_work.append(-1)
+        time.sleep(0.05)
+        ended.append(item)
 
     with pytest.raises(ValueError, match="this one"):
-        parallel.run_pieces(work, net(), parallel.pieces(glyphs().sample(6, 0), 1), 2)
-    done = len(at_work)
-    assert len(at_work) == done
+        parallel.run_pieces(work, net(), parallel.pieces(batch, 1), 2)
+    assert len(begun) == len(ended) + 1, "what had begun was waited for"
+    assert len(begun) < 6, "the rest was not begun"
+    time.sleep(0.2)
+    assert len(begun) == len(ended) + 1
 
 
 def test_a_seeded_block_touches_the_generator_for_its_own_length_only():
