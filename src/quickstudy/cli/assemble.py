@@ -95,7 +95,7 @@ def train_and_test(
             run = Run.open(out)
             step = run.load_into(learner)
             if before[-1:] == run.steps()[-1:]:
-                tested = [Result.from_json(r) for r in run.results() if _is_of(r, step, test)]
+                tested = [found for record in run.results() if (found := _own_test(record, step, test)) is not None]
         if distributed.from_first(bool(tested) and (Path(out) / "report.html").exists()):
             if run is not None:
                 say(
@@ -125,7 +125,10 @@ def train_and_test(
     return run, result
 
 
-def _is_of(record: Mapping[str, Any], step: int, test: Mapping[str, Any]) -> bool:
-    """Whether a result is that of the run's own test, of the checkpoint of a step."""
+def _own_test(record: Mapping[str, Any], step: int, test: Mapping[str, Any]) -> Result | None:
+    """The result, if it is that of the run's own test, of the checkpoint of a step; None, too, if it is damaged."""
     wanted = {"split": "test", "checkpoint": step, "n_tasks": test["test_tasks"], "seed": 0}
-    return all(record.get(name) == value for name, value in wanted.items())
+    try:
+        return Result.from_json(record) if all(record.get(name) == value for name, value in wanted.items()) else None
+    except RunError:
+        return None

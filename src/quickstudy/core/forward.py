@@ -73,11 +73,12 @@ class Forward:
             with recomputed(partial(self._again, mode)):
                 output = _under(mode, call, tensors, x)
         except RuntimeError as error:
-            if x.is_floating_point() or not re.search(r"dtype|scalar type|[Ii]nput type", str(error)):
+            other = x.is_floating_point() or x.is_complex()
+            if other or not re.search(r"dtype|scalar type|[Ii]nput type", str(error)):
                 raise
             raise UsageError(
-                f"the model takes no whole numbers, and x is {str(x.dtype).removeprefix('torch.')}: give it as "
-                f"floating point (x.float()), or begin the model with an nn.Embedding."
+                f"the model failed on x of whole numbers, {str(x.dtype).removeprefix('torch.')}; if it takes none, "
+                f"give floating point (x.float()), or begin it with an nn.Embedding. torch says: {error}"
             ) from error
         if mode.record and known.norms is None:
             names = {id(t): name.rpartition(".")[0] for name, t in tensors.items()}

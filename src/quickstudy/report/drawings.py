@@ -14,6 +14,7 @@ from quickstudy.core.losses import mean_of, std_of
 from quickstudy.core.scores import score
 from quickstudy.report.charts import Line, curve_chart
 from quickstudy.report.examples import DrawnTasks
+from quickstudy.training.confusion import OTHER
 from quickstudy.training.results import StepScore
 
 PIXELS = 96
@@ -89,7 +90,7 @@ def _rows(drawn: DrawnTasks, task: int) -> list[ClassRow]:
     names = list(ALPHABET[:ways]) if ways <= len(ALPHABET) else [str(i) for i in range(ways)]
     if drawn.class_names is not None:
         own = drawn.class_names[task]  # a network may have outputs for more classes than the task has
-        names = [*own, *(str(i) for i in range(len(own), ways))]
+        names = [*own, *[OTHER] * (ways - len(own))]
     rows: list[ClassRow] = []
     for label in torch.unique(t["support_y"][task]).tolist():
         shown = [_picture(x, ink, low, high) for x in t["support_x"][task][t["support_y"][task] == label]]

@@ -116,7 +116,7 @@ def test_compiled():
     batch, found = qs.TaskBatch(noise(4, 1, each=2), noise(4, 2)), []
     for compiled in (False, True):
         learner = made("reptile")
-        learner.inner_steps = 1
+        learner.inner_steps = 2
         for tasks in (batch, qs.TaskBatch(batch.support, noise(4, 5))):  # what was recorded serves other tasks
             learner.zero_grad()
             learner.meta_backward(tasks, compile=compiled)
