@@ -1,4 +1,7 @@
-"""What the benchmarks that train many learners share: a budget of a core's time, and rows that are run once."""
+"""What the benchmarks that train many learners share: a budget of a core's time, and rows that are run once.
+
+What goes into the docs is written by ``add_result_row`` (see ``results.py``).
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ from typing import Any
 
 import quickstudy as qs
 from quickstudy.core.seeding import fold
+from results import add_result_row as add_result_row
 
 Row = dict[str, Any]
 
