@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.tasks.images.pixels import check_pixels
+
+AT_ONCE = 4_000_000  # numbers that are looked at together
 
 
 def as_examples(examples: Any, series: bool | None = None) -> Shaped[Tensor, "n ..."]:
@@ -59,8 +62,20 @@ def _tensor(examples: Any) -> Tensor:
         )
     if array.dtype.itemsize > 8 and array.dtype.kind == "f":
         array = array.astype(np.float64)
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    array = np.require(array.astype(array.dtype.newbyteorder("="), copy=False), requirements=["C"])
+    return torch.from_numpy(array if array.flags.writeable else np.asarray(_Readable(array)))
+
+
+class _Readable:
+    """A read-only array (a memory map may be one, larger than memory), of which torch need not be warned.
+
+    It is not copied, and nothing here writes into it.
+    """
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array  # which it keeps alive
+        given = array.__array_interface__
+        self.__array_interface__ = {**given, "data": (given["data"][0], False)}
 
 
 def _first_odd(array: Any) -> str:
@@ -69,7 +84,8 @@ def _first_odd(array: Any) -> str:
 
 
 def _finite(given: Tensor) -> Tensor:
-    broken = torch.nonzero(~torch.isfinite(given).flatten(1).all(1)).flatten()
+    parts = given.split(max(1, AT_ONCE // given[0].numel()))  # there may be more than fits into memory
+    broken = torch.nonzero(~torch.cat([torch.isfinite(part).flatten(1).all(1) for part in parts])).flatten()
     if len(broken):
         what = "images" if given.ndim == 4 else "examples"
         raise DataError(

@@ -12,7 +12,7 @@ import math
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
@@ -21,7 +21,9 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
 from quickstudy.tasks.images._arrays import as_examples
-from quickstudy.tasks.images.affine import random_maps, warp
+from quickstudy.tasks.images._pictures import Changes, pictures
+from quickstudy.tasks.images.affine import random_maps
+from quickstudy.tasks.images.augment import random_colors, random_shifts
 from quickstudy.tasks.images.labels import Names, names_of, read_labels, wanted
 
 Rotate = Literal["none", "episode", "classes"]
@@ -46,6 +48,9 @@ class Episodes:
             classes, no more memory).
         affine: ``"class"``: every class of every task is turned, stretched, sheared and shifted a little, at random
             (augmentation: all its images alike); ``"drawing"``: every image by itself; ``"none"``.
+        crop: every image is shifted by up to so many pixels, with black from outside (augmentation, as the next two).
+        flip: every other image, at random, is mirrored.
+        jitter: every image's brightness, contrast and saturation times factors of 1 - jitter to 1 + jitter (0.4, say).
         classes: the labels to draw from (or their names), all if None; so several splits share one array (see
             ``split_classes``).
         names: what the classes are called: a mapping from label to name, or the name of label i at place i; None: by
@@ -76,11 +81,15 @@ class Episodes:
         query: int = 15,
         rotate: Rotate = "none",
         affine: Affine = "none",
+        crop: int = 0,
+        flip: bool = False,
+        jitter: float = 0.0,
         classes: Any = None,
         names: Names | None = None,
         series: bool | None = None,
     ) -> None:
         at_least(1, way=way, shot=shot, query=query)
+        at_least(0, crop=crop)
         one_of(("none", "episode", "classes"), rotate=rotate)
         one_of(("none", "class", "drawing"), affine=affine)
         self.images = images
@@ -90,6 +99,9 @@ class Episodes:
         self.query = query
         self.rotate: Rotate = rotate
         self.affine: Affine = affine
+        self.crop = crop
+        self.flip = flip
+        self.jitter = jitter
         self.classes = classes
         self.names = names
         self.series = series
@@ -123,8 +135,12 @@ class Episodes:
             )
         if self.rotate != "none" and (len(self.x_shape) != 3 or self.x_shape[-1] != self.x_shape[-2]):
             raise UsageError(f"rotate={self.rotate!r} needs square images, got {[*self.x_shape]}.")
-        if self.affine != "none" and len(self.x_shape) != 3:
-            raise UsageError(f"affine={self.affine!r} needs images, got {[*self.x_shape]}.")
+        changed = {"affine": self.affine != "none", "crop": self.crop, "flip": self.flip, "jitter": self.jitter}
+        for name, value in changed.items():
+            if value and len(self.x_shape) != 3:
+                raise UsageError(f"{name}={getattr(self, name)!r} needs images, got {[*self.x_shape]}.")
+        if not 0 <= self.jitter <= 1:
+            raise UsageError(f"jitter must be in [0, 1], got {self.jitter}.")
 
     @property
     def n_classes(self) -> int:
@@ -172,43 +188,29 @@ class Episodes:
             quarters = torch.randint(4, choice.shape, generator=rng)
         picks = _distinct(self._count[choice], self.shot + self.query, rng)  # [tasks, way, shot + query]
         index = self._order[self._start[choice].unsqueeze(-1) + picks]
-        maps = None
-        if self.affine != "none":  # [tasks, way, shot + query, 2, 3]
-            own = (*index.shape[:2], 1 if self.affine == "class" else index.shape[2])
-            maps = random_maps(math.prod(own), rng=rng).unflatten(0, own).expand(*index.shape, 2, 3)
-        support, query = (
-            self._gather(index[:, :, n], quarters, None if maps is None else maps[:, :, n])
-            for n in (slice(self.shot), slice(self.shot, None))
-        )
-        return TaskBatch(support, query, called)
+        changes = self._changes(index.shape, quarters, rng)
+        parts = (slice(self.shot), slice(self.shot, None))
+        return TaskBatch(*(self._gather(index[:, :, n], changes[:, :, n]) for n in parts), called)
 
-    def _gather(
-        self,
-        index: Int[Tensor, "tasks way n"],
-        quarters: Int[Tensor, "tasks way"] | None,
-        maps: Float[Tensor, "tasks way n 2 3"] | None,
-    ) -> Examples:
+    def _changes(self, size: torch.Size, quarters: Int[Tensor, "tasks way"] | None, rng: torch.Generator) -> Changes:
+        """What is done to each image ``[tasks, way, n]``."""
+        maps, count = None, math.prod(size)
+        if self.affine != "none":
+            own = (*size[:2], 1 if self.affine == "class" else size[2])
+            maps = random_maps(math.prod(own), rng=rng).unflatten(0, own).expand(*size, 2, 3)
+        return Changes(
+            quarters=None if quarters is None else quarters.unsqueeze(-1).expand(size),
+            maps=maps,
+            shifts=random_shifts(count, self.crop, rng=rng).view(*size, 2) if self.crop else None,
+            mirror=torch.rand(size, generator=rng) < 0.5 if self.flip else None,
+            colors=random_colors(count, self.jitter, rng=rng).view(*size, 3) if self.jitter else None,
+        )
+
+    def _gather(self, index: Int[Tensor, "tasks way n"], changes: Changes) -> Examples:
         tasks, way, n = index.shape
-        if quarters is None:
-            x = self._images.index_select(0, index.flatten())
-        else:
-            x = _turned(self._images, index.flatten(), quarters.unsqueeze(-1).expand(index.shape).flatten())
-        if x.dtype == torch.uint8:
-            x = x.float().div_(255)
-        if maps is not None:
-            x = warp(x, maps.flatten(0, 2))
+        x = pictures(self._images, index.flatten(), changes.flat())
         y = torch.arange(way).repeat_interleave(n).repeat(tasks, 1)
         return Examples(x.view(tasks, way * n, *x.shape[1:]), y)
-
-
-def _turned(
-    images: Shaped[Tensor, "total c h h"], index: Int[Tensor, " n"], quarters: Int[Tensor, " n"]
-) -> Shaped[Tensor, "n c h h"]:
-    """``images[index]``, image i turned counter-clockwise by ``90 * quarters[i]`` degrees (quarters in 0..3)."""
-    order = quarters.argsort()
-    blocks = images.index_select(0, index[order]).split(torch.bincount(quarters, minlength=4).tolist())
-    turned = torch.cat([torch.rot90(block, quarter, dims=(-2, -1)) for quarter, block in enumerate(blocks)])
-    return turned.index_select(0, order.argsort())
 
 
 def _distinct(counts: Int[Tensor, "..."], draws: int, rng: torch.Generator) -> Int[Tensor, "... draws"]:
