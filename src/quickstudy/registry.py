@@ -97,6 +97,8 @@ TASKS = Names(
         "recall": Entry("quickstudy.tasks.functions.associative_recall:AssociativeRecall"),
         "tabular": Entry("quickstudy.tasks.functions.tabular_prior:TabularPrior"),
         "folder": Entry("quickstudy.tasks.images.image_folder:ImageFolder"),
+        "cifar-fs": Entry("quickstudy.tasks.images.cifar_fs:CIFARFS"),
+        "fc100": Entry("quickstudy.tasks.images.fc100:FC100"),
         "problems": Entry("quickstudy.tasks.problems.problems:Problems"),
         "bandits": Entry("quickstudy.tasks.environments.bandits:Bandits"),
         "mdps": Entry("quickstudy.tasks.environments.mdps:TabularMDPs"),

@@ -64,8 +64,10 @@ def make_options(
 
 
 def argument_help(target: Callable[..., Any]) -> dict[str, str]:
-    """The texts of a docstring's ``Args:`` section, by argument."""
-    return {p.arg_name: " ".join((p.description or "").replace("``", "").split()) for p in _docstring(target).params}
+    """The texts of a docstring's ``Args:`` section, by argument; what a class leaves to its bases, theirs say."""
+    those = [base for base in reversed(target.__mro__) if base.__doc__] if inspect.isclass(target) else [target]
+    params = [param for each in those for param in _docstring(each).params]
+    return {p.arg_name: " ".join((p.description or "").replace("``", "").split()) for p in params}
 
 
 def call(command: Callable[..., None], argv: list[str], *, name: str) -> None:
