@@ -22,7 +22,7 @@ def hypernet(s: Setting) -> Recipe:
     return Recipe(
         learner={"inner_lr": 0.1},
         tasks={"query": 5},
-        net_options=filters(64 if s.paper else 32),
+        net_options=filters(s.channels),
         training={**outer, "meta_lr": 2e-3, **COSINE},
         test_query=15,
     )

@@ -14,6 +14,8 @@ def quick_steps(s: Setting) -> int:
 
 def maml(s: Setting) -> Recipe:
     """``paper``: section 5 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
+    if s.photos:
+        return _maml_of_photos(s)
     if s.regression:
         return Recipe(
             learner={"inner_lr": 0.01, "inner_steps": 1},
@@ -32,7 +34,23 @@ def maml(s: Setting) -> Recipe:
     if s.paper:
         return paper
     outer = {"steps": quick_steps(s), "meta_batch": 8, "meta_lr": 3e-3, **COSINE}
-    return paper.but(tasks={"query": 5}, net_options=filters(32), training=outer)
+    return paper.but(tasks={"query": 5}, net_options=filters(s.channels), training=outer)
+
+
+def _maml_of_photos(s: Setting) -> Recipe:
+    """``paper``: appendix A.2, with 64 filters in place of 32. ``quick``, ``demo``: ours."""
+    paper = Recipe(
+        learner={"inner_lr": 0.01, "inner_steps": 5},
+        tasks={"query": 15},
+        net_options=filters(64),
+        training={"steps": 60000, "meta_batch": 4 if s.shot == 1 else 2},
+        test_query=15,
+        test_steps=10,
+    )
+    if s.paper:
+        return paper
+    outer = {"steps": quick_steps(s), "meta_batch": 4, "meta_lr": 1e-3, **COSINE}
+    return paper.but(learner={"inner_lr": 0.05, "inner_steps": 3}, training=outer, test_steps=5)
 
 
 def fomaml(s: Setting) -> Recipe:
@@ -88,7 +106,7 @@ def mamlpp(s: Setting) -> Recipe:
     return Recipe(
         learner={"inner_lr": 0.2, "inner_steps": 3, "multi_step": steps // 4},
         tasks={"query": 5},
-        net_options=filters(32),
+        net_options=filters(s.channels),
         training={"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, **COSINE},
         test_query=15,
     )
@@ -115,7 +133,7 @@ def cavia(s: Setting) -> Recipe:
         # The context's gradients are small at first; larger steps learn sooner.
         learner={"context": 100, "inner_lr": 20.0, "inner_steps": 3},
         tasks={"query": 5},
-        net_options=filters(32),
+        net_options=filters(s.channels),
         training={"steps": quick_steps(s), "meta_batch": 8, "meta_lr": 3e-3, **COSINE},
         test_query=15,
     )
@@ -143,7 +161,7 @@ def imaml(s: Setting) -> Recipe:
     return Recipe(
         learner={"inner_lr": 0.2, "inner_steps": 8, "lam": 0.5, "cg_steps": 2, "cg_damping": 5.0},
         tasks={"query": 5},
-        net_options=filters(32),
+        net_options=filters(s.channels),
         training={"steps": steps, "meta_batch": 8, "meta_lr": 3e-3, **COSINE},
         test_query=15,
     )
@@ -179,7 +197,7 @@ def reptile(s: Setting) -> Recipe:
     return paper.but(
         # Plain gradient steps get as far as Adam's when there is little time, and adapt in fewer.
         learner={"inner_optimizer": "sgd", "inner_lr": 0.1, "eval_steps": 20},
-        net_options=filters(32),
+        net_options=filters(s.channels),
         training={"steps": 1000 if s.preset == "demo" else 5000, "validation_tasks": 100},
     )
 
@@ -205,7 +223,7 @@ def lstm_meta(s: Setting) -> Recipe:
         # Larger first steps get somewhere in fewer of them.
         learner={"inner_steps": 3, "hidden_size": 8, "step_bias": (-1.0, 0.0), "keep_bias": (6.0, 7.0)},
         tasks={"query": 5},
-        net_options=filters(32),
+        net_options=filters(s.channels),
         training={**outer, "meta_batch": 4, "meta_lr": 3e-3},
         test_query=15,
     )

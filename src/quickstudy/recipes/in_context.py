@@ -11,7 +11,7 @@ def images(s: Setting) -> Recipe:
     """What they share on images."""
     return Recipe(
         tasks={"query": 5},
-        net_options=filters(64 if s.paper else 32),
+        net_options=filters(s.channels),
         training={
             "steps": s.pick(demo=600, quick=3000, paper=20000),
             "meta_batch": 2,
@@ -77,7 +77,7 @@ def snail(s: Setting) -> Recipe:
     return Recipe(
         learner={"length": s.way * s.shot + 1, **small},
         tasks={"query": 5},
-        net_options=filters(64 if s.paper else 32),
+        net_options=filters(s.channels),
         training={
             "steps": s.pick(demo=1000, quick=5000, paper=50000),
             **({"meta_batch": 32, **COSINE} if s.paper else quick),

@@ -32,7 +32,7 @@ def mann(s: Setting) -> Recipe:
     return Recipe(
         learner={"sharpen": True},
         tasks={"query": query},
-        net_options=filters(32),
+        net_options=filters(s.channels),
         training={"steps": steps, "meta_batch": 4, "meta_lr": 3e-3, "schedule": "cosine", "clip": 10.0},
         test_query=15,
     )

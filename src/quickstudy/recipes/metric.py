@@ -7,7 +7,18 @@ from quickstudy.recipes.recipe import MANY_CLASSES, MakeRecipe, Recipe, Setting,
 
 
 def protonet(s: Setting) -> Recipe:
-    """``paper``: section 3.1, training 60-way. ``quick``, ``demo``: ours, for two CPU cores."""
+    """``paper``: section 3.1, training 60-way. ``quick``, ``demo``: ours, for two CPU cores.
+
+    Of photographs, ``paper``: section 3.2, training 30-way (of 5 shots 20-way); its schedule ours.
+    """
+    if s.paper and s.photos:
+        return Recipe(
+            tasks={"query": 15},
+            net_options=filters(64),
+            training={"steps": 20000, "meta_batch": 1, "schedule": "cosine"},
+            train_way=s.train_way(30 if s.shot == 1 else 20),
+            test_query=15,
+        )
     if s.paper:
         return Recipe(
             tasks={"query": 5},
@@ -23,7 +34,7 @@ def quick(s: Setting) -> Recipe:
     """What two CPU cores have the time for."""
     return Recipe(
         tasks={"query": 5},
-        net_options=filters(32),
+        net_options=filters(s.channels),
         training={"steps": 600 if s.preset == "demo" else 3000, "meta_batch": 2, "meta_lr": 2e-3, "schedule": "cosine"},
         train_way=s.train_way(20),
         test_query=15,
@@ -61,7 +72,7 @@ def relation(s: Setting) -> Recipe:
     return quick(s).but(
         learner={"relation_filters": 32},
         tasks={"query": 10},
-        net_options=maps(32),
+        net_options=maps(s.channels),
         training={"clip": 10.0},
         # Of many ways' pairs nearly all are wrong ones, and training is slow to start; tests may have any way.
         train_way=5 if s.tasks in MANY_CLASSES else None,
@@ -69,7 +80,18 @@ def relation(s: Setting) -> Recipe:
 
 
 def r2d2(s: Setting) -> Recipe:
-    """``paper``: the authors' Omniglot run with 64 filters (60-way). ``quick``, ``demo``: ours."""
+    """``paper``: the authors' Omniglot run with 64 filters (60-way). ``quick``, ``demo``: ours.
+
+    Of photographs, ``paper``: 16-way, as the authors trained; shots as in the test, which they drew.
+    """
+    if s.paper and s.photos:
+        return Recipe(
+            tasks={"query": 15},
+            net_options=filters(64),
+            training={"steps": 20000, "meta_batch": 1, "meta_lr": 5e-3, "schedule": "cosine"},
+            train_way=s.train_way(16),
+            test_query=15,
+        )
     if s.paper:
         return Recipe(
             tasks={"query": max(1, 10 - s.shot)},

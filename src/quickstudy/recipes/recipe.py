@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, TypeVar
 from quickstudy.core.errors import UsageError
 
 PRESETS = ("demo", "quick", "paper")
-MANY_CLASSES = ("omniglot", "glyphs")  # tasks that are sure to have classes for any way (a folder may not)
+PHOTOS = ("cifar-fs", "fc100", "mini-imagenet", "tiered-imagenet", "cub")  # of 60 classes for training or more
+MANY_CLASSES = ("omniglot", "glyphs", *PHOTOS)  # tasks that are sure to have classes (a folder may not)
 
 T = TypeVar("T")
 
@@ -45,6 +46,16 @@ class Setting:
     def paper(self) -> bool:
         """Whether the paper's own setup is asked for."""
         return self.preset == "paper"
+
+    @property
+    def photos(self) -> bool:
+        """Whether the tasks are of photographs, in colour."""
+        return self.tasks in PHOTOS
+
+    @property
+    def channels(self) -> int:
+        """Of a convolutional network: 32 where time is short, unless they are photographs."""
+        return 64 if self.paper or self.photos else 32
 
     @property
     def regression(self) -> bool:

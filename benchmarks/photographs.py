@@ -1,0 +1,132 @@
+"""Few-shot learning of photographs: CIFAR-FS, FC100, miniImageNet, each learner with a budget of a core's time.
+
+    python benchmarks/photographs.py --learners protonet maml r2d2 --budget 1800          # CIFAR-FS, 5-way 1-shot
+    python benchmarks/photographs.py --tasks fc100 --settings 5w1s 5w5s --seeds 0 1 2 --budget 7200
+    python benchmarks/photographs.py --learners maml:inner_lr=0.1,inner_steps=5 --budget 600 --split val
+    python benchmarks/photographs.py --table
+
+A row is a run in a process of its own, on one core. The rate is measured for a moment, and the run gets as many outer
+steps as fit into the budget; everything else is the learner's preset, or what is said after its name. Validation classes
+choose the checkpoint, and with ``--split val`` they are all that is looked at: so recipes are compared. Else the best
+checkpoint is tested on 1000 tasks of the test classes (15 queries per class), and the row goes into
+``results/photographs.csv``. A row that was interrupted goes on from its last checkpoint, one that is done is not run
+again.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import quickstudy as qs
+from omniglot import SETTINGS, learner_of
+from quickstudy import registry
+from quickstudy.recipes import Choice, split_options
+from results import RESULTS, add_result_row, read_result_rows
+from rows import Row, add, read, run_all, show, steps_in_time
+
+
+def run_row(row: Row, out: Path, command: str) -> None:
+    torch.set_num_threads(1)
+    way, shot = SETTINGS[row["setting"]]
+    name, own = learner_of(row["learner"])
+    choice = Choice.of(name, row["tasks"], preset=row["preset"])
+    given = {"way": way, "shot": shot, "seed": row["seed"], "workers": 1, **own}
+    options = choice.options(given, way=way, shot=shot)
+    learner, tasks = choice.build(options)
+    folder = out / "-".join(str(value).replace("/", "_") for key, value in row.items() if key != "split")
+    planned = folder.with_suffix(".steps")  # of an interrupted row: it goes on with as many
+    if not planned.exists():
+        planned.write_text(str(steps_in_time(learner, tasks, options["meta_batch"], row["budget"])))
+    steps = int(planned.read_text())
+    options |= {"steps": steps, "checkpoint_every": max(1, steps // 20), "validate_every": max(1, steps // 8)}
+    if "multi_step" in options:
+        options["multi_step"] = steps // 4
+    learner, tasks = choice.build(options)
+    training, test = split_options(options)
+    held = {"way": way, "query": 15}
+    validation = registry.build(registry.describe(tasks), split="val", **held)
+    started = time.process_time()
+    run = qs.train(learner, tasks, validation=validation, **{**training, "out": folder, "resume": True})
+    seconds = time.process_time() - started
+    best = run.learner()
+    to_test = validation if row["split"] == "val" else registry.build(registry.describe(tasks), split="test", **held)
+    # Of validation tasks others than those that chose the checkpoint.
+    result = qs.evaluate(best, to_test, n_tasks=1000, seed=1, steps=test["test_steps"], at=(), workers=1)
+    record = {**row, "steps": steps, "seconds": seconds, "mean": result.mean, "ci95": result.ci95}
+    add(out, {**record, "n_tasks": result.n_tasks, "bn": result.bn})
+    if row["split"] == "test":
+        run.add_result(
+            {**result.to_json(), "split": "test", "checkpoint": run.best() if hasattr(run, "best") else steps}
+        )
+        add_result_row(
+            "photographs", learner=name, tasks=row["tasks"], setting=row["setting"], bn=result.bn, seed=row["seed"],
+            preset=row["preset"], options=own, budget_s=row["budget"], steps=steps, n_tasks=result.n_tasks,
+            mean=100 * result.mean, ci95=100 * result.ci95, command=command,
+        )  # fmt: skip
+
+
+def rows_of(given: argparse.Namespace) -> list[Row]:
+    same = {"tasks": given.tasks, "preset": given.preset, "budget": given.budget, "split": given.split}
+    return [
+        {"learner": learner, "setting": setting, "seed": seed, **same}
+        for seed in given.seeds
+        for setting in given.settings
+        for learner in given.learners
+    ]
+
+
+def command_of(row: Row) -> str:
+    said = {"tasks": row["tasks"], "learners": row["learner"], "settings": row["setting"], "preset": row["preset"]}
+    said |= {"budget": f"{row['budget']:g}", "seeds": row["seed"]}
+    return " ".join(["python benchmarks/photographs.py", *(f"--{name} {value}" for name, value in said.items())])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", default="cifar-fs")
+    parser.add_argument(
+        "--learners", nargs="+", default=["protonet", "maml", "r2d2"], help="NAME or NAME:OPTION=VALUE,..."
+    )
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["5w1s"])
+    parser.add_argument("--preset", choices=("quick", "paper"), default="quick")
+    parser.add_argument("--budget", type=float, default=1800.0, help="seconds of training on one core")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument(
+        "--split", choices=("val", "test"), default="test", help="val: nothing of the test is looked at"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="rows at a time, one core each")
+    parser.add_argument("--out", type=Path, default=Path("runs/photographs"))
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--row", type=json.loads, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.row is not None:
+        return run_row(given.row, given.out, command_of(given.row))
+    if not given.table:
+        run_all(rows_of(given), __file__, given.out, given.jobs)
+    tried = [r for r in read(given.out) if r["split"] == "val"]
+    lines = [["validation", "learner", "setting", "budget", "steps", "accuracy"]]
+    lines += [
+        [r["tasks"], r["learner"], r["setting"], f"{r['budget']:g}", str(r["steps"]), f"{100 * r['mean']:.2f}"]
+        for r in tried
+    ]
+    lines += [
+        [
+            r["tasks"],
+            f"{r['learner']} {r['options']}",
+            r["setting"],
+            r["budget_s"],
+            r["steps"],
+            f"{r['mean']} ± {r['ci95']}",
+        ]
+        for r in read_result_rows(RESULTS / "photographs.csv")
+    ]
+    return show(lines)
+
+
+if __name__ == "__main__":
+    main()
