@@ -7,10 +7,10 @@
 
 A row is a run in a process of its own, on one core. The rate is measured for a moment, and the run gets as many outer
 steps as fit into the budget; everything else is the learner's preset, or what is said after its name. Validation
-classes choose the checkpoint, and with ``--split val`` they are all that is looked at (300 tasks, others than those that
-chose): so recipes are compared. Else the best checkpoint is tested on 1000 tasks of the test classes (15 queries per
-class), and the row goes into ``results/photographs.csv``. A row that was interrupted goes on from its last checkpoint,
-one that is done is not run again.
+classes choose the checkpoint, and with ``--split val`` they are all that is looked at (300 tasks, others than those
+that chose): so recipes are compared. Else the best checkpoint is tested on 1000 tasks of the test classes, 15 queries
+per class, and the row goes into ``results/photographs.csv``. A row that was interrupted goes on from its last
+checkpoint, one that is done is not run again.
 """
 
 import argparse

@@ -99,6 +99,7 @@ TASKS = Names(
         "folder": Entry("quickstudy.tasks.images.image_folder:ImageFolder"),
         "cifar-fs": Entry("quickstudy.tasks.images.cifar_fs:CIFARFS"),
         "fc100": Entry("quickstudy.tasks.images.fc100:FC100"),
+        "mini-imagenet": Entry("quickstudy.tasks.images.mini_imagenet:MiniImageNet"),
         "problems": Entry("quickstudy.tasks.problems.problems:Problems"),
         "bandits": Entry("quickstudy.tasks.environments.bandits:Bandits"),
         "mdps": Entry("quickstudy.tasks.environments.mdps:TabularMDPs"),
