@@ -104,6 +104,7 @@ TASKS = Names(
         "cub": Entry("quickstudy.tasks.images.cub:CUB"),
         "fashion-mnist": Entry("quickstudy.tasks.images.fashion_mnist:FashionMNIST"),
         "split-folder": Entry("quickstudy.tasks.images.split_folder:SplitFolder"),
+        "mixture": Entry("quickstudy.tasks.images.mixture:Mixture"),
         "problems": Entry("quickstudy.tasks.problems.problems:Problems"),
         "bandits": Entry("quickstudy.tasks.environments.bandits:Bandits"),
         "mdps": Entry("quickstudy.tasks.environments.mdps:TabularMDPs"),

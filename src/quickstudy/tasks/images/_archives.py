@@ -66,7 +66,7 @@ def _of_tar(tar: tarfile.TarFile, names: set[str]) -> Iterator[tuple[str, bytes]
 
 
 def fingerprint(*sources: Path) -> str:
-    """What changes when a source does: of files the size and time, of folders those of what is directly in them, too.
+    """What changes when a source does: of files the size and time, of folders the time, and so of all inside.
 
     Raises:
         DataError: one cannot be looked at.
@@ -74,9 +74,11 @@ def fingerprint(*sources: Path) -> str:
     marks: list[str] = []
     for source in sources:
         try:
-            inside = sorted(os.scandir(source), key=lambda entry: entry.name) if source.is_dir() else []
-            seen = [(entry.name, entry.stat()) for entry in inside] or [("", source.stat())]
+            inside = [Path(folder) for folder, _, _ in os.walk(source)]
+            inside += [each for each in source.iterdir() if each.is_file()] if source.is_dir() else []
+            for each in sorted({source, *inside}):
+                size = "" if each.is_dir() else each.stat().st_size
+                marks.append(f"{each.resolve()} {size} {each.stat().st_mtime_ns}")
         except OSError as error:
             raise DataError(f"{source} cannot be read: {reason(error)}.") from error
-        marks += [str(source.resolve()), *(f"{name} {its.st_size} {its.st_mtime_ns}" for name, its in seen)]
     return hashlib.sha256("\n".join(marks).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -68,11 +68,11 @@ class SplitFolder(SplitImages):
         with data_in(root):
             if not root.exists():
                 raise DataError(f"{root} is not there; expected a folder of class folders, or a zip or tar of one.")
-            inside = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
         parts = read_splits(Path(self.splits).expanduser())
         names = frozenset(name for part in parts.values() for name in part)
-        mark = fingerprint(root, *inside)
-        return _prepared(root, names, mark, self._pixels_wide, self.colors, cache_folder()), of_split(self.split, parts)
+        return _prepared(root, names, fingerprint(root), self._pixels_wide, self.colors, cache_folder()), of_split(
+            self.split, parts
+        )
 
     @property
     def _advice(self) -> str:
