@@ -28,24 +28,10 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, split_options, usual_tasks
+from results import read_papers
 from rows import add, read, run_all, show, steps_in_time
 
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1), "20w5s": (20, 5)}
-# In percent, as each method's paper (first-order MAML and Reptile: the Reptile paper, with transduction) has them.
-PAPERS: dict[str, tuple[float | None, ...]] = {
-    "maml": (98.7, 99.9, 95.8, 98.9),
-    "fomaml": (98.3, 99.2, 89.4, 97.9),
-    "reptile": (97.68, 99.48, 89.43, 97.12),
-    "anil": (None, None, 96.2, 98.0),
-    "meta-sgd": (99.53, 99.93, 95.93, 98.97),
-    "mamlpp": (99.47, 99.93, 97.65, 99.33),
-    "imaml": (99.50, 99.74, 96.18, 99.14),
-    "protonet": (98.8, 99.7, 96.0, 98.9),
-    "matching": (98.1, 98.9, 93.8, 98.5),
-    "relation": (99.6, 99.8, 97.6, 99.1),
-    "cnp": (95.3, 98.5, 89.9, 96.8),
-    "snail": (99.07, 99.78, 97.64, 99.36),
-}
 LEARNERS = [
     name
     for name in registry.LEARNERS
@@ -127,6 +113,7 @@ def print_tables(records: list[dict[str, Any]]) -> None:
         shared = "lake" if r["protocol"] == "lake" else "the papers' protocols"
         cell = groups[r["preset"], r["filters"], r["budget"], shared][r["learner"]]
         cell.setdefault(r["setting"], []).append(r)
+    papers = {(p["learner"], p["setting"]): p["mean"] for p in read_papers() if p["tasks"] == "omniglot"}
     for (preset, filters, budget, protocol), learners in groups.items():
         of = "" if filters is None else f", {filters} filters"
         print(f"\n{protocol}; preset {preset}{of}; {budget:g} s of training on one core; ± 95% over test tasks\n")
@@ -136,8 +123,7 @@ def print_tables(records: list[dict[str, Any]]) -> None:
             cells = []
             for s in settings:
                 cells.append(accuracy_cell(learners[name].get(s, [])))
-                figure = PAPERS.get(name, (None,) * 4)[list(SETTINGS).index(s)]
-                cells.append("" if figure is None or protocol == "lake" else f"{figure}")
+                cells.append("" if protocol == "lake" else papers.get((name, s), ""))
             steps = "/".join(str(learners[name][s][0]["steps"]) for s in settings if s in learners[name])
             lines.append([name, *cells, steps])
         header = ["learner", *(c for s in settings for c in (s, "paper")), "outer steps"]

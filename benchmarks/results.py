@@ -99,6 +99,12 @@ def read_result_rows(path: Path) -> list[ResultRow]:
         return [{column: row.get(column) or "" for column in COLUMNS} for row in csv.DictReader(file)]
 
 
+def read_papers(results: Path = RESULTS) -> list[ResultRow]:
+    """What papers report, each with its source: ``papers.csv``."""
+    with open(results / "papers.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def key_of(row: Mapping[str, str]) -> tuple[str, ...]:
     """What a measurement was asked for."""
     return tuple(row[column] for column in KEY)
