@@ -55,7 +55,16 @@ class Section:
     """Why there are none, where there should be some."""
 
 
-def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
+@dataclass(frozen=True)
+class Table:
+    """A table for a page of several runs."""
+
+    heading: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def write_report(runs: Sequence[Run], out: Path | None = None, *, tables: Sequence[Table] = ()) -> Path:
     """Write one page about a run, or about several compared: a function of their folders alone.
 
     A folder that has no pictures yet of what its learner does, though it can be rebuilt, gets them.
@@ -63,6 +72,7 @@ def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
     Args:
         runs: at least one.
         out: the HTML file (None: ``report.html`` in the folder of a single run).
+        tables: what else is said of several runs together.
 
     Returns:
         Where the page is.
@@ -79,7 +89,7 @@ def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
             raise UsageError("for several runs, or one in memory, say where the report goes: out=Path('report.html').")
         out = runs[0].path / "report.html"
     try:
-        page = _render(runs).encode(errors="backslashreplace")
+        page = _render(runs, tables).encode(errors="backslashreplace")
     except QuickstudyError:
         raise
     except Exception as error:  # a run folder may hold anything
@@ -89,7 +99,7 @@ def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
     return out
 
 
-def _render(runs: Sequence[Run]) -> str:
+def _render(runs: Sequence[Run], tables: Sequence[Table]) -> str:
     sections = [_section(run, f"r{i}") for i, run in enumerate(runs)]
     stories = [section.story for section in sections]
     environment = jinja2.Environment(
@@ -104,6 +114,7 @@ def _render(runs: Sequence[Run]) -> str:
     page = environment.get_template("report.html.j2").render(
         sections=sections,
         names=names,
+        tables=tables,
         comparison=_comparison(stories, names) if len(stories) > 1 else [],
         style=Markup("".join((Path(__file__).parent / name).read_text() for name in ("palette.css", "report.css"))),
         version=__version__,
