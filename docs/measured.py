@@ -2,8 +2,8 @@
 
 ``<!-- results: FILE column=value ... -->`` and ``<!-- end -->`` stand around a table: of the rows of
 ``results/FILE.csv`` with these values, a line for each learner (and whatever else differs), a column for each setting,
-beside it the figure of the learner's paper where ``papers.csv`` has one. Several seeds are averaged. What all lines share
-stands above.
+beside it the figure of the learner's paper where ``papers.csv`` has one. Several seeds are averaged. What all lines
+share stands above.
 """
 
 import re

@@ -119,8 +119,8 @@ class _Live:
         result = self.done.get(row.name) if standing is None else standing.result
         last = _last_records(self.out / row.name / "metrics.jsonl")
         step = str(max((r["step"] for r in last if isinstance(r.get("step"), int)), default=""))
-        scores = [(key.removeprefix("validation/"), value) for r in last for key, value in r.items()]
-        scores = [(name, value) for name, value in scores if "/" not in name and name not in ("loss", "ci95")]
+        found = [(*key.partition("/")[::2], value) for r in last for key, value in r.items()]
+        scores = [(name, value) for of, name, value in found if of == "validation" and name not in ("loss", "ci95")]
         validation = score(scores[-1][0]).text(scores[-1][1]) if scores else ""
         return [row.name, state, step, validation, _score(result)]
 
