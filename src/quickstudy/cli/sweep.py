@@ -55,7 +55,6 @@ def sweep(
         make = _local(jobs or os.cpu_count() or 1) if scheduler is None else _dask(scheduler)
         live = _Live(rows, out, done)
         ended = run_sweep(todo, do_row, make, told=live)
-        live(ended, last=True)
     done |= {name: each.result for name, each in ended.items() if each.state == "done"}
     found = [(row, done[row.name]) for row in rows if row.name in done]
     if found:
@@ -100,14 +99,14 @@ class _Live:
         self.lines = 0
         self.told: set[str] = set()
 
-    def __call__(self, standing: Mapping[str, Standing], *, last: bool = False) -> None:
+    def __call__(self, standing: Mapping[str, Standing]) -> None:
         if not sys.stderr.isatty():
             for name, each in standing.items():
                 if each.state in ("done", "failed") and name not in self.told:
                     self.told.add(name)
                     tell(f"{len(self.told)}/{len(standing)} {name}: {each.state} {_score(each.result)}")
             return
-        shown = [self._line(row, standing.get(row.name)) for row in self.rows if last or row.name in standing]
+        shown = [self._line(row, standing.get(row.name)) for row in self.rows]
         text = table(shown, ["training", "state", "steps", "validation", "test"])
         back = f"\x1b[{self.lines}F\x1b[J" if self.lines else ""
         sys.stderr.write(f"{back}{text}\n")

@@ -36,7 +36,7 @@ def sweep(
     *,
     told: Callable[[Mapping[str, Standing]], None] | None = None,
     every: float = 2.0,
-    tries: int = 3,
+    tries: int = 2,
 ) -> dict[str, Standing]:
     """Do every piece of work once; a piece whose worker died is handed out again.
 
@@ -46,8 +46,8 @@ def sweep(
         make_executor: makes where it is done; asked again after a worker's death has broken it.
         told: called every so often, and whenever something ends.
         every: seconds between calls.
-        tries: how often a piece is handed out whose worker dies (a death breaks a local pool, and counts for all of its
-            running pieces).
+        tries: how often a piece is handed out beside others when workers die. A death breaks a local pool, for all of
+            its pieces; so one that was there each time is at last done alone, and fails if its worker dies then, too.
 
     Returns:
         How each piece ended. An error of one does not stop the others.
@@ -55,40 +55,45 @@ def sweep(
     standing = {name: Standing("waiting") for name in work}
     deaths = dict.fromkeys(work, 0)
     while todo := [name for name, each in standing.items() if each.state == "waiting"]:
+        beside = [name for name in todo if deaths[name] < tries]
         executor = make_executor()
         try:
-            _round({executor.submit(do, work[name]): name for name in todo}, standing, deaths, told, every, tries)
+            futures = {executor.submit(do, work[name]): name for name in beside or todo[:1]}
+            died = _round(futures, standing, told, every)
         except BaseException:  # an interruption: what runs is told by its own means, the rest is not begun
             executor.shutdown(wait=False, cancel_futures=True)
             raise
         executor.shutdown(wait=False, cancel_futures=True)
+        seen = [name for name, each in died.items() if each == "running"]
+        for name in died if beside else ():
+            deaths[name] += name in seen or not seen
+            standing[name] = Standing("waiting")
+    if told is not None:
+        told(standing)
     return standing
 
 
 def _round(
     futures: dict[Future[Any], str],
     standing: dict[str, Standing],
-    deaths: dict[str, int],
     told: Callable[[Mapping[str, Standing]], None] | None,
     every: float,
-    tries: int,
-) -> None:
-    """Until everything has ended, or the executor is broken: what had not ended then is waiting again."""
+) -> dict[str, State]:
+    """Until everything has ended, or the executor is broken; gives what was so broken off, and how it stood then."""
     left = {*futures}
+    died: dict[str, State] = {}
     while left:
         ended, left = wait(left, timeout=every, return_when="FIRST_COMPLETED")
         for future in left:
             standing[futures[future]] = Standing("running" if future.running() else "waiting")
         for future in ended:
             name = futures[future]
-            was = standing[name].state
-            standing[name] = _ended(future)
+            was, standing[name] = standing[name].state, _ended(future)
             if isinstance(standing[name].error, BrokenExecutor):
-                deaths[name] += was == "running"
-                if deaths[name] < tries:
-                    standing[name] = Standing("waiting")
+                died[name] = was
         if told is not None:
             told(standing)
+    return died
 
 
 def _ended(future: Future[Any]) -> Standing:

@@ -1,0 +1,196 @@
+"""``quickstudy sweep``: grids, what is done and skipped, deaths of local workers and of Dask's."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import quickstudy as qs
+from quickstudy.cli import _grid
+from quickstudy.cli._grid import read_grid, result_of
+from quickstudy.cli._summary import differences, grouped
+from quickstudy.cli.main import main
+
+GRID = """
+learners = ["protonet", {learner = "matching", label = "cosine", scale = 5.0}]
+seeds = [0, 1]
+[settings.3w1s]
+way = 3
+shot = 1
+[options]
+tasks = "glyphs"
+preset = "demo"
+size = 16
+filters = 2
+query = 2
+test_query = 2
+train_way = 3
+steps = STEPS
+meta_batch = 2
+checkpoint_every = 2
+validate_every = 1000
+validation_tasks = 2
+test_tasks = 4
+log_every = 1
+"""
+NAMES = ["protonet-3w1s-s0", "cosine-3w1s-s0", "protonet-3w1s-s1", "cosine-3w1s-s1"]
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    path = tmp_path / "grid.toml"
+    path.write_text(GRID.replace("STEPS", "2"))
+    return path
+
+
+class Here:
+    """In place of processes: this one, at once."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self.pool = ThreadPoolExecutor(1)
+        self.submit, self.shutdown = self.pool.submit, self.pool.shutdown
+
+
+def test_a_grid_is_trained_once_and_reported(grid, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("quickstudy.cli.sweep.ProcessPoolExecutor", Here)
+    before = torch.get_num_threads()
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out"), "--threads", str(before)]) == 0
+    said = capsys.readouterr()
+    assert "4 trainings, 0 of them done" in said.err
+    assert said.err.count(": done ") == 4
+    assert re.search(r"protonet +[\d.]+% ± [\d.]+ \(2 seeds\)", said.out)
+    assert re.search(r"cosine +-?[\d.]+% ± [\d.]+ +2 seeds", said.out)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Seeds together" in page
+    assert "Differences from protonet on the same test tasks of 3w1s" in page
+    assert all(name in page for name in NAMES)
+    assert [row.name for row in read_grid(grid)] == NAMES
+    monkeypatch.setattr("quickstudy.cli.sweep.ProcessPoolExecutor", lambda *_: pytest.fail("all is done"))
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == said.out
+    grid.write_text(grid.read_text().replace("steps = 2", "steps = 3"))
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out")]) == 4
+    assert "was trained with other options" in capsys.readouterr().err
+
+
+def test_what_fails_is_named_and_the_rest_is_done(grid, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("quickstudy.cli.sweep.ProcessPoolExecutor", Here)
+    grid.write_text(grid.read_text().replace("seeds = [0, 1]", "seeds = [0]"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NAMES[1]).write_text("in the way")
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out"), "--threads", str(torch.get_num_threads())]) == 4
+    said = capsys.readouterr()
+    assert "1 of 2 trainings failed" in said.err
+    assert NAMES[1] in said.err
+    assert "(1 seed)" in said.out
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (("learners =", "lerners ="), "it has lerners"),
+        (("[0, 1]", '["a"]'), "seeds must be a list of whole numbers"),
+        (("label = ", "labl = "), "has no option labl"),
+        (('label = "cosine", ', ""), None),
+        (('"matching", label = "cosine"', '"protonet"'), "two rows are called protonet-3w1s-s0"),
+        (('"matching"', '"abacus"'), "no 'abacus' among the learners"),
+        (("[settings.3w1s]", "[settings]"), "settings must be tables"),
+        (("[options]", "[options"), "cannot be read as TOML"),
+    ],
+)
+def test_grids_that_are_wrong(grid, change, text):
+    grid.write_text(grid.read_text().replace(*change))
+    if text is None:
+        assert read_grid(grid)[1].name == "matching-3w1s-s0"
+        return
+    with pytest.raises(qs.UsageError, match=text):
+        read_grid(grid)
+
+
+def test_differences_are_only_of_the_same_tasks(grid):
+    rows = read_grid(grid)[:2]
+    result = {"metric": "accuracy", "tasks": "t", "n_tasks": 3, "seed": 0, "mean": 0.5, "ci95": 0.1}
+    pair = [(rows[0], {**result, "scores": [0.4, 0.5, 0.6]}), (rows[1], {**result, "scores": [0.5, 0.6, 0.7]})]
+    (table,) = differences(pair)
+    assert table.rows == [["cosine", "10.00% ± 0.00", "3 tasks"]]
+    assert grouped(pair).rows[0][1].endswith("(1 seed)")
+    assert differences([pair[0], (rows[1], {**pair[1][1], "tasks": "other"})]) == []
+
+
+def test_no_scheduler(grid, tmp_path, capsys):
+    pytest.importorskip("distributed")
+    assert main(["sweep", str(grid), "--out", str(tmp_path), "--scheduler", "nonsense://x"]) == 2
+    assert "there is no Dask scheduler at nonsense://x" in capsys.readouterr().err
+
+
+def start(*words: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *map(str, words)], env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for(what, seconds: float = 120) -> object:
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until, "it takes too long"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["pool", "dask"])
+def test_a_worker_is_killed_in_the_middle_of_a_training(where, grid, tmp_path):
+    """Every row is done once, none is lost, and the weights are those of a sweep that nobody disturbed."""
+    grid.write_text(GRID.replace("STEPS", "40").replace("seeds = [0, 1]", "seeds = [0]"))
+    others: list[subprocess.Popen[str]] = []
+    more: tuple[object, ...] = ("--jobs", 2)
+    if where == "dask":
+        pytest.importorskip("distributed")
+        scheduler = tmp_path / "scheduler.json"
+        others.append(
+            start("-m", "distributed.cli.dask_scheduler", "--port", 0, "--no-dashboard", "--scheduler-file", scheduler)
+        )
+        address = wait_for(
+            lambda: scheduler.exists() and scheduler.read_text() and json.loads(scheduler.read_text())["address"]
+        )
+        worker = ("-m", "distributed.cli.dask_worker", address, "--nthreads", 1, "--no-nanny", "--no-dashboard")
+        others += [start(*worker, "--local-directory", tmp_path / f"w{i}") for i in range(2)]
+        more = ("--scheduler", address)
+    out = tmp_path / "out"
+    running = start("-m", "quickstudy", "sweep", grid, "--out", out, *more)
+    try:
+        checkpoint = lambda: next(iter(out.glob("*/checkpoints/*2.json")), None)
+        folder = wait_for(lambda: running.poll() is None and checkpoint()).parents[1]
+        owner = json.loads((folder / "config.json").read_text())
+        process = others[1].pid if where == "dask" else _child_of(running.pid)
+        os.kill(process, signal.SIGKILL)
+        assert running.wait(timeout=240) == 0, running.stderr.read()
+    finally:
+        for each in [running, *others]:
+            each.kill()
+            each.communicate()
+    assert owner
+    quiet = tmp_path / "quiet"
+    for row in read_grid(grid):
+        assert result_of(row, out) is not None
+        assert [r["step"] for r in qs.Run.open(out / row.name).metrics() if "train/loss" in r] == [*range(1, 41)]
+        assert len(qs.Run.open(out / row.name).results()) == 1
+        _grid.do_row((row, str(quiet), 1))
+        ours, theirs = (qs.Run.open(root / row.name).load().learner for root in (out, quiet))
+        assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def _child_of(process: int) -> int:
+    """A worker: a child that is not the resource tracker."""
+    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process)], capture_output=True, text=True).stdout
+    return next(int(line.split()[0]) for line in found.splitlines() if "spawn_main" in line)
