@@ -106,7 +106,7 @@ def modes():
         seen.add(family)
 
 
-@pytest.mark.parametrize(("name", "bn"), modes())
+@pytest.mark.parametrize(("name", "bn"), [*modes()])
 def test_images(name, bn):
     learner = build(name, glyphs(), inner_lr=0.05, inner_steps=2, bn=bn, **OPTIONS.get(name, {}))
     check_learner(learner, glyphs(), others=[glyphs(shot=3)], exact_gradient=name not in NOT_THE_DERIVATIVE)
