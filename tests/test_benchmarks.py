@@ -99,6 +99,7 @@ def test_games(tmp_path):
 
 
 COUNT = """
+import sys
 from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
 from torch.utils.flop_counter import FlopCounterMode
