@@ -240,7 +240,7 @@ def path_ends_where_adapt_does(found: Found[Any]) -> None:
             _close(path[-1](batch.query.x), found.outcomes["predictions"], "adapt_path does not end where adapt does")
 
 
-def queries_are_alone(found: Found[TaskBatch]) -> None:
+def queries_are_alone(found: Found[Any]) -> None:
     """A query's prediction does not depend on the other queries."""
     learner, batch = found.learner, found.batch
     first = dataclasses.replace(batch, query=Examples(batch.query.x[:, :1], batch.query.y[:, :1]))
@@ -248,7 +248,7 @@ def queries_are_alone(found: Found[TaskBatch]) -> None:
     _close(predict(learner, first), found.outcomes["predictions"][:, :1], message)
 
 
-def padding_is_nothing_or_refused(found: Found[TaskBatch]) -> None:
+def padding_is_nothing_or_refused(found: Found[Any]) -> None:
     """A task padded to the length of another gives what it gives alone, or ``UsageError`` says that it cannot."""
     learner, batch, alone = found.learner, found.batch, found.alone[0]
     other = batch[1:2]

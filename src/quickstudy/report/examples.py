@@ -83,6 +83,7 @@ def save_examples(
     parameter = next(learner.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     batch = batch.to(device)
+    loss: Any = learner.loss  # a learner of such batches has one
     grid = _grid(tasks, batch)
     predictions: list[Tensor] = []
     curves: list[Tensor] = []
@@ -98,7 +99,7 @@ def save_examples(
         "query_x": _pick(batch.query.x, kept),
         "query_y": _pick(batch.query.y, kept),
         "predictions": torch.stack([_pick(p, kept) for p in predictions]),
-        "scores": torch.stack([task_scores(learner.loss, p, batch.query.y) for p in predictions]),
+        "scores": torch.stack([task_scores(loss, p, batch.query.y) for p in predictions]),
     }
     if grid is not None:
         tensors |= {"grid_x": grid, "curves": torch.stack(curves)}
@@ -107,7 +108,7 @@ def save_examples(
             tensors["truth"] = (amplitude[:, None] * torch.sin(grid - phase[:, None])).unsqueeze(-1)
     described = getattr(tasks, "describe", None)
     about: dict[str, str] = {
-        "metric": score_name(learner.loss, batch.query.y),
+        "metric": score_name(loss, batch.query.y),
         "tasks": str(described()) if callable(described) else type(tasks).__name__,
         "bn": learner.bn_mode,
         "class_names": json.dumps(batch.class_names),

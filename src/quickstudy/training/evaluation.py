@@ -178,8 +178,8 @@ def _score(
 def _score_piece(learner: MetaLearner[Any], piece: Any, at: Sequence[int]) -> _Scored:
     scores, answers = learner.score_answers(piece, at)
     names = getattr(piece, "class_names", None)
-    named = answers is not None and names is not None
-    return _Scored(scores.double().cpu(), counted(names, piece.query.y, answers) if named else Counter())
+    told = None if answers is None or names is None else counted(names, piece.query.y, answers)
+    return _Scored(scores.double().cpu(), told or Counter())
 
 
 def _joined(parts: Sequence[_Scored]) -> _Scored:
