@@ -152,36 +152,29 @@ def wait_for(what, seconds: float = 120) -> object:
 def test_a_worker_is_killed_in_the_middle_of_a_training(where, grid, tmp_path):
     """Every row is done once, none is lost, and the weights are those of a sweep that nobody disturbed."""
     grid.write_text(GRID.replace("STEPS", "40").replace("seeds = [0, 1]", "seeds = [0]"))
-    others: list[subprocess.Popen[str]] = []
+    rows, others = read_grid(grid), list[subprocess.Popen[str]]()
     more: tuple[object, ...] = ("--jobs", 2)
     if where == "dask":
         pytest.importorskip("distributed")
         scheduler = tmp_path / "scheduler.json"
-        others.append(
-            start("-m", "distributed.cli.dask_scheduler", "--port", 0, "--no-dashboard", "--scheduler-file", scheduler)
-        )
-        address = wait_for(
-            lambda: scheduler.exists() and scheduler.read_text() and json.loads(scheduler.read_text())["address"]
-        )
+        quietly = ("--port", 0, "--no-dashboard", "--scheduler-file", scheduler)
+        others.append(start("-m", "distributed.cli.dask_scheduler", *quietly))
+        address = json.loads(wait_for(lambda: scheduler.exists() and scheduler.read_text()))["address"]
         worker = ("-m", "distributed.cli.dask_worker", address, "--nthreads", 1, "--no-nanny", "--no-dashboard")
         others += [start(*worker, "--local-directory", tmp_path / f"w{i}") for i in range(2)]
         more = ("--scheduler", address)
     out = tmp_path / "out"
     running = start("-m", "quickstudy", "sweep", grid, "--out", out, *more)
     try:
-        checkpoint = lambda: next(iter(out.glob("*/checkpoints/*2.json")), None)
-        folder = wait_for(lambda: running.poll() is None and checkpoint()).parents[1]
-        owner = json.loads((folder / "config.json").read_text())
-        process = others[1].pid if where == "dask" else _child_of(running.pid)
-        os.kill(process, signal.SIGKILL)
+        wait_for(lambda: all([*(out / row.name / "checkpoints").glob("*2.json")] for row in rows))  # both are at it
+        os.kill(others[1].pid if where == "dask" else _child_of(running.pid), signal.SIGKILL)
         assert running.wait(timeout=240) == 0, running.stderr.read()
     finally:
         for each in [running, *others]:
             each.kill()
             each.communicate()
-    assert owner
     quiet = tmp_path / "quiet"
-    for row in read_grid(grid):
+    for row in rows:
         assert result_of(row, out) is not None
         assert [r["step"] for r in qs.Run.open(out / row.name).metrics() if "train/loss" in r] == [*range(1, 41)]
         assert len(qs.Run.open(out / row.name).results()) == 1
@@ -192,5 +185,6 @@ def test_a_worker_is_killed_in_the_middle_of_a_training(where, grid, tmp_path):
 
 def _child_of(process: int) -> int:
     """A worker: a child that is not the resource tracker."""
-    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process)], capture_output=True, text=True).stdout
-    return next(int(line.split()[0]) for line in found.splitlines() if "spawn_main" in line)
+    found = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    lines = [line.split(maxsplit=2) for line in found.splitlines() if "spawn_main" in line]
+    return next(int(own) for own, parent, _ in lines if int(parent) == process)

@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from typing import ClassVar
 
 from quickstudy.training.sweep import Standing, sweep
 
@@ -29,7 +30,7 @@ def test_errors_stop_nothing_and_everything_is_told():
 class Dying(ThreadPoolExecutor):
     """A pool that breaks, for all that it was given, when the piece that kills its worker is among it."""
 
-    rounds: list[list[str]] = []
+    rounds: ClassVar[list[list[object]]] = []
 
     def __init__(self):
         super().__init__(1)

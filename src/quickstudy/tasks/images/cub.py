@@ -36,7 +36,7 @@ _NAME = re.compile(r"(\d{3})\.\w+")
 
 
 class CUB(SplitImages):
-    """N-way K-shot, photographs of 200 species of birds, 84x84: fine differences (downloaded unless at hand).
+    """N-way K-shot, photographs of 200 species of birds, 84x84 (downloaded unless at hand).
 
     Images are ``[3, 84, 84]``. A species has 41 to 60 of them. Where the data are nowhere they are downloaded (1.2 GB)
     into the cache; there they are prepared once (250 MB).

@@ -50,7 +50,7 @@ VERSION = 1
 
 
 class FashionMNIST(SplitImages):
-    """N-way K-shot, ten kinds of clothes in grey, 28x28: a first test beyond drawings (downloaded unless at hand).
+    """N-way K-shot, ten kinds of clothes in grey, 28x28 (downloaded unless at hand).
 
     Images are ``[1, 28, 28]``, clothes light on black.
 

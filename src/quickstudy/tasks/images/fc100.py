@@ -13,7 +13,7 @@ from quickstudy.tasks.images.split_images import SplitImages, of_split
 
 
 class FC100(SplitImages):
-    """N-way K-shot, CIFAR-100's small photographs, split by superclass: harder (downloaded unless at hand).
+    """N-way K-shot, CIFAR-100's small photographs, split by superclass (downloaded unless at hand).
 
     Images are ``[3, 32, 32]``. Where the data are nowhere they are downloaded (169 MB) into the cache; there they are
     prepared once (184 MB), for CIFAR-FS too.
