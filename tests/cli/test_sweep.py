@@ -139,7 +139,7 @@ def start(*words: object) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def wait_for(what, seconds: float = 120) -> object:
+def wait_for(what, seconds: float = 300) -> object:
     until = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < until, "it takes too long"
@@ -168,7 +168,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_training(where, grid, tmp_path):
     try:
         wait_for(lambda: all([*(out / row.name / "checkpoints").glob("*2.json")] for row in rows))  # both are at it
         os.kill(others[1].pid if where == "dask" else _child_of(running.pid), signal.SIGKILL)
-        assert running.wait(timeout=240) == 0, running.stderr.read()
+        assert running.wait(timeout=400) == 0, running.stderr.read()
     finally:
         for each in [running, *others]:
             each.kill()

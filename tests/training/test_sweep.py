@@ -1,7 +1,7 @@
 """Pieces of work are each done once, whoever dies meanwhile."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import ClassVar
@@ -53,6 +53,6 @@ def test_a_death_takes_others_along_which_are_done_in_the_end():
     Dying.rounds.clear()
     found = sweep({"a": 1, "b": "killer", "c": 3}, double, Dying, every=0.001)
     assert (found["a"], found["c"]) == (Standing("done", 2), Standing("done", 6))
-    assert isinstance(found["b"].error, BrokenProcessPool)
+    assert isinstance(found["b"].error, BrokenExecutor)
     assert Dying.rounds[0] == [1, "killer", 3]
     assert Dying.rounds.count(["killer"]) == 1, "alone, once"

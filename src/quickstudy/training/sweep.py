@@ -65,9 +65,13 @@ def sweep(
             raise
         executor.shutdown(wait=False, cancel_futures=True)
         seen = [name for name, each in died.items() if each == "running"]
-        for name in died if beside else ():
+        for name in died:
             deaths[name] += name in seen or not seen
-            standing[name] = Standing("waiting")
+            if not beside:
+                standing[name] = Standing(
+                    "failed",
+                    error=BrokenExecutor("its worker died, and did nothing else meanwhile; is there enough memory?"),
+                )
     if told is not None:
         told(standing)
     return standing
@@ -91,6 +95,7 @@ def _round(
             was, standing[name] = standing[name].state, _ended(future)
             if isinstance(standing[name].error, BrokenExecutor):
                 died[name] = was
+                standing[name] = Standing("waiting")
         if told is not None:
             told(standing)
     return died
