@@ -37,7 +37,8 @@ def run_row(row: Row, out: Path, command: str) -> None:
     learner, tasks = choice.build(options)
     folder = out / "-".join(str(value).replace("/", "_") for key, value in row.items() if key != "split")
     planned = folder.with_suffix(".steps")  # of an interrupted row: it goes on with as many
-    if not planned.exists():
+    fresh = not planned.exists()
+    if fresh:
         planned.write_text(str(steps_in_time(learner, tasks, options["meta_batch"], row["budget"])))
     steps = int(planned.read_text())
     options |= {"steps": steps, "checkpoint_every": max(1, steps // 20), "validate_every": max(1, steps // 8)}
@@ -64,6 +65,7 @@ def run_row(row: Row, out: Path, command: str) -> None:
             "photographs", learner=name, tasks=row["tasks"], setting=row["setting"], bn=result.bn, seed=row["seed"],
             preset=row["preset"], options=own, budget_s=row["budget"], steps=steps, n_tasks=result.n_tasks,
             mean=100 * result.mean, ci95=100 * result.ci95, command=command,
+            train_s=seconds if fresh else None,  # validation's with it; of what was interrupted, nobody counted it
         )  # fmt: skip
 
 
