@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,10 +14,12 @@ import pytest
 import torch
 
 import quickstudy as qs
+from quickstudy import registry
 from quickstudy.cli import _grid
 from quickstudy.cli._grid import read_grid, result_of
 from quickstudy.cli._summary import differences, grouped
 from quickstudy.cli.main import main
+from quickstudy.recipes import split_options
 
 GRID = """
 learners = ["protonet", {learner = "matching", label = "cosine", scale = 5.0}]
@@ -114,6 +117,22 @@ def test_grids_that_are_wrong(grid, change, text):
         return
     with pytest.raises(qs.UsageError, match=text):
         read_grid(grid)
+
+
+def test_the_command_of_a_row_trains_the_same(grid, monkeypatch):
+    taken = list[tuple[object, ...]]()
+    monkeypatch.setattr(
+        "quickstudy.cli.train.train_and_report", lambda *given, out, command: taken.append((given, out))
+    )
+    row = read_grid(grid)[3]
+    assert main(shlex.split(_grid.command_of(row, Path("runs/x")))[1:]) == 0
+    ((learner, tasks, training, test), out), (choice, options) = taken[0], row.settled()
+    theirs = choice.build(options)
+    assert registry.describe(learner) == registry.describe(theirs[0])
+    assert registry.describe(tasks) == registry.describe(theirs[1])
+    ours, same = {**training, **test}, {**split_options(options)[0], **split_options(options)[1]}
+    assert {name: ours[name] for name in same if name != "out"} == {n: each for n, each in same.items() if n != "out"}
+    assert str(out) == "runs/x"
 
 
 def test_differences_are_only_of_the_same_tasks(grid):

@@ -56,7 +56,12 @@ class GridRow:
         """
         choice = Choice.of(self.learner, self.tasks, self.net, self.preset)
         shape = {name: self.options[name] for name in ("way", "shot") if isinstance(self.options.get(name), int)}
-        return choice, choice.options({"workers": 1, **self.options, "seed": self.seed}, **shape)
+        return choice, choice.options(self.said, **shape)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Whatever is said of it, but for the names: a worker thread of its own unless it asks for more."""
+        return {"workers": 1, **self.options, "seed": self.seed}
 
 
 def read_grid(path: Path) -> list[GridRow]:
@@ -121,6 +126,18 @@ def result_of(row: GridRow, out: Path) -> dict[str, Any] | None:
     return found["result"]
 
 
+def command_of(row: GridRow, folder: Path) -> str:
+    """What trains a row by itself."""
+    words = ["quickstudy", "train", row.learner]
+    for name, value in {"tasks": row.tasks, "net": row.net, "preset": row.preset, **row.said, "out": folder}.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            words += [f"--{flag}", *map(str, value if isinstance(value, tuple) else [value])]
+    return shlex.join(words)
+
+
 def do_row(work: tuple[GridRow, str, int]) -> dict[str, Any]:
     """Train and test a row (or go on with it), on so many threads; gives its result. Workers import this.
 
@@ -143,7 +160,7 @@ def do_row(work: tuple[GridRow, str, int]) -> dict[str, Any]:
             out=str(folder),
             say=lambda text: print(text, file=log, flush=True),
             resume=holds_run(folder),
-            command=shlex.join(["quickstudy", "train", row.learner, "..."]),
+            command=command_of(row, folder),
         )
     if finished is None:
         raise RunError(f"{folder}: a row of a sweep is one process, not one of several (torchrun).")

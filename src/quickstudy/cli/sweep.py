@@ -4,8 +4,9 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,9 +53,8 @@ def sweep(
     tell(f"{len(rows)} trainings, {len(done)} of them done; run folders: {out}")
     ended: Mapping[str, Standing] = {}
     if todo:
-        make = _local(jobs or os.cpu_count() or 1) if scheduler is None else _dask(scheduler)
-        live = _Live(rows, out, done)
-        ended = run_sweep(todo, do_row, make, told=live)
+        with _local(jobs or os.cpu_count() or 1) if scheduler is None else _dask(scheduler) as make:
+            ended = run_sweep(todo, do_row, make, told=_Live(rows, out, done))
     done |= {name: each.result for name, each in ended.items() if each.state == "done"}
     found = [(row, done[row.name]) for row in rows if row.name in done]
     if found:
@@ -73,12 +73,14 @@ def _finish(found: Sequence[tuple[GridRow, dict[str, Any]]], out: Path) -> None:
     say(f"report: {report}")
 
 
-def _local(jobs: int) -> Callable[[], Executor]:
+@contextmanager
+def _local(jobs: int) -> Generator[Callable[[], Executor]]:
     """Processes of this machine, started afresh: a fork would share torch's threads."""
-    return partial(ProcessPoolExecutor, jobs, mp_context=multiprocessing.get_context("spawn"))
+    yield partial(ProcessPoolExecutor, jobs, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _dask(address: str) -> Callable[[], Executor]:
+@contextmanager
+def _dask(address: str) -> Generator[Callable[[], Executor]]:
     """A scheduler's workers; one that dies loses its training to another."""
     try:
         from distributed import Client
@@ -88,7 +90,8 @@ def _dask(address: str) -> Callable[[], Executor]:
         client = Client(address, timeout="10s")
     except (OSError, ValueError) as error:
         raise UsageError(f"there is no Dask scheduler at {address} ({error}).") from error
-    return partial(client.get_executor, pure=False)
+    with client:
+        yield partial(client.get_executor, pure=False)
 
 
 class _Live:

@@ -4,7 +4,7 @@ A training writes into a run folder as it goes, so whoever takes it up after a k
 the same bits. This file knows nothing of trainings: it hands out work and says how it stands.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -56,14 +56,14 @@ def sweep(
     deaths = dict.fromkeys(work, 0)
     while todo := [name for name, each in standing.items() if each.state == "waiting"]:
         beside = [name for name in todo if deaths[name] < tries]
-        executor = make_executor()
+        executor, futures = make_executor(), dict[Future[Any], str]()
         try:
-            futures = {executor.submit(do, work[name]): name for name in beside or todo[:1]}
+            futures |= {executor.submit(do, work[name]): name for name in beside or todo[:1]}
             died = _round(futures, standing, told, every)
         except BaseException:  # an interruption: what runs is told by its own means, the rest is not begun
-            executor.shutdown(wait=False, cancel_futures=True)
+            _shut_down(executor, futures)
             raise
-        executor.shutdown(wait=False, cancel_futures=True)
+        _shut_down(executor, futures)
         seen = [name for name, each in died.items() if each == "running"]
         for name in died:
             deaths[name] += name in seen or not seen
@@ -99,6 +99,12 @@ def _round(
         if told is not None:
             told(standing)
     return died
+
+
+def _shut_down(executor: Executor, futures: Iterable[Future[Any]]) -> None:
+    for future in futures:  # and not by ``shutdown(cancel_futures=True)``, which Dask's executor does not know
+        future.cancel()
+    executor.shutdown(wait=False)
 
 
 def _ended(future: Future[Any]) -> Standing:

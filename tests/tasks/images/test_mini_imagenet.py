@@ -13,7 +13,7 @@ from PIL import Image
 
 from quickstudy.core.errors import DataError
 from quickstudy.tasks import MiniImageNet, TieredImageNet
-from quickstudy.tasks.images import mini_imagenet_files, tiered_imagenet
+from quickstudy.tasks.images import _plain_pickle, mini_imagenet_files, tiered_imagenet
 from quickstudy.tasks.images._plain_pickle import read_pickle
 
 LISTS = Path(mini_imagenet_files.__file__).parent / "lists"
@@ -97,11 +97,15 @@ def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         bomb,
         b"",
         b"\x80\x04r\xff\xff\xff\x7f.",
+        # What stands for NumPy's functions is not changed either.
+        b"cnumpy.core.multiarray\nscalar\nN}S'__doc__'\nS'owned'\ns\x86b.",
+        b"cnumpy\nndarray\nN}S'value'\nS'owned'\ns\x86b.",
     ):
         file.write_bytes(content)
         with pytest.raises(DataError, match=r"is not read: .*Expected a pickle of arrays"):
             MiniImageNet(data=tmp_path, **SHAPE)
     assert not (tmp_path / "owned").exists()
+    assert _plain_pickle._scalar.__doc__ is None
     array = np.arange(6, dtype=">i4").reshape(2, 3).T
     file.write_bytes(pickle.dumps({"a": array, "b": [array, "text"], "c": np.float64(2.5)}, 2))
     found = read_pickle(file, "")
@@ -126,7 +130,13 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
     (folder / "test.csv").unlink()
     with pytest.raises(DataError, match=r"n\d+.png in .* is not an image"):
         MiniImageNet(data=folder, **SHAPE)
-    for content in ({"image_data": np.zeros((2, 9, 9, 3), np.uint8), "class_dict": {"a": [5]}}, {}, [1]):
+    two, bomb = np.zeros((2, 9, 9, 3), np.uint8), [0] * 30
+    for _ in range(30):
+        bomb = [bomb] * 30
+    for content in (
+        *({"image_data": two, "class_dict": classes} for classes in ({"a": [5]}, {"a": bomb}, {"a": [0], "b": [0, 1]})),
+        *({"data": two, "labels": bomb}, {}, [1]),
+    ):
         (tmp_path / "p").mkdir(exist_ok=True)
         (tmp_path / "p" / mini_imagenet_files.PICKLES[0][2]).write_bytes(pickle.dumps(content))
         with pytest.raises(DataError, match="holds no images and classes as expected"):

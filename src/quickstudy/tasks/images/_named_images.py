@@ -67,6 +67,8 @@ def arrays_to_prepare(read: Callable[[], Iterable[tuple[str, NDArray[np.uint8]]]
     for name, images in read():
         if images.ndim != 4 or images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
             raise DataError(f"images of {name} must be uint8 [n, height, width, 3], got {images.dtype} {images.shape}.")
+        if name in counts:
+            raise DataError(f"class {name} is there twice; each is expected once.")
         counts[name] = len(images)
     classes = sorted(counts)
 

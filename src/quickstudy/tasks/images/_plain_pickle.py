@@ -8,9 +8,10 @@ as many bytes as there are.
 import pickle
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Int
 from numpy.typing import NDArray
 
 from quickstudy.core.errors import DataError
@@ -62,6 +63,15 @@ def _encoded(text: str, _: str = "latin1") -> bytes:
 
 
 class _Plain(pickle._Unpickler):  # the one in Python: its memory grows with what is read, not with what is said
+    dispatch: ClassVar = {**pickle._Unpickler.dispatch}
+
+    def load_build(self) -> None:
+        if not isinstance(self.stack[-2], _Array | _Type):  # else it would set attributes of whatever it names
+            raise pickle.UnpicklingError(f"it sets what a {type(self.stack[-2]).__name__} is made of")
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _ARRAYS:
             return _Array
@@ -103,14 +113,37 @@ def read_pickle(path: Path, advice: str) -> Any:
         ) from error
 
 
+def whole_numbers(found: Any) -> Int[np.ndarray, " n"]:
+    """A list or an array of whole numbers, as a pickle has it, as an array; no more of it is looked at than there is.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if isinstance(found, np.ndarray) and found.ndim == 1 and found.dtype.kind in "iu":
+        return found.astype(np.int64)
+    if isinstance(found, list) and all(isinstance(each, int | np.integer) for each in found):
+        return np.array(found, np.int64)
+    raise ValueError("what should be a list of whole numbers is not")
+
+
+def by_label(labels: Int[np.ndarray, " n"]) -> dict[int, Int[np.ndarray, " m"]]:
+    """The places of each label."""
+    values, counts = np.unique(labels, return_counts=True)
+    places = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
+    return dict(zip(values.tolist(), places, strict=True))
+
+
 def _arrays_in(found: Any) -> Any:
-    """Arrays for what stands for them, in the outer two levels of lists and dicts."""
-    if isinstance(found, dict):
-        return {key: _one(value) for key, value in found.items()}
-    return _one(found)
-
-
-def _one(found: Any) -> Any:
-    if isinstance(found, list):
-        return [each.value if isinstance(each, _Array) else each for each in found]
-    return found.value if isinstance(found, _Array) else found
+    """With arrays for what stands for them, in all its lists and dicts; each is looked at once, however often named."""
+    whole = [found]
+    waiting, seen = list[Any]([whole]), set[int]()
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            for place, value in [*(each.items() if isinstance(each, dict) else enumerate(each))]:
+                if isinstance(value, _Array):
+                    each[place] = value.value
+                elif isinstance(value, list | dict):
+                    waiting.append(value)
+    return whole[0]

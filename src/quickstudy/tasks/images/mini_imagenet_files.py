@@ -18,7 +18,7 @@ from quickstudy.tasks.images._cache import cache_folder
 from quickstudy.tasks.images._data_folder import find_data, published_split
 from quickstudy.tasks.images._mapped import LabelledImages, ToPrepare, mapped
 from quickstudy.tasks.images._named_images import arrays_to_prepare, check_counts, files_to_prepare
-from quickstudy.tasks.images._plain_pickle import read_pickle
+from quickstudy.tasks.images._plain_pickle import by_label, read_pickle, whole_numbers
 
 NAMES = ("miniimagenet", "mini-imagenet", "mini_imagenet")
 ADVICE = (
@@ -105,12 +105,15 @@ def _of_pickle(path: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     found = read_pickle(path, ADVICE)
     try:
         if "image_data" in found:  # Ren et al. 2018
-            images, by_class = found["image_data"], found["class_dict"]
+            images = found["image_data"]
+            by_class = {name: whole_numbers(places) for name, places in found["class_dict"].items()}
         else:  # Gidaris and Komodakis 2018
-            images, labels = found["data"], np.asarray(found["labels"])
+            images = found["data"]
             names = {label: name for name, label in found.get("catname2label", {}).items()}
-            by_class = {names.get(i, i): np.flatnonzero(labels == i) for i in np.unique(labels).tolist()}
+            by_class = {names.get(i, i): places for i, places in by_label(whole_numbers(found["labels"])).items()}
+        if sum(map(len, by_class.values())) > len(images):
+            raise ValueError(f"{len(by_class)} classes have more images than the {len(images)} that there are")
         for name, places in by_class.items():
-            yield str(name), images[np.asarray(places)]
+            yield str(name), images[places]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DataError(f"{path} holds no images and classes as expected ({reason(error)}); {ADVICE}.") from error

@@ -22,7 +22,7 @@ from quickstudy.tasks.images._cache import cache_folder
 from quickstudy.tasks.images._data_folder import find_data
 from quickstudy.tasks.images._mapped import LabelledImages, ToPrepare, mapped
 from quickstudy.tasks.images._named_images import arrays_to_prepare, files_to_prepare
-from quickstudy.tasks.images._plain_pickle import read_pickle
+from quickstudy.tasks.images._plain_pickle import by_label, read_pickle, whole_numbers
 from quickstudy.tasks.images.pixels import open_image
 from quickstudy.tasks.images.split_images import PARTS, SplitImages
 
@@ -87,12 +87,14 @@ def _of_pickles(folder: Path, part: str) -> Iterator[tuple[str, NDArray[np.uint8
     files = read_pickle(folder / f"{part}_images_png.pkl", ADVICE)
     said = read_pickle(folder / f"{part}_labels.pkl", ADVICE)
     try:
-        labels = np.asarray(said["label_specific"])
+        labels = whole_numbers(said["label_specific"])
         names = [str(name) for name in said["label_specific_str"]] if "label_specific_str" in said else None
         if len(labels) != len(files):
             raise ValueError(f"{len(files)} images have {len(labels)} labels")
-        for label in np.unique(labels).tolist():
-            images = [_decoded(files[i], f"image {i} of {part}") for i in np.flatnonzero(labels == label)]
+        if len({*map(id, files)}) != len(files):
+            raise ValueError("an image is there more than once")
+        for label, places in by_label(labels).items():
+            images = [_decoded(files[i], f"image {i} of {part}") for i in places]
             # Classes of other splits may have the same number; of one split they need not have different names.
             yield f"{part} {label}" + (f" {names[label]}" if names and label < len(names) else ""), np.stack(images)
     except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -100,4 +102,6 @@ def _of_pickles(folder: Path, part: str) -> Iterator[tuple[str, NDArray[np.uint8
 
 
 def _decoded(file: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
-    return np.asarray(open_image(BytesIO(np.asarray(file, np.uint8).tobytes()), "RGB", name))
+    if not isinstance(file, np.ndarray):
+        raise TypeError(f"{name} is no array")
+    return np.asarray(open_image(BytesIO(file.tobytes()), "RGB", name))
