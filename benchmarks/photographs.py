@@ -24,10 +24,11 @@ import quickstudy as qs
 from omniglot import SETTINGS, learner_of
 from quickstudy import registry
 from quickstudy.recipes import Choice, split_options
+from results import RESULTS
 from rows import Row, add, add_result_row, read, run_all, show, steps_in_time
 
 
-def run_row(row: Row, out: Path, command: str) -> None:
+def run_row(row: Row, out: Path, results: Path) -> None:
     torch.set_num_threads(1)
     way, shot = SETTINGS[row["setting"]]
     name, own = learner_of(row["learner"])
@@ -35,14 +36,16 @@ def run_row(row: Row, out: Path, command: str) -> None:
     given = {"way": way, "shot": shot, "seed": row["seed"], "workers": 1, **own}
     options = choice.options(given, way=way, shot=shot)
     learner, tasks = choice.build(options)
-    folder = out / "-".join(str(value).replace("/", "_") for key, value in row.items() if key != "split")
+    folder = out / "-".join(
+        str(value).replace("/", "_") for key, value in row.items() if key not in ("split", "n_tasks")
+    )
     planned = folder.with_suffix(".steps")  # of an interrupted row: it goes on with as many
     fresh = not planned.exists()
     if fresh:
         planned.write_text(str(steps_in_time(learner, tasks, options["meta_batch"], row["budget"])))
     steps = int(planned.read_text())
     options |= {"steps": steps, "checkpoint_every": max(1, steps // 20), "validate_every": max(1, steps // 8)}
-    options |= {"validation_tasks": 100 if row["split"] == "val" else 300}
+    options |= {"validation_tasks": min(row["n_tasks"], 100 if row["split"] == "val" else 300)}
     if "multi_step" in options:
         options["multi_step"] = steps // 4
     learner, tasks = choice.build(options)
@@ -54,23 +57,24 @@ def run_row(row: Row, out: Path, command: str) -> None:
     seconds = time.process_time() - started
     best = run.learner()
     to_test = validation if row["split"] == "val" else registry.build(registry.describe(tasks), split="test", **held)
-    # Of validation tasks others than those that chose the checkpoint.
-    n_tasks = 300 if row["split"] == "val" else 1000
-    result = qs.evaluate(best, to_test, n_tasks=n_tasks, seed=1, steps=test["test_steps"], at=(), workers=1)
+    # By the seed, validation tasks are others than those that chose the checkpoint.
+    result = qs.evaluate(best, to_test, n_tasks=row["n_tasks"], seed=1, steps=test["test_steps"], at=(), workers=1)
     record = {**row, "steps": steps, "seconds": seconds, "mean": result.mean, "ci95": result.ci95}
-    add(out, {**record, "n_tasks": result.n_tasks, "bn": result.bn})
+    add(out, {**record, "bn": result.bn})
     if row["split"] == "test":
         run.add_result({**result.to_json(), "split": "test", "checkpoint": run.best_step()})
         add_result_row(
             "photographs", learner=name, tasks=row["tasks"], setting=row["setting"], bn=result.bn, seed=row["seed"],
             preset=row["preset"], options=own, budget_s=row["budget"], steps=steps, n_tasks=result.n_tasks,
-            mean=100 * result.mean, ci95=100 * result.ci95, command=command,
+            mean=100 * result.mean, ci95=100 * result.ci95,
+            command=command_of(row), results=results,
             train_s=seconds if fresh else None,  # validation's with it; of what was interrupted, nobody counted it
         )  # fmt: skip
 
 
 def rows_of(given: argparse.Namespace) -> list[Row]:
     same = {"tasks": given.tasks, "preset": given.preset, "budget": given.budget, "split": given.split}
+    same["n_tasks"] = given.n_tasks or (300 if given.split == "val" else 1000)
     return [
         {"learner": learner, "setting": setting, "seed": seed, **same}
         for seed in given.seeds
@@ -81,7 +85,7 @@ def rows_of(given: argparse.Namespace) -> list[Row]:
 
 def command_of(row: Row) -> str:
     said = {"tasks": row["tasks"], "learners": row["learner"], "settings": row["setting"], "preset": row["preset"]}
-    said |= {"budget": f"{row['budget']:g}", "seeds": row["seed"]}
+    said |= {"budget": f"{row['budget']:g}", "seeds": row["seed"], "n-tasks": row["n_tasks"]}
     return " ".join(["python benchmarks/photographs.py", *(f"--{name} {value}" for name, value in said.items())])
 
 
@@ -98,16 +102,18 @@ def main() -> None:
     parser.add_argument(
         "--split", choices=("val", "test"), default="test", help="val: nothing of the test is looked at"
     )
+    parser.add_argument("--n-tasks", type=int, help="that are tested (default: 1000, of validation 300)")
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, one core each")
     parser.add_argument("--out", type=Path, default=Path("runs/photographs"))
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of photographs.csv")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     parser.add_argument("--row", type=json.loads, help=argparse.SUPPRESS)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.row is not None:
-        return run_row(given.row, given.out, command_of(given.row))
+        return run_row(given.row, given.out, given.results)
     if not given.table:
-        run_all(rows_of(given), __file__, given.out, given.jobs)
+        run_all(rows_of(given), __file__, given.out, given.jobs, "--results", str(given.results.resolve()))
     lines = [["split", "tasks", "learner", "setting", "budget", "steps", "accuracy"]]
     for r in read(given.out):
         accuracy = f"{100 * r['mean']:.2f} ± {100 * r['ci95']:.2f}"

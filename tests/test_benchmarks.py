@@ -1,5 +1,6 @@
 """The benchmarks run, at sizes that take seconds; what they claim of gradients and multiply-adds is checked."""
 
+import csv
 import importlib.util
 import json
 from pathlib import Path
@@ -136,6 +137,34 @@ def test_a_learner_of_the_omniglot_table_with_options_of_its_own(tmp_path):
         run(BENCHMARKS / "omniglot.py", *done, "--steps", 0)
     with pytest.raises(AssertionError, match="there is no 'metagun'"):
         run(BENCHMARKS / "omniglot.py", "--learners", "metagun:base=relation")
+
+
+def test_photographs(tmp_path):
+    """Of tasks that need no data; a row that is done is not run again."""
+    small = ("--tasks", "glyphs", "--learners", "protonet:filters=2,train_way=5", "--budget", 0.2, "--n-tasks", 4)
+    arguments = (BENCHMARKS / "photographs.py", *small, "--out", tmp_path / "out", "--results", tmp_path)
+    first = run(*arguments)
+    (tmp_path / "photographs.csv").rename(tmp_path / "kept.csv")
+    again = run(*arguments)
+    assert again == first[first.index("| split") :]
+    assert not (tmp_path / "photographs.csv").exists()
+    with open(tmp_path / "kept.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["learner"], row["options"], row["setting"]) == ("protonet", "filters=2 train_way=5", "5w1s")
+    assert row["command"].endswith("--budget 0.2 --seeds 0 --n-tasks 4")
+
+
+def test_sampling():
+    output = run(BENCHMARKS / "sampling.py", "--images", 640, "--rounds", 1, "--crop", 2, "--flip", "--jitter", 0.2)
+    assert output.count("us an image") == 2
+
+
+@needs_peers
+def test_track(tmp_path):
+    small = ("--small", "--rounds", 2, "--results", tmp_path)
+    assert "of a plain loop" in run(BENCHMARKS / "track.py", "--only", "W5", *small)
+    run(BENCHMARKS / "track.py", "--plot", tmp_path / "x" / "plot.svg", "--results", tmp_path)
+    assert (tmp_path / "x" / "plot.svg").stat().st_size > 0
 
 
 def test_optimizers():
