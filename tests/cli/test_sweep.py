@@ -166,15 +166,26 @@ def wait_for(what, seconds: float = 300) -> object:
     return found
 
 
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory) -> Path:
+    """A sweep of two rows that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("quiet")
+    (folder / "grid.toml").write_text(GRID.replace("STEPS", "40").replace("seeds = [0, 1]", "seeds = [0]"))
+    for row in read_grid(folder / "grid.toml"):
+        _grid.do_row((row, str(folder), 1))
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["pool", "dask"])
-def test_a_worker_is_killed_in_the_middle_of_a_training(where, grid, tmp_path):
+def test_a_worker_is_killed_in_the_middle_of_a_training(where, quiet, tmp_path):
     """Every row is done once, none is lost, and the weights are those of a sweep that nobody disturbed."""
-    grid.write_text(GRID.replace("STEPS", "40").replace("seeds = [0, 1]", "seeds = [0]"))
-    rows, others = read_grid(grid), list[subprocess.Popen[str]]()
-    more: tuple[object, ...] = ("--jobs", 2)
+    rows, others = read_grid(quiet / "grid.toml"), list[subprocess.Popen[str]]()
+    more: tuple[object, ...] = ("--jobs", 1)
+    begun = rows[:1]
     if where == "dask":
         pytest.importorskip("distributed")
+        begun = rows
         scheduler = tmp_path / "scheduler.json"
         quietly = ("--port", 0, "--no-dashboard", "--scheduler-file", scheduler)
         others.append(start("-m", "distributed.cli.dask_scheduler", *quietly))
@@ -183,21 +194,21 @@ def test_a_worker_is_killed_in_the_middle_of_a_training(where, grid, tmp_path):
         others += [start(*worker, "--local-directory", tmp_path / f"w{i}") for i in range(2)]
         more = ("--scheduler", address)
     out = tmp_path / "out"
-    running = start("-m", "quickstudy", "sweep", grid, "--out", out, *more)
+    running = start("-m", "quickstudy", "sweep", quiet / "grid.toml", "--out", out, *more)
     try:
-        wait_for(lambda: all([*(out / row.name / "checkpoints").glob("*2.json")] for row in rows))  # both are at it
+        wait_for(lambda: all([*(out / row.name / "checkpoints").glob("*.json")] for row in begun))
         os.kill(others[1].pid if where == "dask" else _child_of(running.pid), signal.SIGKILL)
         assert running.wait(timeout=400) == 0, running.stderr.read()
     finally:
         for each in [running, *others]:
             each.kill()
             each.communicate()
-    quiet = tmp_path / "quiet"
+    logs = [(out / row.name / "sweep.log").read_text() for row in rows]
+    assert sorted(log.count("training on") for log in logs) == [1, 2], "one was begun twice, in the middle"
     for row in rows:
-        assert result_of(row, out) is not None
+        assert result_of(row, out) == result_of(row, quiet)
         assert [r["step"] for r in qs.Run.open(out / row.name).metrics() if "train/loss" in r] == [*range(1, 41)]
         assert len(qs.Run.open(out / row.name).results()) == 1
-        _grid.do_row((row, str(quiet), 1))
         ours, theirs = (qs.Run.open(root / row.name).load().learner for root in (out, quiet))
         assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
