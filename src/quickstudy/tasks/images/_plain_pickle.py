@@ -6,9 +6,10 @@ as many bytes as there are.
 """
 
 import pickle
+from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -62,22 +63,26 @@ def _encoded(text: str, _: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+class _Function:
+    """What stands for a function; a pickle may call it, and not set anything of it."""
+
+    def __init__(self, do: Callable[..., Any]) -> None:
+        self.do = do
+
+    def __call__(self, *given: Any) -> Any:
+        return self.do(*given)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it changes a function")
+
+
 class _Plain(pickle._Unpickler):  # the one in Python: its memory grows with what is read, not with what is said
-    dispatch: ClassVar = {**pickle._Unpickler.dispatch}
-
-    def load_build(self) -> None:
-        if not isinstance(self.stack[-2], _Array | _Type):  # else it would set attributes of whatever it names
-            raise pickle.UnpicklingError(f"it sets what a {type(self.stack[-2]).__name__} is made of")
-        super().load_build()
-
-    dispatch[pickle.BUILD[0]] = load_build
-
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _ARRAYS:
             return _Array
         if (module, name) in _SCALARS:
-            return _scalar
-        known = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type, ("_codecs", "encode"): _encoded}
+            return _Function(_scalar)
+        known = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type, ("_codecs", "encode"): _Function(_encoded)}
         if (module, name) not in known:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return known[module, name]

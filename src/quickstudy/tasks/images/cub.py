@@ -82,11 +82,10 @@ def _prepared(source: Path, mark: str, size: int, cache: Path) -> LabelledImages
 
 def _build(source: Path, size: int) -> ToPrepare:
     def class_of(name: str) -> str | None:
-        parts = name.split("/")
+        parts = (f"images/{name}" if source.name == "images" else name).split("/")
         return parts[-2] if len(parts) > 1 and "images" in parts[:-2] and _NAME.fullmatch(parts[-2]) else None
 
-    prefixed = (lambda name: class_of(f"images/{name}")) if source.name == "images" else class_of
-    plan = files_to_prepare([source], prefixed, size, f"get {ARCHIVE} again, or {ADVICE}")
+    plan = files_to_prepare([source], class_of, size, f"get {ARCHIVE} again, or {ADVICE}")
     if (len(plan.names), sum(plan.counts)) != (CLASSES, IMAGES):
         raise DataError(
             f"{source} holds {sum(plan.counts):,} images of {len(plan.names)} species, expected {IMAGES:,} of "

@@ -190,7 +190,8 @@ class Episodes:
         index = self._order[self._start[choice].unsqueeze(-1) + picks]
         changes = self._changes(index.shape, quarters, rng)
         parts = (slice(self.shot), slice(self.shot, None))
-        return TaskBatch(*(self._gather(index[:, :, n], changes[:, :, n]) for n in parts), called)
+        support, query = (self._gather(index[:, :, n], changes[:, :, n]) for n in parts)
+        return TaskBatch(support, query, called)
 
     def _changes(self, size: torch.Size, quarters: Int[Tensor, "tasks way"] | None, rng: torch.Generator) -> Changes:
         """What is done to each image ``[tasks, way, n]``."""

@@ -81,8 +81,9 @@ class FashionMNIST(SplitImages):
     ) -> None:
         one_of(("disjoint", "all"), classes=classes)
         self.classes: Literal["disjoint", "all"] = classes
-        shape = {"way": way, "shot": shot, "query": query, "size": size}
-        super().__init__(split=split, **shape, crop=crop, flip=flip, jitter=jitter, data=data)
+        super().__init__(
+            split=split, way=way, shot=shot, query=query, size=size, crop=crop, flip=flip, jitter=jitter, data=data
+        )
 
     def _open(self) -> tuple[LabelledImages, list[str]]:
         every = self.classes == "all"

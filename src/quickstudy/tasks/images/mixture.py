@@ -78,8 +78,11 @@ class Mixture:
         self.x_shape = shapes[0]
         """Shape of one example."""
         self._names = [type(each).__name__ for each in largest]
-        # A few at hand: a part of another way or shot shares its images with the others.
-        self._part = cache(lambda place, way, shot: self._built(described[place], way, shot))
+
+        def part(place: int, way: int, shot: int) -> Any:
+            return self._built(described[place], way, shot)
+
+        self._part = cache(part)  # a part of another way or shot shares its images with the others
 
     def _described(self, part: Any) -> Any:
         cls = registry.load("tasks", part) if isinstance(part, str) else type(part)

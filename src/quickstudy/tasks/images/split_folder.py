@@ -60,8 +60,7 @@ class SplitFolder(SplitImages):
         self.splits = splits
         self.colors: Literal["rgb", "grey"] = colors
         self.channels = 3 if colors == "rgb" else 1  # pyright: ignore[reportAttributeAccessIssue]
-        shape = {"way": way, "shot": shot, "query": query, "size": size}
-        super().__init__(split=split, **shape, crop=crop, flip=flip, jitter=jitter)
+        super().__init__(split=split, way=way, shot=shot, query=query, size=size, crop=crop, flip=flip, jitter=jitter)
 
     def _open(self) -> tuple[LabelledImages, Collection[str]]:
         root = Path(self.root).expanduser()
