@@ -45,7 +45,7 @@ def run_row(row: Row, out: Path, results: Path) -> None:
         planned.write_text(str(steps_in_time(learner, tasks, options["meta_batch"], row["budget"])))
     steps = int(planned.read_text())
     options |= {"steps": steps, "checkpoint_every": max(1, steps // 20), "validate_every": max(1, steps // 8)}
-    options |= {"validation_tasks": min(row["n_tasks"], 100 if row["split"] == "val" else 300)}
+    options |= {"validation_tasks": min(row["n_tasks"], 100)}
     if "multi_step" in options:
         options["multi_step"] = steps // 4
     learner, tasks = choice.build(options)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from quickstudy.recipes import photographs
 from quickstudy.recipes.recipe import MakeRecipe, Recipe, Setting, filters
 
 COSINE = {"schedule": "cosine", "clip": 10.0}
@@ -15,7 +16,7 @@ def quick_steps(s: Setting) -> int:
 def maml(s: Setting) -> Recipe:
     """``paper``: section 5 and appendix A. ``quick``, ``demo``: ours, for two CPU cores."""
     if s.photos:
-        return _maml_of_photos(s)
+        return photographs.maml(s, quick_steps(s))
     if s.regression:
         return Recipe(
             learner={"inner_lr": 0.01, "inner_steps": 1},
@@ -35,22 +36,6 @@ def maml(s: Setting) -> Recipe:
         return paper
     outer = {"steps": quick_steps(s), "meta_batch": 8, "meta_lr": 3e-3, **COSINE}
     return paper.but(tasks={"query": 5}, net_options=filters(s.channels), training=outer)
-
-
-def _maml_of_photos(s: Setting) -> Recipe:
-    """``paper``: appendix A.2, with 64 filters in place of 32. ``quick``, ``demo``: ours."""
-    paper = Recipe(
-        learner={"inner_lr": 0.01, "inner_steps": 5},
-        tasks={"query": 15},
-        net_options=filters(64),
-        training={"steps": 60000, "meta_batch": 4 if s.shot == 1 else 2},
-        test_query=15,
-        test_steps=10,
-    )
-    if s.paper:
-        return paper
-    outer = {"steps": quick_steps(s), "meta_batch": 4, "meta_lr": 1e-3, **COSINE}
-    return paper.but(learner={"inner_lr": 0.05, "inner_steps": 3}, training=outer, test_steps=5)
 
 
 def fomaml(s: Setting) -> Recipe:

@@ -3,22 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from quickstudy.recipes import photographs
 from quickstudy.recipes.recipe import MANY_CLASSES, MakeRecipe, Recipe, Setting, filters
 
 
 def protonet(s: Setting) -> Recipe:
-    """``paper``: section 3.1, training 60-way. ``quick``, ``demo``: ours, for two CPU cores.
-
-    Of photographs, ``paper``: section 3.2, training 30-way (of 5 shots 20-way); its schedule ours.
-    """
+    """``paper``: section 3.1, training 60-way. ``quick``, ``demo``: ours, for two CPU cores."""
     if s.paper and s.photos:
-        return Recipe(
-            tasks={"query": 15},
-            net_options=filters(64),
-            training={"steps": 20000, "meta_batch": 1, "schedule": "cosine"},
-            train_way=s.train_way(30 if s.shot == 1 else 20),
-            test_query=15,
-        )
+        return photographs.protonet(s)
     if s.paper:
         return Recipe(
             tasks={"query": 5},
@@ -80,18 +72,9 @@ def relation(s: Setting) -> Recipe:
 
 
 def r2d2(s: Setting) -> Recipe:
-    """``paper``: the authors' Omniglot run with 64 filters (60-way). ``quick``, ``demo``: ours.
-
-    Of photographs, ``paper``: 16-way, as the authors trained; shots as in the test, which they drew.
-    """
+    """``paper``: the authors' Omniglot run with 64 filters (60-way). ``quick``, ``demo``: ours."""
     if s.paper and s.photos:
-        return Recipe(
-            tasks={"query": 15},
-            net_options=filters(64),
-            training={"steps": 20000, "meta_batch": 1, "meta_lr": 5e-3, "schedule": "cosine"},
-            train_way=s.train_way(16),
-            test_query=15,
-        )
+        return photographs.r2d2(s)
     if s.paper:
         return Recipe(
             tasks={"query": max(1, 10 - s.shot)},
