@@ -20,7 +20,7 @@ from quickstudy.version import __version__
 COMMANDS = {
     "demo": ("demo:demo", "Five minutes on two cores: MAML on Omniglot, with a report."),
     "train": ("train:train", "Meta-train a learner on tasks, test it, and write a report."),
-    "sweep": ("sweep:sweep", "Train a grid of learners, settings and seeds; what is done is skipped."),
+    "sweep": ("sweep:sweep", "Train a grid: learners, settings, seeds; what is done is skipped."),
     "resume": ("resume:resume", "Go on with a run that was interrupted, as if it had not been."),
     "evaluate": ("evaluate:evaluate", "Test a trained run on unseen tasks, of another shape if wanted."),
     "adapt": ("adapt:adapt", "Apply a trained run to your own few images: a table of predictions."),

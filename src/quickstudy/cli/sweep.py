@@ -34,7 +34,7 @@ def sweep(
     threads: int = 1,
     scheduler: str | None = None,
 ) -> None:
-    """Train a grid of learners, settings and seeds; what is done is skipped.
+    """Train a grid: learners, settings, seeds; what is done is skipped.
 
     Each training is a run folder; one that was interrupted goes on from its last checkpoint, to the same bits.
 
