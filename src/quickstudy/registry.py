@@ -134,6 +134,11 @@ RULES = Names(
 ENCODERS = Names(
     "encoders",
     {
+        "efficientnet-lite0": Entry("quickstudy.encoders.efficientnet_lite0:EfficientNetLite0", "Tan and Le 2019"),
+        "timm": Entry("quickstudy.encoders.timm:Timm", "Wightman 2019"),
+        "open-clip": Entry("quickstudy.encoders.open_clip:OpenClip", "Ilharco et al. 2021"),
+        "hf": Entry("quickstudy.encoders.hugging_face:HuggingFace"),
+        "run": Entry("quickstudy.apply.run_encoder:RunEncoder"),
         "pixels": Entry("quickstudy.encoders.pixels:Pixels"),
     },
 )

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazily(
     more={
         "quickstudy.encoders.cache": ["EmbeddingCache"],
         "quickstudy.encoders.encoder": ["Encoder"],
-        "quickstudy.encoders.reading": ["embed_files", "read_image"],
+        "quickstudy.encoders.embedding": ["embed_files"],
+        "quickstudy.encoders.reading": ["content_hash", "read_image"],
     },
 )
