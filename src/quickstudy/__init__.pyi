@@ -16,6 +16,8 @@ from quickstudy.core.errors import QuickstudyError as QuickstudyError
 from quickstudy.core.errors import RunError as RunError
 from quickstudy.core.errors import UsageError as UsageError
 from quickstudy.core.learner import MetaLearner as MetaLearner
+from quickstudy import encoders as encoders
+from quickstudy.encoders.encoder import encoder as encoder
 from quickstudy import learners as learners
 from quickstudy.learners.agents.lola import LOLA as LOLA
 from quickstudy.learners.agents.maml_rl import MAMLRL as MAMLRL
