@@ -1,47 +1,79 @@
-"""What is done to features before a head: each is brought to length 1, it may be after a power, or less their mean.
+"""What is done to features before a head.
 
-    z = x / |x|        z = (x / |x| - m) / |x / |x| - m|        of sign(x) |x|^p in place of x, p < 1
+    u = x / |x|,  or  sign(x) |x|^1/2  of length 1              length and size
+    v = u + U diag(g) U' u                                      directions in which one class varies are shrunk
+    z = (v - m) / |v - m|                                       what is common to all classes is taken off
 
-Lengths of an encoder's features say little of the class, and their mean is common to all classes. (Wang et al.:
-SimpleShot. 2019; Hu et al.: Leveraging the feature distribution in transfer-based few-shot learning. ICANN 2021.)
+with U, g and a first guess of m from a ``Background``; without one v = u, and m is the mean of the labelled rows.
+(Wang et al.: SimpleShot. 2019; Hu, Gripon, Pateux: Leveraging the feature distribution in transfer-based few-shot
+learning. ICANN 2021.)
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from quickstudy.apply.background import POWER, Component
+
+GUESSED = 10.0
+"""How many labelled rows the background's mean counts as."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Which of them: ``power``, ``shrink`` (needs a background) and ``centre``; the length is always 1."""
+
+    power: bool = False
+    shrink: bool = False
+    centre: bool = False
+
 
 class Transform(nn.Module):
-    """Features to features of the same number.
+    """Features ``[n, f]`` to features ``[n, f]``.
 
     Args:
-        features: how many there are.
-        power: the exponent, 1: none.
-        centre: whether the mean is taken off, which ``fit`` finds.
-        norm: whether rows are brought to length 1.
+        spec: what is done.
+        scale: that each column is divided by first, ``[f]``.
+        known: of the background, where there is one.
     """
 
-    def __init__(self, features: int, *, power: float = 1.0, centre: bool = False, norm: bool = True) -> None:
+    def __init__(self, spec: Spec, scale: Tensor, known: Component | None = None) -> None:
         super().__init__()
-        self.power = power
-        self.centre = centre
-        self.norm = norm
-        self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
+        self.spec = spec
+        self.register_buffer("scale", scale)
+        if spec.shrink:
+            assert known is not None
+            directions = torch.from_numpy(known.directions)
+            self.register_buffer("directions", directions)
+            self.register_buffer("gained", torch.from_numpy(known.gains)[:, None] * directions)
+        self.guess = None if known is None or not spec.power else self._shrunk(torch.from_numpy(known.mean)[None])[0]
+        self.register_buffer("mean", torch.zeros_like(scale))
 
     def fit(self, x: Float[Tensor, "n f"], weight: Float[Tensor, " n"]) -> "Transform":
-        """Find the mean of rows that weigh ``weight``."""
-        if self.centre:
-            self.mean = (weight / weight.sum()) @ self._first(x)
+        """Find what is taken off, of rows with weights."""
+        if self.spec.centre:
+            self.mean = centre(self.spread(x), weight, self.guess)
         return self
 
     def forward(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
-        z = self._first(x)
-        if not self.centre:
-            return z
-        return F.normalize(z - self.mean, dim=1) if self.norm else z - self.mean
+        v = self.spread(x)
+        return F.normalize(v - self.mean, dim=1) if self.spec.centre else v
 
-    def _first(self, x: Tensor) -> Tensor:
-        if self.power != 1:
-            x = x.sign() * x.abs() ** self.power
-        return F.normalize(x, dim=1) if self.norm else x
+    def spread(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
+        """What comes before anything is taken off; it does not depend on the rows."""
+        x = x / self.scale
+        if self.spec.power:
+            x = x.sign() * x.abs() ** POWER
+        return self._shrunk(F.normalize(x, dim=1))
+
+    def _shrunk(self, u: Tensor) -> Tensor:
+        return u + (u @ self.directions.T) @ self.gained if self.spec.shrink else u
+
+
+def centre(v: Float[Tensor, "n r"], weight: Float[Tensor, " n"], guess: Float[Tensor, " r"] | None) -> Tensor:
+    """The mean of rows, and of what was known of it before."""
+    total = weight @ v
+    return total / weight.sum() if guess is None else (total + GUESSED * guess) / (weight.sum() + GUESSED)
