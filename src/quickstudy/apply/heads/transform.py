@@ -5,11 +5,13 @@
     z = (v - m) / |v - m|                                       what is common to all classes is taken off
 
 with U, g and a first guess of m from a ``Background``; without one v = u, and m is the mean of the labelled rows.
-(Wang et al.: SimpleShot. 2019; Hu, Gripon, Pateux: Leveraging the feature distribution in transfer-based few-shot
-learning. ICANN 2021.)
+Columns of a table, which are not of one unit, are standardised in place of all this. (Wang et al.: SimpleShot. 2019;
+Hu, Gripon, Pateux: Leveraging the feature distribution in transfer-based few-shot learning. ICANN 2021.)
 """
 
+import math
 from dataclasses import dataclass
+from enum import Enum
 
 import torch
 import torch.nn.functional as F
@@ -22,13 +24,24 @@ GUESSED = 10.0
 """How many labelled rows the background's mean counts as."""
 
 
+class Centre(Enum):
+    """What is taken off."""
+
+    NOTHING = 0
+    MEAN = 1
+    """Of the labelled rows and of the background."""
+    KNOWN = 2
+    """Of the background alone."""
+
+
 @dataclass(frozen=True)
 class Spec:
-    """Which of them: ``power``, ``shrink`` (needs a background) and ``centre``; the length is always 1."""
+    """Which of them: ``shrink`` needs a background, ``standard`` is for columns of a table and goes without others."""
 
     power: bool = False
     shrink: bool = False
-    centre: bool = False
+    centre: Centre = Centre.NOTHING
+    standard: bool = False
 
 
 class Transform(nn.Module):
@@ -36,44 +49,56 @@ class Transform(nn.Module):
 
     Args:
         spec: what is done.
-        scale: that each column is divided by first, ``[f]``.
+        features: how many there are.
         known: of the background, where there is one.
     """
 
-    def __init__(self, spec: Spec, scale: Tensor, known: Component | None = None) -> None:
+    def __init__(self, spec: Spec, features: int, known: Component | None = None) -> None:
         super().__init__()
         self.spec = spec
-        self.register_buffer("scale", scale)
         if spec.shrink:
             assert known is not None
             directions = torch.from_numpy(known.directions)
             self.register_buffer("directions", directions)
             self.register_buffer("gained", torch.from_numpy(known.gains)[:, None] * directions)
         self.guess = None if known is None or not spec.power else self._shrunk(torch.from_numpy(known.mean)[None])[0]
-        self.register_buffer("mean", torch.zeros_like(scale))
+        self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(features if spec.standard else 0, dtype=torch.float64))
 
     def fit(self, x: Float[Tensor, "n f"], weight: Float[Tensor, " n"]) -> "Transform":
         """Find what is taken off, of rows with weights."""
-        if self.spec.centre:
-            self.mean = centre(self.spread(x), weight, self.guess)
+        self.mean, self.scale = self.moments(self.spread(x), weight, self.guess)
         return self
 
     def forward(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
-        v = self.spread(x)
-        return F.normalize(v - self.mean, dim=1) if self.spec.centre else v
+        return self.finish(self.spread(x), self.mean, self.scale)
 
     def spread(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
-        """What comes before anything is taken off; it does not depend on the rows."""
-        x = x / self.scale
+        """What comes before anything is taken off; it does not depend on the labelled rows."""
+        if self.spec.standard:
+            return x
         if self.spec.power:
             x = x.sign() * x.abs() ** POWER
         return self._shrunk(F.normalize(x, dim=1))
 
+    def moments(
+        self, v: Float[Tensor, "n r"], weight: Float[Tensor, " n"], guess: Float[Tensor, " r"] | None
+    ) -> tuple[Tensor, Tensor]:
+        """What is taken off rows, in any orthonormal coordinates, and what they are divided by then."""
+        if self.spec.centre is Centre.KNOWN and guess is not None:
+            return guess, self.scale
+        total, count = weight @ v, weight.sum()
+        if not self.spec.standard:
+            return total / count if guess is None else (total + GUESSED * guess) / (count + GUESSED), self.scale
+        mean = total / count
+        std = (weight @ (v - mean).square() / count).sqrt()
+        return mean, torch.where(std > 1e-9 * mean.abs() + 1e-300, std, torch.inf) * math.sqrt(v.shape[1])
+
+    def finish(self, v: Float[Tensor, "n r"], mean: Tensor, scale: Tensor) -> Float[Tensor, "n r"]:
+        """The rest, in any orthonormal coordinates."""
+        if self.spec.standard:
+            return (v - mean) / scale
+        return v if self.spec.centre is Centre.NOTHING else F.normalize(v - mean, dim=1)
+
     def _shrunk(self, u: Tensor) -> Tensor:
         return u + (u @ self.directions.T) @ self.gained if self.spec.shrink else u
-
-
-def centre(v: Float[Tensor, "n r"], weight: Float[Tensor, " n"], guess: Float[Tensor, " r"] | None) -> Tensor:
-    """The mean of rows, and of what was known of it before."""
-    total = weight @ v
-    return total / weight.sum() if guess is None else (total + GUESSED * guess) / (weight.sum() + GUESSED)
