@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.tasks",
     ],
     sklearn={
+        "quickstudy.apply.embedding_classifier": ["EmbeddingClassifier"],
         "quickstudy.apply.few_shot_classifier": ["FewShotClassifier"],
         "quickstudy.apply.tabular": ["TabularClassifier"],
     },

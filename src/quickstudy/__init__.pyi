@@ -2,6 +2,7 @@
 # ruff: noqa
 
 import functools
+from quickstudy.apply.embedding_classifier import EmbeddingClassifier as EmbeddingClassifier
 from quickstudy.apply.few_shot_classifier import FewShotClassifier as FewShotClassifier
 from quickstudy.apply.learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from quickstudy.apply import pretrained as pretrained

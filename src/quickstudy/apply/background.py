@@ -12,11 +12,13 @@ revisited. ECCV 2012.)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from quickstudy.core.errors import UsageError
 from quickstudy.tasks.images.labels import read_labels
@@ -77,13 +79,26 @@ class Background:
         kept = min(rank, int((values > 1e-9 * values[0]).sum()))
         least = strength * values.mean()
         gains = np.sqrt(least / (values[:kept] + least)) - 1
-        return Component(rows.mean(0), np.ascontiguousarray(vectors[:, :kept].T), gains)
+        found = (rows.mean(0), vectors[:, :kept].T, gains)
+        return Component(*(part.astype(np.float32).astype(np.float64) for part in found))  # as it is saved
 
     def nearest(self, x: Float[np.ndarray, "n f"], y: Int[np.ndarray, " n"]) -> Component:
         """The component whose mean is nearest to the mean of the classes' means."""
         rows = powered(x)
         mean = np.mean([rows[y == c].mean(0) for c in np.unique(y)], 0)
         return min(self.components.values(), key=lambda c: float(np.linalg.norm(c.mean - mean)))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its numbers by name, float32."""
+        parts = {f"{name}/{f.name}": getattr(c, f.name) for name, c in self.components.items() for f in fields(c)}
+        return {name: torch.from_numpy(part.astype(np.float32)) for name, part in parts.items()}
+
+    @staticmethod
+    def of_tensors(tensors: Mapping[str, Tensor]) -> "Background":
+        """What ``tensors`` gave."""
+        names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
+        parts = [f.name for f in fields(Component)]
+        return Background({n: Component(*(tensors[f"{n}/{p}"].double().numpy() for p in parts)) for n in names})
 
     def check_width(self, features: int) -> None:
         """Raise ``UsageError`` where it is of an encoder of another width."""

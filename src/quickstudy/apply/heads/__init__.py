@@ -1,1 +1,1 @@
-"""Heads on features that an encoder found: each fits few labelled rows; most are linear maps of transformed features."""
+"""Heads on features that an encoder found: each is fitted to few labelled rows, and most are linear maps."""
