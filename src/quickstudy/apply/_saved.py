@@ -37,6 +37,7 @@ def save(classifier: Any, path: str | Path) -> None:
         "classes": classes,
         "dtype": classifier.classes_.dtype.str,
         "names": classifier.feature_names_in_.tolist() if hasattr(classifier, "feature_names_in_") else None,
+        "apart": classifier.apart_,
         "specs": [_said(scores.transform.spec) for scores in (*answers.heads, answers.near)],
     }
     tensors = {f"fitted/{name}": torch.from_numpy(getattr(classifier, name)) for name in ARRAYS}
@@ -59,6 +60,7 @@ def restore(classifier: Any, path: str | Path) -> None:
         for name, t in _below("fitted/", tensors).items():
             setattr(classifier, {each: each for each in ARRAYS}[name], t.numpy())
         classifier.classes_ = np.array(about["classes"], about["dtype"])
+        classifier.apart_ = float(about["apart"])
         classifier.n_features_in_ = classifier.x_.shape[1]
         if about["names"] is not None:
             classifier.feature_names_in_ = np.array(about["names"], object)

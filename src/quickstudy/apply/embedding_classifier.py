@@ -5,6 +5,7 @@ Needs the extra ``sklearn``; ``import quickstudy`` does not import this module.
 
 import copy
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,11 @@ from quickstudy.core.errors import UsageError
 from quickstudy.tasks.images.labels import check_complete, read_labels
 
 FOLDS = 5
+ALONE = (0.78, 0.12)
+"""With one example a class: mean and standard deviation of the unknown score of rows of known classes, in units of what
+two classes' examples have to each other. Like ``RECTIFIED``, of classes that nothing is tested on."""
 RECTIFIED = 15.0
-"""The sharpness of transductive answers, measured on classes that nothing is tested on."""
+"""The sharpness of transductive answers."""
 
 
 class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
@@ -100,7 +104,7 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
             raise UsageError(f"reject must be in (0, 1) or None, got {self.reject}.")
         check_complete(y)
         checked: tuple[Any, Any] = validate_data(  # pyright: ignore[reportAssignmentType]
-            self, X, y, dtype=np.float64, ensure_min_samples=2
+            self, X, y, dtype=np.float64, ensure_min_samples=2, copy=True
         )
         self.x_, y = checked
         check_classification_targets(y)
@@ -121,7 +125,8 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
         weight = weights_of(self.groups_)
         fitted = ensemble(self.x_, self.y_, weight, fold, among, known, calibrate=self.calibrate)
         self.answers_ = fitted.answers
-        self.weights_, self.held_out_, self.unlike_ = fitted.weights, fitted.held_out, fitted.unlike
+        self.weights_, self.held_out_ = fitted.weights, fitted.held_out
+        self.unlike_, self.apart_ = fitted.unlike, fitted.apart
         return self
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:  # noqa: N803
@@ -136,10 +141,10 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The most probable class of each row; with ``reject``, ``unknown`` where the unknown score says so."""
-        best = self.classes_[self.predict_proba(X).argmax(1)]
+        best = self.predict_proba(X).argmax(1)
         if self.reject is None:
-            return best
-        return np.where(self.unknown_score(X) > self.threshold_, self._unknown, best)
+            return self.classes_[best]
+        return np.where(self.unknown_score(X) > self.threshold_, self._unknown, self.classes_[best])
 
     def unknown_score(self, X: Any) -> Float[np.ndarray, " n"]:  # noqa: N803
         """How unlike all classes each row is (larger: less like any): 1 less the cosine to the nearest class mean."""
@@ -147,11 +152,16 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def threshold_(self) -> float:
-        """The unknown score above which a share ``reject`` of rows of known classes lies, by held-out ones."""
+        """The unknown score above which a share ``reject`` of rows of known classes lies (nan without ``reject``).
+
+        By held-out rows; where there are none, by how far apart the classes are.
+        """
         check_is_fitted(self)
-        there = ~np.isnan(self.unlike_)
         if self.reject is None:
             return np.nan
+        there = ~np.isnan(self.unlike_)
+        if not there.any():
+            return self.apart_ * NormalDist(*ALONE).inv_cdf(1 - self.reject)
         return quantile(self.unlike_[there], weights_of(self.groups_)[there], 1 - self.reject)
 
     def predict_set(self, X: Any, coverage: float = 0.9) -> Bool[np.ndarray, "n classes"]:  # noqa: N803
@@ -232,7 +242,7 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
 
     def _rows(self, given: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        return validate_data(self, given, reset=False, dtype=np.float64)  # pyright: ignore[reportReturnType]
+        return validate_data(self, given, reset=False, dtype=np.float64, copy=True)  # pyright: ignore[reportReturnType]
 
     def _answered(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         with torch.no_grad():

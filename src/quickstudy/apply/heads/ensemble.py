@@ -21,7 +21,7 @@ from torch import Tensor
 
 from quickstudy.apply.background import Component
 from quickstudy.apply.heads.answers import Answers, Scores
-from quickstudy.apply.heads.candidates import LENGTH, STANDARD, Candidate
+from quickstudy.apply.heads.candidates import LENGTH, STANDARD, USUAL, Candidate
 from quickstudy.apply.heads.centroid import centroid
 from quickstudy.apply.heads.span import Span
 from quickstudy.apply.heads.transform import Centre, Spec, Transform
@@ -41,12 +41,14 @@ class Ensemble:
         held_out: the probabilities of the rows of the fit by heads that were fitted without their fold, nan where a row
             is in every fitting.
         unlike: their unknown scores, likewise.
+        apart: one less the mean cosine of rows of different classes.
     """
 
     answers: Answers
     weights: Float[np.ndarray, " candidates"]
     held_out: Float[np.ndarray, "n classes"]
     unlike: Float[np.ndarray, " n"]
+    apart: float
 
 
 def ensemble(
@@ -79,12 +81,16 @@ def ensemble(
             spans[spec] = Span.of(transform.fit(rows, w), rows)
         return spans[spec]
 
+    near = NEAR if known is not None else LENGTH if LENGTH in {c.spec for c in among} else STANDARD
+    to_mean = Candidate(centroid, near, 1.0)
+    apart = _apart(span(near).transformed(w, fold >= -1), y, weight)
+    usual = 1.0 if near == STANDARD else max(apart, 1e-3) / USUAL[known is not None]
     examples = float(weight.sum()) / (int(y.max()) + 1)
     held = np.where(fold >= 0, weight, 0)
     scores, sharpness, losses = [], [], []
     for candidate in among:
         own = span(candidate.spec).scores(candidate, y, w, fold)
-        sure = sharpest(own, y, held, candidate.prior(examples), calibrate=calibrate)
+        sure = sharpest(own, y, held, candidate.prior(examples, usual), calibrate=calibrate)
         scores.append(own)
         sharpness.append(sure)
         losses.append(_losses(own, y, held, np.array([sure]))[0])
@@ -92,8 +98,6 @@ def ensemble(
     weights /= weights.sum()
     mixed = sum(part * sure * own for part, sure, own in zip(weights, sharpness, scores, strict=True))
     last = sharpest(mixed, y, held, 1.0, calibrate=calibrate)
-    near = NEAR if known is not None else STANDARD if STANDARD in spans and LENGTH not in spans else LENGTH
-    to_mean = Candidate(centroid, near, 1.0)
     return Ensemble(
         Answers(
             _joined(among, last * weights * np.array(sharpness), spans, y, w),
@@ -102,7 +106,16 @@ def ensemble(
         weights,
         torch.from_numpy(last * mixed).softmax(1).numpy(),
         1 - span(near).scores(to_mean, y, w, fold).max(1),
+        apart,
     )
+
+
+def _apart(z: NDArray[np.float64], y: NDArray[np.int64], weight: NDArray[np.float64]) -> float:
+    """One less the mean cosine of rows of different classes."""
+    sums = np.stack([weight[y == c] @ z[y == c] for c in range(int(y.max()) + 1)])
+    counts = np.bincount(y, weight)
+    products = (sums.sum(0) ** 2).sum() - (sums**2).sum()
+    return float(1 - products / (counts.sum() ** 2 - (counts**2).sum()))
 
 
 def _joined(
