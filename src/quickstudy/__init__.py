@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.core.batch": ["Examples", "SharesDraws", "TaskBatch", "TaskDistribution"],
         "quickstudy.core.errors": ["DataError", "DivergedError", "QuickstudyError", "RunError", "UsageError"],
         "quickstudy.core.learner": ["MetaLearner"],
+        "quickstudy.encoders.encoder": ["encoder"],
         "quickstudy.learners.optimizers.optimizer": ["OptimizerLearner"],
         "quickstudy.recipes.presets": ["preset"],
         "quickstudy.training.evaluation": ["evaluate"],
@@ -21,12 +22,14 @@ __getattr__, __dir__, __all__ = lazily(
     },
     modules=[
         "quickstudy.apply.pretrained",
+        "quickstudy.encoders",
         "quickstudy.learners",
         "quickstudy.nets",
         "quickstudy.rules",
         "quickstudy.tasks",
     ],
     sklearn={
+        "quickstudy.apply.embedding_classifier": ["EmbeddingClassifier"],
         "quickstudy.apply.few_shot_classifier": ["FewShotClassifier"],
         "quickstudy.apply.tabular": ["TabularClassifier"],
     },
