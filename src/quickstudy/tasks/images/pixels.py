@@ -24,12 +24,12 @@ _UNREADABLE = (
 
 
 def open_image(
-    source: Path | str | BytesIO, mode: str, name: str | None = None, *, at_least: int | None = None
+    source: Path | str | BytesIO | Image.Image, mode: str, name: str | None = None, *, at_least: int | None = None
 ) -> Image.Image:
     """Decode a whole image file into a Pillow mode (``"L"`` grey, ``"RGB"``); transparency becomes white paper.
 
     Args:
-        source: a path, or a file's content.
+        source: a path, a file's content, or an image that was opened.
         mode: the Pillow mode wanted.
         name: what an error calls the file; its path if None.
         at_least: pixels a side that will do: a larger JPEG is decoded at a half, a quarter or an eighth of its size,
@@ -39,6 +39,8 @@ def open_image(
         DataError: a file that is missing, not an image, broken off, or as ``in_mode``.
     """
     try:
+        if isinstance(source, Image.Image):
+            return in_mode(source, mode, name or "an image")
         if not isinstance(source, BytesIO) and Path(source).exists() and not Path(source).is_file():
             raise OSError("it is no regular file")  # a pipe might never end
         with Image.open(source) as opened:
@@ -141,8 +143,8 @@ def ink_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size"]:
     return np.asarray(ImageOps.invert(resized), dtype=np.uint8)
 
 
-def read_ink(path: Path | str, size: int) -> Float[Tensor, "1 size size"]:
-    """A file of dark ink on light paper as float32 in [0, 1], ink = 1."""
+def read_ink(path: Path | str | Image.Image, size: int) -> Float[Tensor, "1 size size"]:
+    """A picture of dark ink on light paper as float32 in [0, 1], ink = 1."""
     return as_float(ink_pixels(open_image(path, "L"), size)[None])
 
 
