@@ -73,11 +73,11 @@ def test_pages_that_were_overwritten(tmp_path):
 
 def test_the_oldest_go_first(tmp_path):
     cache = EmbeddingCache(tmp_path, most_bytes=200_000)
-    for i in range(100):
-        cache.put("one", {str(i): torch.full((1000,), float(i))})
-    kept = [i for i in range(100) if cache.get("one", str(i)) is not None]
-    assert kept == list(range(kept[0], 100))
-    assert 20 < len(kept) < 50
+    for i in range(50):
+        cache.put("one", {str(i): torch.full((2000,), float(i))})
+    kept = [i for i in range(50) if cache.get("one", str(i)) is not None]
+    assert kept == list(range(kept[0], 50))
+    assert 10 < len(kept) < 25
     assert cache.path.stat().st_size < 300_000
 
 
@@ -119,7 +119,7 @@ def test_a_folder_that_can_be_none(tmp_path):
 
 def _put_many(folder, who):
     cache = EmbeddingCache(folder)
-    for i in range(40):
+    for i in range(15):
         cache.put(who, {str(i): torch.full((500,), float(i))})
     os._exit(0 if cache.works else 1)
 
@@ -144,6 +144,6 @@ def test_two_processes_at_once_and_a_kill(tmp_path):
     assert [process.exitcode for process in writers] == [0, 0]
     cache = EmbeddingCache(tmp_path)
     for who in "ab":
-        assert all(torch.equal(cache.get(who, str(i)), torch.full((500,), float(i))) for i in range(40))
+        assert all(torch.equal(cache.get(who, str(i)), torch.full((500,), float(i))) for i in range(15))
     cache.put("after", rows("a"))
     assert cache.get("after", "a") is not None

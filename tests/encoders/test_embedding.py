@@ -26,7 +26,8 @@ def test_files_images_and_arrays_in_order(files, pictures, counting):
 def test_the_bad_ones_are_named_and_the_others_go_on(files, counting, cache):
     files[2].write_bytes(b"?")
     missing = files[0].with_name("gone.png")
-    found = list(embed_files([*files[:4], missing, files[5], np.zeros((3, 9, 9), np.uint8)], counting(), cache))
+    sources = [*files[:4], missing, files[5], np.zeros((3, 9, 9), np.uint8)]
+    found = list(embed_files(sources, counting(), cache))
     bad = {i: said for i, (_, said) in enumerate(found) if isinstance(said, str)}
     assert bad.keys() == {2, 4, 6}
     assert str(files[2]) in bad[2]
@@ -35,7 +36,7 @@ def test_the_bad_ones_are_named_and_the_others_go_on(files, counting, cache):
     with pytest.raises(qs.DataError, match="gone"):
         list(embed_files([files[0], missing], counting(), cache, on_bad="raise"))
     with pytest.raises(qs.UsageError, match="got a int"):
-        list(embed_files([files[0], 3], counting(), cache))
+        list(embed_files(iter([files[0], 3]), counting(), cache))
 
 
 def test_what_was_embedded_is_found_again_whatever_its_file_is_called(files, counting, cache):

@@ -99,7 +99,7 @@ def test_what_does_not_fit_into_memory_goes_in_halves(pictures):
     encoder = Convolved(module=Full())
     assert encoder.embed(pictures).shape == (len(pictures), encoder.width)
     encoder.module.most = 0
-    with pytest.raises(qs.UsageError, match=r"one image of \[16, 16\] needs more memory than there is: CUDA out"):
+    with pytest.raises(qs.UsageError, match=r"an image of \[16, 16\] pixels needs more memory than there is: CUDA out"):
         encoder.embed(pictures)
 
 
@@ -149,11 +149,9 @@ def test_what_is_not_installed_is_said_with_what_to_install(monkeypatch):
 def test_a_package_that_is_broken_here(tmp_path, monkeypatch):
     (tmp_path / "broken_package.py").write_text("import ctypes\nraise OSError('undefined symbol: torch')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(qs.UsageError, match=r"x needs the package broken_package, which cannot be imported here \(OSE"):
+    with pytest.raises(qs.UsageError, match=r"x needs the package broken_package, which cannot be imported here \(O"):
         _installed.installed("x", "broken_package", "pip install it")
-    with pytest.raises(
-        qs.UsageError, match="x needs the package not_there, which is not installed; install it with: p"
-    ):
+    with pytest.raises(qs.UsageError, match="x needs the package not_there, which is not installed; install it"):
         _installed.installed("x", "not_there", "pip install it")
 
 
