@@ -39,17 +39,32 @@ def check_at_hand(name: str, download: bool, repo: str | None, files: Sequence[s
     Raises:
         UsageError: they are not on this machine, and may not be downloaded.
     """
-    if download and not is_offline():
-        return
     if repo and any(_in_cache(repo, file) for file in files):
         return
     if url and not repo and (Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]).exists():
+        return
+    if download and not is_offline():
+        if repo:
+            _ask_for(name, repo)
         return
     raise UsageError(
         f"the weights of {name} are not on this machine, and nothing is fetched unasked. Where there is a network, get "
         f"them once from {f'huggingface.co/{repo}' if repo else url or 'their makers'}: "
         f"quickstudy.encoder({name!r}, download=True)."
     )
+
+
+def _ask_for(name: str, repo: str) -> None:
+    """One short question, where fetching without a network would try for minutes."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(repo.partition("@")[0], timeout=10)
+    except Exception as error:
+        raise UsageError(
+            f"the weights of {name} cannot be fetched from huggingface.co/{repo} ({type(error).__name__}: "
+            f"{str(error).partition(chr(10))[0]:.200}); check the name and the network."
+        ) from error
 
 
 def _in_cache(repo: str, file: str) -> bool:

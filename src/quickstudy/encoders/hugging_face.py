@@ -1,5 +1,7 @@
 """Vision models of Hugging Face's transformers (DINOv2, SigLIP, CLIP, ViT ...), with their own preprocessing."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +45,10 @@ class HuggingFace(Encoder):
                 check_at_hand(name, download, model, ["model.safetensors", "model.safetensors.index.json"])
             here = {"local_files_only": not download or is_offline()}
             self._processor = transformers.AutoImageProcessor.from_pretrained(model, backend="pil", **here)
-            net, info = transformers.AutoModel.from_pretrained(
-                model, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **here
-            )
+            with _quiet(transformers.utils.logging):
+                net, info = transformers.AutoModel.from_pretrained(
+                    model, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **here
+                )
             tower = getattr(net, "vision_model", net)
             missing = [key for key in info["missing_keys"] if tower is net or key.startswith("vision_model.")]
             if any("pooler" not in key for key in missing):
@@ -58,6 +61,20 @@ class HuggingFace(Encoder):
 
     def prepare(self, image: Image.Image) -> Float[Tensor, "3 h w"]:
         return self._processor(images=image, return_tensors="pt")["pixel_values"][0]
+
+
+@contextmanager
+def _quiet(logging: Any) -> Generator[None]:
+    """Without the bar and the table that are printed of weights that are loaded."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 class _Pooled(nn.Module):

@@ -25,4 +25,4 @@ class Pixels(Encoder):
         self._frozen(nn.Sequential(nn.Flatten(), norm), (side, side), prepared="middle square, bicubic")
 
     def prepare(self, image: Image.Image) -> Float[Tensor, "3 h w"]:
-        return resized(image, self.side, 1.0, 255)
+        return resized(image, self.side, 255)

@@ -43,7 +43,7 @@ def content_hash(source: Source) -> str:
     return opened(source)[0]
 
 
-def opened(source: Source, at_least: int | None = None) -> Any:
+def opened(source: Any, at_least: int | None = None) -> Any:
     """The content's hash; and a function that decodes it, of which ``read_image`` says what it raises."""
     if isinstance(source, Path | str):
         content = _content(source)
