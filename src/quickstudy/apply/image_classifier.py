@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from quickstudy.apply._pictures import labelled, pictures
+from quickstudy.apply.pictures import labelled, pictures
 from quickstudy.apply._views import views
 from quickstudy.apply.embedding_classifier import EmbeddingClassifier
 from quickstudy.core.errors import DataError, UsageError

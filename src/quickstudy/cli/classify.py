@@ -11,7 +11,7 @@ from typing import Annotated
 from tqdm.auto import tqdm
 from tyro import conf
 
-from quickstudy.apply._pictures import in_folder
+from quickstudy.apply.pictures import in_folder
 from quickstudy.apply.image_classifier import Answer, ImageClassifier
 from quickstudy.cli.terminal import say, table, tell
 from quickstudy.core.errors import RunError, UsageError
