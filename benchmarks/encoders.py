@@ -7,14 +7,16 @@
 
 Time is the core's, spent on this process: what else runs on the machine does not count, but for the caches that it
 shares, so a figure is an upper bound. Contenders take turns, and each one's median over the rounds is told. A
-preparation is judged by the nearest class mean (cosine) on 5-way tasks of validation classes: the test is not looked at.
-Rows go into ``results/encoders.csv``.
+preparation is judged by the nearest class mean (cosine) on 5-way tasks of validation classes: the test is not looked
+at. Rows go into ``results/encoders.csv``.
 """
 
 import argparse
 import copy
 import io
+import os
 import statistics
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -28,7 +30,6 @@ from torch import Tensor, nn
 
 import quickstudy as qs
 from quickstudy.core.parallel import in_order
-from quickstudy.encoders import efficientnet_lite0 as lite0
 from quickstudy.encoders.embedding import embed_files
 from quickstudy.training.intervals import interval_of
 from results import RESULTS, add_result_row, read_result_rows
@@ -60,8 +61,7 @@ def photograph(side: int, seed: int) -> Image.Image:
     return Image.fromarray(small).resize((side * 4 // 3, side), Image.Resampling.BICUBIC)
 
 
-def measure_time(rounds: int, folder: Path, **more: Any) -> None:
-    torch.set_num_threads(1)
+def measure_time(rounds: int, folder: Path) -> None:
     encoder, low = (qs.encoder("efficientnet-lite0", precision=p) for p in ("float32", "bfloat16"))
     net = original()
     folded = copy.deepcopy(encoder.module).to(memory_format=torch.contiguous_format)
@@ -71,13 +71,15 @@ def measure_time(rounds: int, folder: Path, **more: Any) -> None:
         files.append(folder / f"{i}.jpg")
         photograph(3000, i).save(files[-1], quality=90)
     x = torch.stack([encoder.prepare(image) for image in images])
-    contenders: dict[tuple[str, int], Callable[[], object]] = {("embed images of 500 x 375", 8): lambda: encoder.embed(images)}
+    contenders: dict[tuple[str, int], Callable[[], object]] = {
+        ("embed images of 500 x 375", 8): lambda: encoder.embed(images)
+    }
     contenders["embed JPEGs of 4000 x 3000", 4] = lambda: list(embed_files(files, encoder, cache=False))
     contenders["read JPEGs of 4000 x 3000 whole", 4] = lambda: [qs.encoders.read_image(file) for file in files]
     for name, run in {"plain": plain(net), "folded": folded, "folded, channels last": encoder.features}.items():
         for count in (1, 2, 4, 8):
             contenders[name, count] = lambda run=run, count=count: run(x[:count])
-    contenders["bfloat16", 2] = lambda: low.features(x[:2])
+    contenders["folded, channels last, bfloat16", 2] = lambda: low.features(x[:2])
     times: dict[tuple[str, int], list[float]] = {key: [] for key in contenders}
     with torch.no_grad():
         for turn in range(rounds + 1):
@@ -89,7 +91,8 @@ def measure_time(rounds: int, folder: Path, **more: Any) -> None:
     for (name, count), found in times.items():
         add_result_row(
             "encoders", learner="efficientnet-lite0", tasks="224x224", setting=name, options={"at_once": count}, seed=0,
-            metric="milliseconds", mean=statistics.median(found), ci95=None, n_tasks=rounds, **more,
+            precision="bfloat16" if "bfloat16" in name else "float32", metric="milliseconds",
+            mean=statistics.median(found), ci95=None, n_tasks=rounds,
         )  # fmt: skip
 
 
@@ -133,17 +136,87 @@ def accuracies(features: Tensor, labels: np.ndarray, shot: int, n_tasks: int) ->
     return found
 
 
-def measure_choice(data: Path, each: int, n_tasks: int, **more: Any) -> None:
+def measure_choice(data: Path, each: int, n_tasks: int) -> None:
     encoder = qs.encoder("efficientnet-lite0")
     for domain, examples in {"cifar-fs": cifar_fs, "omniglot": omniglot}.items():
         names, images = zip(*examples(data, each), strict=True)
         for name, how in PREPARATIONS.items():
             pairs = [images[i : i + 2] for i in range(0, len(images), 2)]
-            parts = in_order(lambda pair, how=how: encoder.features(torch.stack([prepared(i, *how) for i in pair])), pairs)
+            parts = in_order(
+                lambda pair, how=how: encoder.features(torch.stack([prepared(i, *how) for i in pair])), pairs
+            )
             features = torch.cat(list(parts))
             for shot in (1, 5):
                 mean, ci95 = interval_of(accuracies(features, np.array(names), shot, n_tasks))
                 add_result_row(
                     "encoders", learner="efficientnet-lite0", tasks=domain, setting=f"5w{shot}s", protocol="validation",
-                    options={"pixels": name}, seed=0, mean=mean, ci95=ci95, n_tasks=n_tasks, **more,
+                    options={"pixels": name}, seed=0, mean=mean, ci95=ci95, n_tasks=n_tasks,
                 )  # fmt: skip
+
+
+def measure_nearness(data: Path, each: int, n_tasks: int, folder: Path) -> None:
+    """By how many percent of their length features differ, and what becomes of the accuracy."""
+    whole, low = (qs.encoder("efficientnet-lite0", precision=p) for p in ("float32", "bfloat16"))
+    names, images = zip(*cifar_fs(data, each), strict=True)
+    expected = whole.embed(images)
+
+    def add(setting: str, metric: str, mean: float, ci95: float, n: int, precision: str) -> None:
+        add_result_row(
+            "encoders", learner="efficientnet-lite0", tasks="cifar-fs", setting=setting, protocol="validation", seed=0,
+            metric=metric, mean=mean, ci95=ci95, n_tasks=n, precision=precision,
+        )  # fmt: skip
+
+    def add_distance(setting: str, found: Tensor, known: Tensor, precision: str) -> None:
+        distance = 100 * (found - known).norm(dim=1) / known.norm(dim=1)
+        add(setting, "difference_percent", *interval_of(distance.tolist()), len(distance), precision)
+
+    found = low.embed(images)
+    add_distance("features", found, expected, "bfloat16")
+    for precision, features in {"float32": expected, "bfloat16": found}.items():
+        for shot in (1, 5):
+            scores = accuracies(features, np.array(names), shot, n_tasks)
+            add(f"5w{shot}s", "accuracy_percent", *interval_of(scores), n_tasks, precision)
+    files: list[Path] = []
+    for i, image in enumerate(images[:: len(images) // 32]):
+        files.append(folder / f"{i:02}.jpg")
+        image.resize((2000, 2000), Image.Resampling.BICUBIC).save(files[-1], quality=90)
+    decoded = whole.embed([qs.encoders.read_image(file) for file in files])
+    smaller = torch.stack(
+        [f for _, f in embed_files(files, whole, cache=False, on_bad="raise") if isinstance(f, Tensor)]
+    )
+    add_distance("JPEGs decoded at a fraction of 2000 x 2000", smaller, decoded, "float32")
+
+
+def print_table() -> None:
+    lines = [["what", "on", "options", "measured in", "precision", "mean"]]
+    for row in read_result_rows(RESULTS / "encoders.csv"):
+        mean = f"{float(row['mean']):.1f}" + (f" ± {float(row['ci95']):.1f}" if row["ci95"] else "")
+        on = f"{row['tasks']} {row['protocol']}".strip()
+        lines.append([row["setting"], on, row["options"], row["metric"], row["precision"], mean])
+    show(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--time", action="store_true", help="milliseconds of a core an image")
+    parser.add_argument("--choose", action="store_true", help="preparations, on validation classes")
+    parser.add_argument("--near", action="store_true", help="what bfloat16 and smaller decoding change")
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--rounds", type=int, default=15, help="of --time")
+    parser.add_argument("--each", type=int, default=40, help="images of a class at most (Omniglot: of 20)")
+    parser.add_argument("--tasks", type=int, default=400, help="5-way tasks of an accuracy")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("QUICKSTUDY_DATA", "../shared/data")))
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        if given.time:
+            measure_time(given.rounds, Path(folder))
+        if given.choose:
+            measure_choice(given.data, given.each, given.tasks)
+        if given.near:
+            measure_nearness(given.data, given.each, given.tasks, Path(folder))
+    print_table()
+
+
+if __name__ == "__main__":
+    main()
