@@ -1,6 +1,7 @@
 """An ``EmbeddingClassifier`` as one file: its numbers as tensors, the rest as JSON in the header. No pickle."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ OPTIONS = ("head", "reject", "unknown", "calibrate", "transductive", "random_sta
 ARRAYS = ("x_", "y_", "groups_", "weights_", "held_out_", "unlike_")
 
 
-def save(classifier: Any, path: str | Path) -> None:
-    """See ``EmbeddingClassifier.save``."""
+def save(classifier: Any, path: str | Path, more: Mapping[str, str] | None = None) -> None:
+    """See ``EmbeddingClassifier.save``; with more texts in the header, which ``restore`` leaves alone."""
     classes = classifier.classes_.tolist()
     told = [*classes, classifier.unknown]
     if not all(isinstance(name, bool | int | float | str | type(None)) for name in told):
@@ -44,7 +45,7 @@ def save(classifier: Any, path: str | Path) -> None:
     tensors |= {f"answers/{name}": t for name, t in answers.state_dict().items()}
     if classifier.background is not None:
         tensors |= {f"background/{name}": t for name, t in classifier.background.tensors().items()}
-    write_atomic(Path(path), sealed_tensors(tensors, {KEY: json.dumps(about)}), anywhere=True)
+    write_atomic(Path(path), sealed_tensors(tensors, {KEY: json.dumps(about), **(more or {})}), anywhere=True)
 
 
 def restore(classifier: Any, path: str | Path) -> None:

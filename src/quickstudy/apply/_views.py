@@ -11,12 +11,17 @@ NEARER = 0.8
 """Height and width of a crop, of the picture's."""
 
 
-def views(sources: Sequence[Source]) -> Iterator[tuple[int, Source]]:
-    """Each picture, mirrored, and two crops of its middle; with its number. Of one that cannot be read only itself."""
+def views(sources: Sequence[Source], at_least: int) -> Iterator[tuple[int, Source]]:
+    """Each picture, mirrored, and two crops of its middle; with its number. Of one that cannot be read only itself.
+
+    Args:
+        sources: the pictures.
+        at_least: see ``read_image``; of a crop.
+    """
     for number, source in enumerate(sources):
         yield number, source
         try:
-            image = read_image(source)
+            image = read_image(source, at_least=round(at_least / NEARER))
         except DataError:
             continue
         middle = nearer(image)

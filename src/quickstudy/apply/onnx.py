@@ -1,8 +1,15 @@
 """A classifier of pictures as one ONNX file, checked against Python's answers before it is left.
 
-Needs the extra ``onnx``; ``import quickstudy`` does not import this module.
+    input    pixels         uint8 [n, h, w, 3], RGB: a picture cut and resized as the encoder does
+    outputs  probabilities  float32 [n, classes]
+             unknown_score  float32 [n]
+             answer         int64 [n], the place of the class, or -1 for unknown
+
+What the encoder does to pixels after that (its constants) is in the graph; the classes' names, the threshold and the
+encoder's name are in the file's metadata, as JSON under ``quickstudy``. Needs the extra ``onnx``.
 """
 
+import copy
 import json
 import logging
 import tempfile
@@ -14,13 +21,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
+from quickstudy import registry
+from quickstudy.apply._constants import Constants
+from quickstudy.apply.embedding_classifier import EmbeddingClassifier
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
+from quickstudy.encoders.encoder import Encoder
+from quickstudy.version import __version__
 
 TOLERANCE = 1e-4
 """By how much a probability may differ."""
+MADE = 16
+"""Pictures that are made to check on, where there are none."""
 
 
 @dataclass(frozen=True)
@@ -33,35 +49,36 @@ class Exported:
     """Of a probability to Python's."""
 
     def __str__(self) -> str:
-        return f"same labels on {self.images} images, probabilities within {self.largest_gap:.1e} of Python's"
+        return f"same answers on {self.images} pictures, probabilities within {self.largest_gap:.1e} of Python's"
 
 
 class _Whole(nn.Module):
-    """Encoder, then head."""
+    """Pixels to probabilities, unknown score and answer."""
 
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(self, constants: nn.Module, encoder: nn.Module, head: nn.Module, threshold: float) -> None:
         super().__init__()
+        self.constants = constants
         self.encoder = encoder
         self.head = head
+        self.threshold = threshold
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.head(self.encoder(images))
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        probabilities, score = self.head(self.encoder(self.constants(pixels)))
+        best = probabilities.argmax(1)
+        return probabilities, score, torch.where(score > self.threshold, torch.full_like(best, -1), best)
 
 
-def export(encoder: nn.Module, head: nn.Module, about: dict[str, Any], images: Tensor, path: Path) -> Exported:
-    """Write the file; its input is ``images [n, 3, h, w]``, as the encoder's ``prepare`` gives them, its outputs are
-    ``probabilities [n, classes]`` and ``unknown_score [n]``.
+def export(encoder: Encoder, classifier: EmbeddingClassifier, images: Sequence[Image.Image], path: Path) -> Exported:
+    """Write the file.
 
     Args:
-        encoder: ``[n, 3, h, w]`` to ``[n, width]``.
-        head: ``[n, width]`` to (probabilities, unknown score).
-        about: what the file says of itself, as JSON under ``quickstudy``: its classes, the threshold, how pictures are
-            prepared.
-        images: prepared ones, to check the file on.
+        encoder: of the pictures.
+        classifier: of its features, fitted.
+        images: upright RGB pictures, to check the file on (none: some are made).
         path: where it goes.
 
     Raises:
-        UsageError: the extra is missing, or the encoder cannot be exported.
+        UsageError: the extra is missing, or the encoder or the head cannot be exported.
         RunError: the file's answers differ from Python's; nothing is left.
     """
     try:
@@ -70,33 +87,63 @@ def export(encoder: nn.Module, head: nn.Module, about: dict[str, Any], images: T
         import onnxscript  # noqa: F401  # torch.onnx.export imports it
     except ImportError as error:
         raise UsageError(f"ONNX files need the extra onnx: pip install 'quickstudy[onnx]' ({error}).") from error
-    whole = _Whole(encoder, head).eval()
-    with torch.inference_mode():
-        expected, score = (t.float().numpy() for t in whole(images))
+    head = classifier.module
+    constants = Constants.of(encoder)
+    prepared = [encoder.prepare(image) for image in images or _made(encoder.size)]
+    pixels = torch.stack([constants.pixels_of(x) for x in prepared])
+    features = np.concatenate([encoder.features(torch.stack(prepared[i : i + 8])) for i in range(0, len(prepared), 8)])
+    limit = classifier.threshold_ if classifier.reject is not None else float("inf")
+    whole = _Whole(constants, copy.deepcopy(encoder.module).cpu(), head, limit).eval()
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "made.onnx"
-        _write(whole, images[:2], made)
+        _write(whole, pixels[:2], made)
         model = onnx.load(made)
-        onnx.helper.set_model_props(model, {"quickstudy": json.dumps(about), "classes": json.dumps(about["classes"])})
-        content = model.SerializeToString()
+    onnx.helper.set_model_props(model, {"quickstudy": json.dumps(_about(encoder, classifier))})
+    content = model.SerializeToString()
     onnxruntime.set_default_logger_severity(3)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    found: list[Sequence[Any]] = [session.run(None, {"images": part.numpy()}) for part in images.split(32)]
-    probabilities, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    gap = float(np.abs(probabilities - expected).max())
-    unclear = np.sort(expected, 1)[:, -1] - np.sort(expected, 1)[:, -2] < 2 * TOLERANCE
-    same = (probabilities.argmax(1) == expected.argmax(1)) | unclear
-    if gap > TOLERANCE or not same.all() or not np.allclose(scores, score, rtol=1e-3, atol=1e-3):
+    parts: list[Sequence[Any]] = [session.run(None, {"pixels": part.numpy()}) for part in pixels.split(32)]
+    found = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    gap = _compare(found, classifier.predict_proba(features), classifier.unknown_score(features), limit)
+    write_atomic(path, content, anywhere=True)
+    return Exported(len(pixels), gap)
+
+
+def _compare(found: list[NDArray[Any]], p: NDArray[np.float64], score: NDArray[np.float64], limit: float) -> float:
+    """The largest gap of a probability; what lies so near a limit that rounding decides may be answered either way."""
+    gap = float(np.abs(found[0] - p).max())
+    first, second = np.sort(p, 1)[:, -1], np.sort(p, 1)[:, -2]
+    unclear = (first - second < 2 * TOLERANCE) | (np.abs(score - limit) < TOLERANCE)
+    same = (found[2] == np.where(score > limit, -1, p.argmax(1))) | unclear
+    if not gap <= TOLERANCE or not same.all() or not np.allclose(found[1], score, rtol=1e-3, atol=1e-3):
         raise RunError(
             f"the ONNX file's probabilities differ from Python's by up to {gap:.1e} ({(~same).sum()} of {len(same)} "
-            f"labels): it was not written. Another encoder may do."
+            f"answers): it was not written. Another encoder may do, or this one with precision='float32'."
         )
-    write_atomic(path, content, anywhere=True)
-    return Exported(len(images), gap)
+    return gap
+
+
+def _about(encoder: Encoder, classifier: EmbeddingClassifier) -> dict[str, Any]:
+    return {
+        "quickstudy": __version__,
+        "classes": classifier.classes_.tolist(),
+        "threshold": None if classifier.reject is None else classifier.threshold_,
+        "encoder": registry.describe(encoder),
+        "size": [*encoder.size],
+    }
+
+
+def _made(size: tuple[int, int]) -> list[Image.Image]:
+    """Smooth pictures of many colours."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (MADE, 6, 6, 3), dtype=np.uint8)
+    return [Image.fromarray(one).resize(size[::-1], Image.Resampling.BICUBIC) for one in small]
 
 
 def _write(whole: nn.Module, example: Tensor, path: Path) -> None:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    log = logging.getLogger("torch.onnx")
+    before = log.level
+    log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's exporter warns of its own affairs
@@ -104,12 +151,18 @@ def _write(whole: nn.Module, example: Tensor, path: Path) -> None:
                 whole,
                 (example,),
                 path,
-                input_names=["images"],
-                output_names=["probabilities", "unknown_score"],
+                input_names=["pixels"],
+                output_names=["probabilities", "unknown_score", "answer"],
                 dynamic_shapes=({0: torch.export.Dim("n")},),
                 external_data=False,
                 verbose=False,
                 dynamo=True,
             )
-    except Exception as error:
-        raise UsageError(f"this encoder cannot be exported: {type(error).__name__}: {error!s:.300}") from error
+    except Exception as error:  # all kinds
+        line = (str(error).strip().splitlines() or [""])[0]
+        raise UsageError(
+            f"this encoder cannot be exported to ONNX ({type(error).__name__}: {line:.200}); take another, such as "
+            f"efficientnet-lite0, or save a .safetensors file for ImageClassifier.load."
+        ) from error
+    finally:
+        log.setLevel(before)
