@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = lazily(
     sklearn={
         "quickstudy.apply.embedding_classifier": ["EmbeddingClassifier"],
         "quickstudy.apply.few_shot_classifier": ["FewShotClassifier"],
+        "quickstudy.apply.image_classifier": ["ImageClassifier"],
         "quickstudy.apply.tabular": ["TabularClassifier"],
     },
     renamed={"SelfPlay": "LOLA", "SequenceLearner": "NTMLearner"},

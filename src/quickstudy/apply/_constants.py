@@ -72,6 +72,6 @@ def _become(encoder: Encoder, colour: tuple[int, int, int]) -> Float[Tensor, "3"
 
 def _no(encoder: Encoder, why: str) -> str:
     return (
-        f"{type(encoder).__name__} cannot be exported to ONNX: its preparation of pictures {why}; take another encoder, "
-        f"or save a .safetensors file for ImageClassifier.load."
+        f"{type(encoder).__name__} cannot be exported to ONNX: its preparation of pictures {why}; take another "
+        f"encoder, or save a .safetensors file for ImageClassifier.load."
     )

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quickstudy.apply.pictures import class_folders, in_folder
 from quickstudy.apply.one_task import OneTask
+from quickstudy.apply.pictures import class_folders, in_folder
 from quickstudy.core.errors import UsageError
 from quickstudy.core.files import data_in
 from quickstudy.core.learner import MetaLearner

@@ -3,7 +3,7 @@
 Needs the extra ``sklearn`` (and ``images`` for the usual encoder); ``import quickstudy`` does not import this module.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from quickstudy.apply import _image_file
 from quickstudy.apply._learned import learned
@@ -162,10 +163,28 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         A picture that cannot be read has a ``problem`` in place of an answer, and the others go on. Transductive
         answers need all pictures first.
         """
-        check_is_fitted(self)
-        with closing(self._embedded(pictures(X))) as found:
+        with closing(self.embedded(X)) as found:
             while part := list(islice(found, None if self.transductive else AT_ONCE)):
-                yield from self._answers(part)
+                yield from self.answers(part)
+
+    def embedded(self, X: Any) -> Generator[tuple[Source, Float[Tensor, " width"] | str]]:  # noqa: N803
+        """Each picture with its features, or with why it cannot be read, as they come."""
+        check_is_fitted(self)
+        yield from embed_files(pictures(X), self.encoder_, self.cache)
+
+    def answers(self, found: Sequence[tuple[Source, Float[Tensor, " width"] | str]]) -> Iterator[Answer]:
+        """An answer for each of what ``embedded`` found."""
+        rows = [one for _, one in found if not isinstance(one, str)]
+        answered: Iterator[tuple[Any, Any, Any]] = iter(())
+        if rows:
+            x, own = np.stack(rows), self.classifier_
+            answered = zip(own.predict(x), own.predict_proba(x), own.unknown_score(x), strict=True)
+        for source, one in found:
+            if isinstance(one, str):
+                yield Answer(source, problem=one)
+            else:
+                label, p, score = next(answered)
+                yield Answer(source, label, p, float(score))
 
     def features(self, X: Any) -> Float[np.ndarray, "n width"]:  # noqa: N803
         """What the encoder finds in pictures.
@@ -174,7 +193,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             DataError: one that cannot be read.
         """
         check_is_fitted(self)
-        rows = [found for _, found in self._embedded(pictures(X), on_bad="raise")]
+        rows = [found for _, found in embed_files(pictures(X), self.encoder_, self.cache, on_bad="raise")]
         if not rows:
             raise UsageError("there are no pictures to classify.")
         return np.stack(rows)
@@ -224,22 +243,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         sources = getattr(self, "sources_", [])[:CHECKED] if check_on is None else pictures(check_on)
         images = [read_image(source, at_least=2 * max(self.encoder_.size)) for source in sources]
         return export(self.encoder_, self.classifier_, images, Path(path))
-
-    def _answers(self, found: list[tuple[Source, Any]]) -> Iterator[Answer]:
-        rows = [one for _, one in found if not isinstance(one, str)]
-        answered: Iterator[tuple[Any, Any, Any]] = iter(())
-        if rows:
-            x, own = np.stack(rows), self.classifier_
-            answered = zip(own.predict(x), own.predict_proba(x), own.unknown_score(x), strict=True)
-        for source, one in found:
-            if isinstance(one, str):
-                yield Answer(source, problem=one)
-            else:
-                label, p, score = next(answered)
-                yield Answer(source, label, p, float(score))
-
-    def _embedded(self, sources: Iterable[Source], on_bad: Any = "yield") -> Any:
-        return embed_files(sources, self.encoder_, self.cache, on_bad=on_bad)
 
 
 _SHARED = ("head", "reject", "unknown", "calibrate", "transductive", "random_state")

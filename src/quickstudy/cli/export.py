@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from quickstudy.apply.image_classifier import ImageClassifier
-from quickstudy.cli.classify import Few
+from quickstudy.cli._few import Few, learn
 from quickstudy.cli.terminal import say, tell
 from quickstudy.core.errors import UsageError
 
@@ -19,9 +18,9 @@ def export(
     cache: bool = True,
     seed: int = 0,
 ) -> None:
-    """Write one file that classifies pictures as ``classify`` does: encoder, head and labels, in ONNX.
+    """Write one ONNX file that classifies pictures as classify does.
 
-    It is checked against Python's answers before it is left.
+    Encoder, head and labels are in it. It is checked against Python's answers before it is left.
 
     Args:
         few: a folder with a folder of pictures for each class.
@@ -33,16 +32,13 @@ def export(
         cache: as in classify.
         seed: as in classify.
     """
-    if out.suffix not in (".onnx", ".safetensors"):
-        raise UsageError(f"--out must end in .onnx or .safetensors, got {out}.")
-    classifier = ImageClassifier(
-        encoder=encoder, head=head, reject=reject or None, augment=augment, cache=cache, random_state=seed
-    )
-    tell(f"learning from {few} with {encoder} ...")
-    classifier.fit(few)
-    if out.suffix == ".onnx":
-        checked = classifier.to_onnx(out)
-        say(f"{out}: {out.stat().st_size / 1e6:.1f} MB; {checked}")
-    else:
+    if out.suffix not in (".onnx", ".safetensors") or out.is_dir():
+        raise UsageError(f"--out must be a file that ends in .onnx or .safetensors, got {out}.")
+    classifier = learn(few, encoder=encoder, head=head, reject=reject, augment=augment, cache=cache, seed=seed)
+    if out.suffix == ".safetensors":
         classifier.save(out)
         say(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+        return
+    tell("writing the graph and checking its answers (about half a minute) ...")
+    checked = classifier.to_onnx(out)
+    say(f"{out}: {out.stat().st_size / 1e6:.1f} MB; {checked}")

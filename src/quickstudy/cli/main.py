@@ -23,6 +23,8 @@ COMMANDS = {
     "resume": ("resume:resume", "Go on with a run that was interrupted, as if it had not been."),
     "evaluate": ("evaluate:evaluate", "Test a trained run on unseen tasks, of another shape if wanted."),
     "adapt": ("adapt:adapt", "Apply a trained run to your own few images: a table of predictions."),
+    "classify": ("classify:classify", "Classify your pictures from a few of each class: nothing is trained before."),
+    "export": ("export:export", "Write one ONNX file that classifies pictures as classify does."),
     "report": ("report:report", "Write a report of one run, or of several compared."),
     "optimize": ("optimize:optimize", "Compare learned optimizers with tuned usual ones on some problems."),
     "list": ("listing:listing", "List every learner, task distribution, net and encoder, with a line each."),
