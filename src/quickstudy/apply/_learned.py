@@ -61,7 +61,7 @@ def learned(
     found = list(embed_files(asked, encoder, cache, on_bad="raise" if all_needed else "yield"))
     broken = list(dict.fromkeys(row for _, row in found if isinstance(row, str)))
     if broken:
-        _warn(f"left out {len(broken)} pictures that cannot be read: {_some(broken, '; ')}")
+        _warn(f"left out {len(broken)} of {len(sources)} pictures, which cannot be read: {_some(broken, '; ')}")
     rows = [(number, row) for number, (_, row) in zip(of, found, strict=True) if isinstance(row, Tensor)]
     whole = sorted({number for number, _ in rows})
     lost = sorted({str(label) for label in labels} - {str(labels[number]) for number in whole})

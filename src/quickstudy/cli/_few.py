@@ -37,6 +37,7 @@ def learn(
         encoder=encoder,
         head=head,
         reject=reject or None,
+        unknown="none of these" if (few / "unknown").is_dir() else None,
         transductive=transductive,
         augment=augment,
         cache=cache,

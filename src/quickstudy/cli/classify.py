@@ -20,6 +20,7 @@ from quickstudy.cli._few import Few, learn, some, tell_of_duplicates
 from quickstudy.cli.terminal import say, table, tell
 from quickstudy.core.errors import DataError, RunError, UsageError
 from quickstudy.core.files import advice, data_in, reason, write_atomic
+from quickstudy.core.words import plain
 from quickstudy.report.answers import AnswersPage
 from quickstudy.tasks.images.folders import LeftOut
 
@@ -85,10 +86,7 @@ def classify(
     page = AnswersPage(classifier.classes_.tolist(), len(asked)) if html is not None else None
     try:
         if check:
-            found = classifier.check()
-            say_check(found, classifier)
-            if page is not None:
-                page.checked(found, classifier.sources_)
+            _check(classifier, page, needed=not asked)
         if next is not None:
             _next(classifier, asked, next, out, page)
         elif asked:
@@ -108,6 +106,19 @@ def _asked(new: Iterable[Path]) -> list[Path]:
     if left.may_matter:
         tell(f"warning: left out: {left}.")
     return list(dict.fromkeys(found))
+
+
+def _check(classifier: ImageClassifier, page: AnswersPage | None, *, needed: bool) -> None:
+    try:
+        found = classifier.check()
+    except UsageError as error:
+        if needed:
+            raise
+        tell(f"warning: {error}")
+        return
+    say_check(found, classifier)
+    if page is not None:
+        page.checked(found, classifier.sources_)
 
 
 def _answer(classifier: ImageClassifier, asked: list[Path], out: Path | None, page: AnswersPage | None) -> None:
@@ -163,7 +174,7 @@ def _tell_of_problems(problems: Sequence[str], asked: int) -> None:
 
 
 def _name(source: object) -> str:
-    return str(source).replace("\n", "\\n")
+    return plain(str(source)).replace("\n", "\\n")
 
 
 def _sure(answer: Answer, classes: list[str]) -> str:
@@ -202,15 +213,18 @@ def rows_to(out: Path | None) -> Iterator[Callable[[list[str]], None]]:
     with _writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         file = open(out, "w", newline="", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
-    with file:
-        to = csv.writer(file)
+    to = csv.writer(file)
 
-        def write(row: list[str]) -> None:
-            with _writing(out):
-                to.writerow(row)
-                file.flush()
+    def write(row: list[str]) -> None:
+        with _writing(out):
+            to.writerow(row)
+            file.flush()
 
+    try:
         yield write
+    finally:
+        with _writing(out):
+            file.close()
 
 
 @contextmanager
