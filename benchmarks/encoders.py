@@ -31,7 +31,7 @@ from torch import Tensor, nn
 import quickstudy as qs
 from quickstudy.core.parallel import in_order
 from quickstudy.encoders.embedding import embed_files
-from quickstudy.training.intervals import interval_of
+from quickstudy.training.intervals import mean_and_half_width
 from results import RESULTS, add_result_row, read_result_rows
 from rows import show
 
@@ -120,6 +120,10 @@ def prepared(image: Image.Image, share: float, colours: Any) -> Tensor:
     small = image.resize((224, 224), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
     mean, std = (np.array(values, np.float32) for values in colours)
     return torch.from_numpy(((np.asarray(small, np.float32) / 255 - mean) / std).transpose(2, 0, 1))
+
+
+def interval_of(values: list[float]) -> tuple[float, float]:
+    return mean_and_half_width(torch.tensor(values))
 
 
 def accuracies(features: Tensor, labels: np.ndarray, shot: int, n_tasks: int) -> list[float]:

@@ -73,6 +73,14 @@ def labelled(given: Any, y: Any) -> tuple[list[Source], list[Any]]:
     return sources, labels
 
 
+def are_pictures(given: Any) -> bool:
+    """Whether these are files or Pillow images, or a folder: arrays may be anything."""
+    if isinstance(given, str | Path):
+        return True
+    several = isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim == 1)
+    return several and len(given) > 0 and isinstance(given[0], str | Path | Image.Image)
+
+
 def pictures(given: Any) -> list[Source]:
     """The pictures: of a folder all that are in it, of a sequence each.
 
