@@ -93,13 +93,13 @@ def clinc(data: Path, split: str, each: int) -> Examples:
 
 
 SETS: dict[str, Callable[[Path], Examples]] = {
-    "cifar-fs": lambda data: cifar_fs(data, "test", 100),
+    "cifar-fs": lambda data: cifar_fs(data, "test", 60),
     "cifar-fs val": lambda data: cifar_fs(data, "val", 100),
-    "cifar-fs train": lambda data: cifar_fs(data, "train", 60),
-    "miniimagenet": lambda data: mini_imagenet(data, "test", 80),
-    "omniglot": lambda data: omniglot(data, "test", 100),
+    "cifar-fs train": lambda data: cifar_fs(data, "train", 30),
+    "miniimagenet": lambda data: mini_imagenet(data, "test", 60),
+    "omniglot": lambda data: omniglot(data, "test", 60),
     "omniglot val": lambda data: omniglot(data, "val", 50),
-    "omniglot train": lambda data: omniglot(data, "train", 100),
+    "omniglot train": lambda data: omniglot(data, "train", 60),
     "fashion-mnist": lambda data: fashion(data, 100),
     "clinc150": lambda data: clinc(data, "test", 60),
     "clinc150 train": lambda data: clinc(data, "train", 60),

@@ -11,8 +11,11 @@ drawings) that differ much are components of their own; a task takes the one who
 revisited. ECCV 2012.)
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from quickstudy.core.errors import UsageError
+from quickstudy.core.errors import RunError, UsageError
+from quickstudy.core.sealed import open_tensors
+from quickstudy.encoders.encoder import Encoder
 from quickstudy.tasks.images.labels import read_labels
 
 POWER = 0.5
@@ -100,6 +105,15 @@ class Background:
         parts = [f.name for f in fields(Component)]
         return Background({n: Component(*(tensors[f"{n}/{p}"].double().numpy() for p in parts)) for n in names})
 
+    @staticmethod
+    def of_encoder(encoder: Encoder) -> "Background | None":
+        """The one that comes with the package for an encoder, if there is one (see benchmarks/background.py).
+
+        Raises:
+            RunError: its file is damaged.
+        """
+        return _shipped().get(encoder.fingerprint)
+
     def check_width(self, features: int) -> None:
         """Raise ``UsageError`` where it is of an encoder of another width."""
         own = {len(c.mean) for c in self.components.values()}
@@ -111,3 +125,17 @@ def powered(x: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
     """Rows by their power, of length 1."""
     x = np.sign(x) * np.abs(x) ** POWER
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+@cache
+def _shipped() -> dict[str, Background]:
+    """By the fingerprints of the encoders that they are of."""
+    found: dict[str, Background] = {}
+    for file in resources.files("quickstudy.apply.pretrained").iterdir():
+        if file.name.startswith("background-"):
+            try:
+                tensors, told = open_tensors(file.read_bytes(), or_older=False)
+            except ValueError as error:
+                raise RunError(f"{file.name} cannot be read: {error}. Install quickstudy again.") from error
+            found |= dict.fromkeys(json.loads(told["fingerprints"]), Background.of_tensors(tensors))
+    return found

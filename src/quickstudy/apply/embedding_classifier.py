@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -18,14 +18,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from torch import nn
 
 from quickstudy.apply._saved import restore, save
-from quickstudy.apply.active import farthest
 from quickstudy.apply.background import Background
 from quickstudy.apply.check import Check, check
-from quickstudy.apply.conformal import own_word, quantile, set_threshold
 from quickstudy.apply.heads.bd_cspn import bd_cspn
 from quickstudy.apply.heads.candidates import candidates
 from quickstudy.apply.heads.ensemble import ensemble
 from quickstudy.apply.heads.folds import folds, weights_of
+from quickstudy.apply.open_set import HeldOut, OpenSet
 from quickstudy.core.checks import at_least
 from quickstudy.core.errors import UsageError
 from quickstudy.tasks.images.labels import check_complete, read_labels
@@ -33,12 +32,10 @@ from quickstudy.tasks.images.labels import check_complete, read_labels
 FOLDS = 5
 ALONE = (0.78, 0.12)
 """With one example a class: mean and standard deviation of the unknown score of rows of known classes, in units of what
-two classes' examples have to each other. Like ``RECTIFIED``, of classes that nothing is tested on."""
-RECTIFIED = 15.0
-"""The sharpness of transductive answers."""
+two classes' examples have to each other; of classes that nothing is tested on."""
 
 
-class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
+class EmbeddingClassifier(ClassifierMixin, OpenSet, BaseEstimator):
     """A scikit-learn classifier of features ``[n, features]`` of any width, from 2 classes and 1 row a class upwards.
 
     Args:
@@ -100,8 +97,6 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
             UsageError: fewer than two classes, views of one example with different labels, an option out of its range.
             DataError: rows without a label.
         """
-        if self.reject is not None and not 0 < self.reject < 1:
-            raise UsageError(f"reject must be in (0, 1) or None, got {self.reject}.")
         check_complete(y)
         checked: tuple[Any, Any] = validate_data(  # pyright: ignore[reportAssignmentType]
             self, X, y, dtype=np.float64, ensure_min_samples=2, copy=True
@@ -112,6 +107,7 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
         self.y_ = labels.reshape(-1).astype(np.int64)
         if len(self.classes_) < 2:
             raise UsageError(f"a classifier needs examples of at least 2 classes, got {len(self.classes_)} class.")
+        self._check_open_set()
         check_consistent_length(self.x_, groups)
         self.groups_ = np.arange(len(self.x_)) if groups is None else read_labels(groups)[0].numpy()
         if len(np.unique(np.stack([self.groups_, self.y_]), axis=1).T) > len(np.unique(self.groups_)):
@@ -137,64 +133,11 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
         near = self.answers_.near.transform
         labelled, weight = torch.from_numpy(self.x_), torch.from_numpy(weights_of(self.groups_))
         z, asked = near(labelled), near(torch.from_numpy(rows))
-        return bd_cspn(z, torch.from_numpy(self.y_), weight, asked, RECTIFIED).numpy()
-
-    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """The most probable class of each row; with ``reject``, ``unknown`` where the unknown score says so."""
-        best = self.predict_proba(X).argmax(1)
-        if self.reject is None:
-            return self.classes_[best]
-        return np.where(self.unknown_score(X) > self.threshold_, self._unknown, self.classes_[best])
+        return bd_cspn(z, torch.from_numpy(self.y_), weight, asked).numpy()
 
     def unknown_score(self, X: Any) -> Float[np.ndarray, " n"]:  # noqa: N803
         """How unlike all classes each row is (larger: less like any): 1 less the cosine to the nearest class mean."""
         return self._answered(self._rows(X))[1]
-
-    @property
-    def threshold_(self) -> float:
-        """The unknown score above which a share ``reject`` of rows of known classes lies (nan without ``reject``).
-
-        By held-out rows; where there are none, by how far apart the classes are.
-        """
-        check_is_fitted(self)
-        if self.reject is None:
-            return np.nan
-        there = ~np.isnan(self.unlike_)
-        if not there.any():
-            return self.apart_ * NormalDist(*ALONE).inv_cdf(1 - self.reject)
-        return quantile(self.unlike_[there], weights_of(self.groups_)[there], 1 - self.reject)
-
-    def predict_set(self, X: Any, coverage: float = 0.9) -> Bool[np.ndarray, "n classes"]:  # noqa: N803
-        """The classes that cannot be excluded: sets that hold the right one in a share ``coverage`` of rows.
-
-        The bound is that of rows that were held out. Where every class has one example, it is the one by which the
-        probabilities of the rows of this call are right. A set can be empty, where no class is likely enough.
-
-        Args:
-            X: features.
-            coverage: in (0, 1).
-
-        Raises:
-            UsageError: coverage out of its range.
-        """
-        if not 0 < coverage < 1:
-            raise UsageError(f"coverage must be in (0, 1), got {coverage}.")
-        p = self._answered(self._rows(X))[0]
-        least = set_threshold(self.held_out_, self.y_, weights_of(self.groups_), coverage)
-        return p >= (own_word(p, coverage) if least is None else least)
-
-    def next_to_label(self, pool: Any, n: int) -> Int[np.ndarray, " n"]:
-        """Which rows of a pool ``[m, features]`` would help most if they were labelled next, the best first.
-
-        Raises:
-            UsageError: n is not in ``1 .. m``.
-        """
-        at_least(1, n=n)
-        rows = self._rows(pool)
-        if n > len(rows):
-            raise UsageError(f"n must be at most the {len(rows)} rows of the pool, got {n}.")
-        z = self.answers_.near.transform(torch.from_numpy(rows)).numpy()
-        return farthest(self._answered(rows)[0], z, n)
 
     def check(self, *, repeats: int = 3) -> Check:
         """How good it will be, by cross-validation on the rows of ``fit``: accuracy with its interval, and more.
@@ -249,10 +192,14 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):
             p, score = self.answers_(torch.from_numpy(rows))
         return p.numpy(), score.numpy()
 
-    @property
-    def _unknown(self) -> Any:
-        texts = self.classes_.dtype.kind in "USO"
-        name = self.unknown if self.unknown is not None else "unknown" if texts else -1
-        if name in self.classes_.tolist():
-            raise UsageError(f"a class is called {name!r}: say what unknown ones are called, unknown=NAME.")
-        return name
+    def _features(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        return self.answers_.near.transform(torch.from_numpy(self._rows(X))).numpy()
+
+    def _each_alone(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        return self._answered(self._rows(X))[0]
+
+    def _held_out(self) -> HeldOut:
+        return HeldOut(self.held_out_, self.unlike_, self.y_, weights_of(self.groups_))
+
+    def _alone(self, reject: float) -> float:
+        return self.apart_ * NormalDist(*ALONE).inv_cdf(1 - reject)

@@ -15,6 +15,8 @@ from torch import Tensor
 
 SHARP = 10.0
 """s, as in the paper."""
+SURE = 15.0
+"""s', of classes that nothing is tested on."""
 
 
 def bd_cspn(
@@ -22,7 +24,6 @@ def bd_cspn(
     y: Int[Tensor, " n"],
     weight: Float[Tensor, " n"],
     asked: Float[Tensor, "m f"],
-    sharpness: float,
 ) -> Float[Tensor, "m classes"]:
     """The probabilities of the asked rows.
 
@@ -31,7 +32,6 @@ def bd_cspn(
         y: their classes, every one of ``0 .. classes - 1``.
         weight: of the labelled rows.
         asked: transformed features.
-        sharpness: s'.
     """
     own = F.one_hot(y).to(labelled.dtype) * weight[:, None]
     means = F.normalize(own.T @ labelled, dim=1)
@@ -40,4 +40,4 @@ def bd_cspn(
     rows, of = torch.cat([labelled, shifted]), torch.cat([own, found])
     shares = (SHARP * rows @ means.T).exp() * of
     rectified = F.normalize((shares / shares.sum(0)).T @ rows, dim=1)
-    return (sharpness * shifted @ rectified.T).softmax(1)
+    return (SURE * shifted @ rectified.T).softmax(1)

@@ -60,12 +60,9 @@ PLAIN = {
     "svm": Candidate(svm, LENGTH, 4.0),
 }
 """On features of length 1: what one would take without thinking."""
-OF_CENTRED = (Candidate(centroid, CENTRED, 10.0, 0.1), Candidate(ridge, CENTRED, 21.0), Candidate(strong, CENTRED, 4.0))
-OF_SHRUNK = (
-    Candidate(centroid, SHRUNK, 20.0, 0.1, share=4.0),
-    Candidate(ridge, SHRUNK, 40.0, share=4.0),
-    Candidate(strong, SHRUNK, 8.0, share=4.0),
-)
+# Logistic regressions on these made no difference to what is made of the others, and took twice the time.
+OF_CENTRED = (Candidate(centroid, CENTRED, 10.0, 0.1), Candidate(ridge, CENTRED, 21.0))
+OF_SHRUNK = (Candidate(centroid, SHRUNK, 20.0, 0.1, share=4.0), Candidate(ridge, SHRUNK, 40.0, share=4.0))
 OF_COLUMNS = (
     Candidate(centroid, STANDARD, 3.0, 0.1),
     Candidate(ridge, STANDARD, 8.0),
@@ -92,4 +89,4 @@ def candidates(head: str, x: Float[np.ndarray, "n f"], *, shrinks: bool) -> tupl
     size = np.abs(x).mean(0)
     if size.max() > 0.5 * size.sum() and x.shape[1] > 1:
         return OF_COLUMNS
-    return (PLAIN["ridge"], PLAIN["logistic"], *OF_CENTRED, *(OF_COLUMNS if x.shape[1] <= NARROW else ()))
+    return (PLAIN["centroid"], PLAIN["ridge"], *OF_CENTRED, *(OF_COLUMNS if x.shape[1] <= NARROW else ()))

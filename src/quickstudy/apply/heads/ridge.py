@@ -2,12 +2,14 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.linear_model import Ridge
 
 
 def ridge(
     x: Float[np.ndarray, "n f"], y: Int[np.ndarray, " n"], weight: Float[np.ndarray, " n"], *, penalty: float = 1.0
 ) -> tuple[Float[np.ndarray, "classes f"], Float[np.ndarray, " classes"]]:
-    """Weights and biases of the classes' scores."""
-    found = Ridge(alpha=penalty).fit(x, np.eye(int(y.max()) + 1)[y], sample_weight=weight)
-    return found.coef_, found.intercept_
+    """Weights and biases of the classes' scores; biases are not penalised."""
+    asked = np.eye(int(y.max()) + 1)[y]
+    mean, bias = (weight @ part / weight.sum() for part in (x, asked))
+    weighed = weight[:, None] * (x - mean)
+    found = np.linalg.solve(weighed.T @ (x - mean) + penalty * np.eye(x.shape[1]), weighed.T @ (asked - bias)).T
+    return found, bias - found @ mean
