@@ -1,6 +1,6 @@
 """What ``quickstudy classify`` takes: seconds, memory, and how near its ONNX file is to Python.
 
-    python benchmarks/classify_speed.py --data DATA --seconds   # 25 pictures to learn from, 100 to answer; cold and warm
+    python benchmarks/classify_speed.py --data DATA --seconds   # 25 pictures learned, 100 answered; cold and warm
     python benchmarks/classify_speed.py --data DATA --memory    # 10,000 pictures: what the process holds
     python benchmarks/classify_speed.py --data DATA --onnx      # 200 pictures: probabilities and answers
     python benchmarks/classify_speed.py --table                 # only print what is there
@@ -127,9 +127,8 @@ def main() -> None:
     if given.onnx:
         measure_onnx(given.data)
     lines = [["what", "options", "measured in", "median"]]
-    for row in read_result_rows(RESULTS / "classify_speed.csv"):
-        lines.append([row["setting"], row["options"], row["metric"], f"{float(row['mean']):.3g}"])
-    show(lines)
+    rows = read_result_rows(RESULTS / "classify_speed.csv")
+    show([*lines, *([r["setting"], r["options"], r["metric"], f"{float(r['mean']):.3g}"] for r in rows)])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 import functools
 from quickstudy.apply.embedding_classifier import EmbeddingClassifier as EmbeddingClassifier
 from quickstudy.apply.few_shot_classifier import FewShotClassifier as FewShotClassifier
+from quickstudy.apply.image_classifier import ImageClassifier as ImageClassifier
 from quickstudy.apply.learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from quickstudy.apply import pretrained as pretrained
 from quickstudy.apply.tabular import TabularClassifier as TabularClassifier

@@ -20,6 +20,7 @@ from torch import Tensor
 from quickstudy.apply import _image_file
 from quickstudy.apply._learned import learned
 from quickstudy.apply.answer import Answer
+from quickstudy.apply.background import Background
 from quickstudy.apply.check import Check
 from quickstudy.apply.embedding_classifier import EmbeddingClassifier
 from quickstudy.apply.heads.candidates import NAMES
@@ -107,7 +108,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         found = learned(sources, labels, self.encoder_, self.cache, augment=self.augment, all_needed=y is not None)
         own = {name: getattr(self, name) for name in _SHARED}
         y = np.asarray([found.labels[place] for place in found.of])
-        self.classifier_ = EmbeddingClassifier(**own).fit(found.features, y, groups=found.of)
+        known = Background.of_encoder(self.encoder_) if self.head == "auto" else None
+        self.classifier_ = EmbeddingClassifier(background=known, **own).fit(found.features, y, groups=found.of)
         self.classes_ = self.classifier_.classes_
         self.sources_, self.labels_ = found.sources, found.labels
         return self

@@ -87,6 +87,8 @@ def export(encoder: Encoder, classifier: EmbeddingClassifier, images: Sequence[I
         import onnxscript  # noqa: F401  # torch.onnx.export imports it
     except ImportError as error:
         raise UsageError(f"ONNX files need the extra onnx: pip install 'quickstudy[onnx]' ({error}).") from error
+    onnxruntime.disable_telemetry_events()
+    onnxruntime.set_default_logger_severity(3)
     head = classifier.module
     constants = Constants.of(encoder)
     prepared = [encoder.prepare(image) for image in images or _made(encoder.size)]
@@ -100,7 +102,6 @@ def export(encoder: Encoder, classifier: EmbeddingClassifier, images: Sequence[I
         model = onnx.load(made)
     onnx.helper.set_model_props(model, {"quickstudy": json.dumps(_about(encoder, classifier))})
     content = model.SerializeToString()
-    onnxruntime.set_default_logger_severity(3)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     parts: list[Sequence[Any]] = [session.run(None, {"pixels": part.numpy()}) for part in pixels.split(32)]
     found = [np.concatenate(part) for part in zip(*parts, strict=True)]

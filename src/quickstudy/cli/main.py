@@ -13,7 +13,7 @@ import sys
 import warnings
 from typing import Any
 
-from quickstudy.core.errors import QuickstudyError
+from quickstudy.core.errors import QuickstudyError, UsageError
 from quickstudy.core.words import plain
 from quickstudy.version import __version__
 
@@ -75,7 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _call(name: str, argv: list[str]) -> None:
     module, _, function = COMMANDS[name][0].partition(":")
-    command = getattr(importlib.import_module(f"quickstudy.cli.{module}"), function)
+    try:
+        command = getattr(importlib.import_module(f"quickstudy.cli.{module}"), function)
+    except ModuleNotFoundError as error:
+        if error.name != "sklearn":
+            raise
+        extra = "pip install 'quickstudy[images]'"
+        raise UsageError(f"quickstudy {name} needs scikit-learn, which is not installed here; {extra}.") from error
     parameters = inspect.signature(command).parameters.values()
     if name == "train":
         command(argv)  # what its options are depends on the first of them
