@@ -131,10 +131,10 @@ class FewShotClassifier(ClassifierMixin, Refitted, BaseEstimator):
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise UsageError(f"a classifier needs examples of at least 2 classes, got {len(self.classes_)} class.")
+        self.labels_, self.refits_ = labels.reshape(-1).astype(np.int64), []
         self._check_open_set()
         self.x_shape_ = shape_of_one(self.x_shape, learner, shape, flat.shape[1])
         self.learner_ = learner
-        self.labels_, self.refits_ = labels.reshape(-1).astype(np.int64), []
         self.support_ = self._examples(flat, shape, fitting=True), torch.from_numpy(self.labels_)
         self.solver_ = OneTask(learner, *self.support_, steps=self.steps, seed=self.random_state)
         self.solver_.adapt()

@@ -18,7 +18,7 @@ FOLDS = 5
 class Refitted(OpenSet):
     """What was held out is computed when it is first asked for: for ``calibrate``, ``reject`` and ``predict_set``.
 
-    ``fit`` sets ``labels_`` and ``refits_ = []``.
+    ``fit`` sets ``labels_`` and ``refits_ = []`` before it calls ``_check_open_set``.
     """
 
     calibrate: bool
@@ -42,6 +42,11 @@ class Refitted(OpenSet):
         """The probability of each class, in the order of ``classes_``."""
         check_is_fitted(self)
         return _softmax((self._refits()[0] if self.calibrate else 1.0) * self._logits(X))
+
+    def _check_open_set(self) -> None:
+        super()._check_open_set()
+        if self.reject is not None and np.bincount(self.labels_).max() == 1:
+            self._alone(self.reject)
 
     def _best(self, X: Any) -> Int[np.ndarray, " n"]:  # noqa: N803
         return self._logits(X).argmax(1)
