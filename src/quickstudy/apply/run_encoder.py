@@ -8,12 +8,13 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from quickstudy.apply._look import Look
 from quickstudy.core import taken
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import TaskModel
 from quickstudy.core.learner import MetaLearner
 from quickstudy.encoders.encoder import Encoder
-from quickstudy.tasks.images.pixels import as_float, crop_pixels, ink_pixels
+from quickstudy.tasks.images.pixels import as_float
 from quickstudy.training.runs import Run
 
 TASKS = 16
@@ -52,15 +53,12 @@ class RunEncoder(Encoder):
             )
         if not hasattr(tasks, "read_image"):
             raise UsageError(f"{run} was trained on {tasks.describe()}, not on images.")
-        self._ink = bool(getattr(tasks, "ink", False))
-        self._channels, *size = tasks.x_shape
-        net = _Net(_normalising(model, learner, tasks.sample(TASKS, 0).support.x), self._channels)
-        self._frozen(net, (size[0], size[1]), prepared={"ink": self._ink, "channels": self._channels})
+        self._look = look = Look.of(tasks)
+        net = _Net(_normalising(model, learner, tasks.sample(TASKS, 0).support.x), look.channels)
+        self._frozen(net, (look.size, look.size), prepared={"ink": look.ink, "channels": look.channels})
 
     def prepare(self, image: Image.Image) -> Float[Tensor, "3 h w"]:
-        grey = image.convert("L") if self._channels == 1 else image
-        pixels = ink_pixels(grey, self.size[0])[None] if self._ink else crop_pixels(grey, self.size[0])
-        return as_float(pixels).expand(3, -1, -1)
+        return as_float(self._look.pixels(image)).expand(3, -1, -1)
 
 
 class _Net(nn.Module):
