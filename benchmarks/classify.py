@@ -68,27 +68,27 @@ def measure(domain: str, shots: int, background: Background | None, given: argpa
     x, y, names = load(domain, given.features, given.data)
     x, y = (part[y != names.index("out of scope")] if "out of scope" in names else part for part in (x, y))
     values: Values = defaultdict(list)
-    sure: dict[str, list[Any]] = defaultdict(list)
+    sure: list[Any] = []
+    contenders = ours(domain, background, given)
     for task in range(given.tasks):
         sx, sy, qx, qy = draw(x, y, shots, QUERY, task, 2 * WAY)
         known = qy < WAY
         for name in PLAIN:
             scores = plain(name, sx, sy, qx[known])
             values[name, ""].append(float((scores.argmax(1) == qy[known]).mean()))
-        for called, told in ours(domain, background, given).items():
+        for called, told in contenders.items():
             few = qs.EmbeddingClassifier(background=told).fit(sx, sy)
-            p, unlike = few.predict_proba(qx), few.unknown_score(qx)
-            right = p.argmax(1) == qy
-            values["auto", called].append(float(right[known].mean()))
-            values["auroc", called].append(float(roc_auc_score(~known, unlike)))
+            p = few.predict_proba(qx[known] if called else qx)
+            values["auto", called].append(float((p[: known.sum()].argmax(1) == qy[known]).mean()))
             if not called:
+                values["auroc", ""].append(float(roc_auc_score(~known, few.unknown_score(qx))))
                 values["auroc", "probability"].append(float(roc_auc_score(~known, -p.max(1))))
                 sets = few.predict_set(qx[known])
                 values["coverage", ""].append(float(sets[np.arange(known.sum()), qy[known]].mean()))
                 values["classes in a set", ""].append(float(sets.sum(1).mean()))
-                sure["auto"].append(p[known])
+                sure.append(p[known])
     labels = torch.arange(WAY).repeat_interleave(QUERY).repeat(given.tasks)
-    error = calibration_error(torch.from_numpy(np.concatenate(sure["auto"])), labels)
+    error = calibration_error(torch.from_numpy(np.concatenate(sure)), labels)
     best = max(PLAIN, key=lambda name: np.mean(values[name, ""]))
 
     def add(learner: str, metric: str, found: Any, options: dict[str, str] | None = None) -> None:
@@ -183,9 +183,9 @@ def print_tables(results: Path) -> None:
         for s in sorted({s for _, s in among}, key=lambda s: (len(s), s)):
             tested = [d for d, other in among if other == s and d in DOMAINS]
             means = [[float(by[d, s, *w]["mean"]) for d in tested if (d, s, *w) in by] for w in columns.values()]
-            lines.append(
-                ["mean of the test's", s, *(f"{np.mean(m):.1f}" if len(m) == len(tested) else "" for m in means)]
-            )
+            cells = [f"{np.mean(m):.1f}" if 0 < len(m) == len(tested) else "" for m in means]
+            if tested:
+                lines.append(["mean", s, *cells])
         show(lines)
 
     accuracy = {name: (name, "accuracy_percent", "") for name in (*PLAIN, "auto")}
