@@ -15,7 +15,7 @@ from quickstudy.exports import EXPORTS
 DOCS = Path(__file__).resolve().parent
 PROJECT = DOCS.parent
 PACKAGES = ("quickstudy", "quickstudy.learners", "quickstudy.nets", "quickstudy.report", "quickstudy.rules")
-PACKAGES += ("quickstudy.tasks",)
+PACKAGES += ("quickstudy.tasks", "quickstudy.encoders")
 BLOCK = re.compile(r"(?<=<!-- registry: )([a-z ]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 
 

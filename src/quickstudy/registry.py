@@ -2,8 +2,8 @@
 
 A line says where the class is, and for the docs' tables whose paper it is; what it is, its docstring says. Exports,
 tables and the docs' navigation follow. Others add theirs by entry points of the groups ``quickstudy.learners``,
-``.tasks``, ``.nets`` and ``.rules``, or in their program: ``registry.LEARNERS["mine"] = "my_package.mine:Mine"``. And
-wherever a name is taken, ``module:Class`` is taken too.
+``.tasks``, ``.nets``, ``.rules`` and ``.encoders``, or in their program:
+``registry.LEARNERS["mine"] = "my_package.mine:Mine"``. And wherever a name is taken, ``module:Class`` is taken too.
 """
 
 import inspect
@@ -139,13 +139,24 @@ RULES = Names(
         "hyper-mlp": Entry("quickstudy.rules.hyper_mlp:HyperMLP"),
     },
 )
-KINDS: dict[str, Names] = {"learners": LEARNERS, "tasks": TASKS, "nets": NETS, "rules": RULES}
-_MUST_HAVE = {"learners": "adapt", "tasks": "sample", "nets": "forward", "rules": "update"}
+ENCODERS = Names(
+    "encoders",
+    {
+        "efficientnet-lite0": Entry("quickstudy.encoders.efficientnet_lite0:EfficientNetLite0", "Tan and Le 2019"),
+        "timm": Entry("quickstudy.encoders.timm:Timm", "Wightman 2019"),
+        "open-clip": Entry("quickstudy.encoders.open_clip:OpenClip", "Ilharco et al. 2021"),
+        "hf": Entry("quickstudy.encoders.hugging_face:HuggingFace"),
+        "run": Entry("quickstudy.apply.run_encoder:RunEncoder"),
+        "pixels": Entry("quickstudy.encoders.pixels:Pixels"),
+    },
+)
+KINDS: dict[str, Names] = {"learners": LEARNERS, "tasks": TASKS, "nets": NETS, "rules": RULES, "encoders": ENCODERS}
+_MUST_HAVE = {"learners": "adapt", "tasks": "sample", "nets": "forward", "rules": "update", "encoders": "embed"}
 _trusted: set[str] = set()
 
 
 def load(kind: str, name: str) -> type[Any]:
-    """The class registered as ``name`` among ``learners``, ``tasks``, ``nets`` or ``rules``.
+    """The class registered as ``name`` among ``learners``, ``tasks``, ``nets``, ``rules`` or ``encoders``.
 
     A class that is not registered goes by ``module:Class``, and is registered by that once it was asked for; its module
     may be in the current folder.

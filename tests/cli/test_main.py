@@ -42,7 +42,7 @@ def test_help_of_every_command_gives_defaults(command, monkeypatch):
     assert done.err == ""
     options = re.findall(r"^  (--[\w-]+)(?: [A-Z]+)? +(\w.+?) *$", done.out, re.MULTILINE)
     assert len(options) == len(re.findall("^  --", done.out, re.MULTILINE))
-    required = {"adapt": {"--support", "--query"}}.get(command, set())
+    required = {"adapt": {"--support", "--query"}, "export": {"--out"}}.get(command, set())
     assert {name for name, text in options if text.endswith(" (required)")} == required
     assert all("(default: " in text for name, text in options if name not in required)
 

@@ -253,3 +253,33 @@ def test_a_seeded_block_touches_the_generator_for_its_own_length_only():
     rng = torch.Generator().manual_seed(3)
     assert torch.equal(first, torch.rand(2, generator=rng))
     assert torch.equal(second, torch.rand(2, generator=rng))
+
+
+def test_a_stream_is_worked_on_in_order_a_few_ahead():
+    taken, threads = [], set()
+
+    def work(item):
+        threads.add((threading.current_thread().name, torch.get_num_threads(), torch.is_grad_enabled()))
+        time.sleep(0.002 * (item % 3))
+        return -item
+
+    with torch.no_grad():
+        stream = parallel.in_order(work, (taken.append(i) or i for i in range(1000)), 2)
+        assert [next(stream) for _ in range(20)] == [-i for i in range(20)]
+        stream.close()
+    assert len(taken) < 20 + 10
+    assert threading.current_thread().name not in {name for name, _, _ in threads}
+    assert {(count, grad) for _, count, grad in threads} == {(1, False)}
+    assert list(parallel.in_order(work, [1, 2], 1)) == [-1, -2]
+
+
+def test_a_streams_error_comes_in_its_place():
+    def work(item):
+        if item == 3:
+            raise ValueError("three")
+        return item
+
+    stream = parallel.in_order(work, range(10), 2)
+    assert [next(stream) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(stream)

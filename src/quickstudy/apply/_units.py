@@ -42,7 +42,7 @@ def divisor(x: Shaped[Tensor, "n features"], shape: tuple[int, ...], support: Te
                 "X holds whole numbers 0..255 in floating point, which are taken as they are; if the learner was "
                 "trained on images in [0, 1], pass X.astype('uint8') or X / 255.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return 1
     least, most = float(support.min()), float(support.max())

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from quickstudy.apply.one_task import OneTask
-from quickstudy.core.errors import DataError, UsageError
+from quickstudy.apply.pictures import class_folders, in_folder
+from quickstudy.core.errors import UsageError
 from quickstudy.core.files import data_in
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.stateless import in_evaluation
-from quickstudy.tasks.images.folders import LeftOut, class_files, images_in, loose_images, readable, subfolders
+from quickstudy.tasks.images.folders import LeftOut
 
 
 @dataclass(frozen=True)
@@ -71,27 +72,12 @@ def classify_folder(
 
 def _found(support: Path, query: Path) -> tuple[list[str], list[tuple[Path, int]], list[Path]]:
     """The classes' names, their images with the class's number, and the images to classify."""
-    for folder in (support, query):
-        if not folder.is_dir() and not (folder is query and folder.is_file()):
-            raise DataError(f"{folder} is no folder.")
     left = LeftOut()
-    found = class_files(subfolders(support, left), left, deep=True)
-    classes = [name for name, files in found.items() if files]
-    for name in sorted(found.keys() - {*classes}):
-        left.add("class folders without images", support / name)
-    for image in loose_images(support):
-        left.add("images beside the class folders", image)
-    paths = [query] if query.is_file() else images_in(query, left, deep=True)
-    out = f"; left out: {left}" if left.counts else ""
-    if len(classes) < 2:
-        raise UsageError(
-            f"{support} must hold at least two class folders with images in them, found {len(classes)}{out}."
-        )
-    if not paths:
-        raise DataError(f"{query} holds no images ({', '.join(sorted(readable()))}){out}.")
+    found = class_folders(support, left)
+    paths = in_folder(query, left)
     if left.may_matter:
         warnings.warn(f"left out in {support} and {query}: {left}.", UserWarning, stacklevel=3)
-    return classes, [(path, label) for label, name in enumerate(classes) for path in found[name]], paths
+    return [*found], [(path, label) for label, files in enumerate(found.values()) for path in files], paths
 
 
 def _check_ground(images: Tensor, paths: Sequence[Path], invert: bool) -> None:

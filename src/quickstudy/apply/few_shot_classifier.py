@@ -4,42 +4,37 @@ Needs the extra ``sklearn``; ``import quickstudy`` does not import this module.
 """
 
 import copy
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from quickstudy import registry
-from quickstudy.apply._tables import as_table, shape_of_one
-from quickstudy.apply._units import divisor
+from quickstudy.apply._few_shot_file import restore, save
+from quickstudy.apply._look import Look
+from quickstudy.apply._tables import as_examples, as_table, shape_of_one
 from quickstudy.apply.one_task import OneTask
+from quickstudy.apply.pictures import are_pictures, labelled, pictures
+from quickstudy.apply.refitted import Refitted
 from quickstudy.core.batchnorm import together
-from quickstudy.core.errors import RunError, UsageError
-from quickstudy.core.files import parse_json, reason, write_atomic
+from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.model_checks import floating_dtype
 from quickstudy.core.options import ANY_COUNT, COUNT, check_options
-from quickstudy.core.sealed import open_tensors, sealed_tensors
 from quickstudy.core.support_query import SupportQueryLearner
+from quickstudy.encoders.reading import read_image
 from quickstudy.tasks.images.labels import check_complete
 from quickstudy.training.distributed import pick_device
-from quickstudy.training.runs import Run, load_weights
-from quickstudy.training.upgrade import FORMAT, built
-from quickstudy.version import __version__
-
-KEPT = ("steps", "x_shape", "tokens", "batch_size", "random_state")  # the options that a file keeps
+from quickstudy.training.runs import Run
 
 
-class FewShotClassifier(ClassifierMixin, BaseEstimator):
+class FewShotClassifier(ClassifierMixin, Refitted, BaseEstimator):
     """A scikit-learn classifier that learns from a few examples, as a trained meta-learner does.
 
     With BatchNorm in mode ``transductive`` the examples of one ``predict`` are normalised together: a prediction then
@@ -56,12 +51,19 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         batch_size: examples that the network sees at once in ``predict`` (None: all), but in mode ``transductive``.
         random_state: seed of whatever the learner draws.
         device: where to compute (None: where the learner is).
+        tasks: what the learner was trained on, by which pictures are prepared (None: the run's).
+        reject: the share of examples of known classes that may be called unknown, in (0, 1), such as 0.05: ``predict``
+            then says ``unknown`` where the unknown score is above ``threshold_`` (None: it never does).
+        unknown: what ``predict`` calls them (None: ``"unknown"`` where classes are texts, -1 where they are numbers).
+        calibrate: whether the sharpness of the probabilities is measured by cross-validation on the few examples.
 
     X is ``[n, ...]`` in ``x_shape`` (channels first) or flattened ``[n, features]``; uint8 (0..255) becomes [0, 1] as
     in ``Episodes``, and so do other whole numbers of images; floating point is taken as it is. In ``predict`` X may be
-    of another type than in ``fit``: it is brought to the same unit, or refused where that is not sure. Labels are
-    anything that scikit-learn takes for classes.
-    After ``fit``: ``classes_``, ``n_features_in_`` (numbers per example), ``learner_`` (the copy).
+    of another type than in ``fit``: it is brought to the same unit, or refused where that is not sure. Or X are
+    pictures, files or Pillow images, in a list, or a folder of them: then they get the size and colours of the images
+    that the learner was trained on. Labels are anything that scikit-learn takes for classes.
+    After ``fit``: ``classes_``, ``n_features_in_`` (numbers per example), ``learner_`` (the copy), ``threshold_`` (nan
+    where ``reject`` is None).
     """
 
     n_features_in_: int
@@ -79,6 +81,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         batch_size: int | None = 256,
         random_state: int = 0,
         device: str | None = None,
+        tasks: Any = None,
+        reject: float | None = None,
+        unknown: Any = None,
+        calibrate: bool = False,
     ) -> None:
         self.learner = learner
         self.run = run
@@ -89,6 +95,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.random_state = random_state
         self.device = device
+        self.tasks = tasks
+        self.reject = reject
+        self.unknown = unknown
+        self.calibrate = calibrate
 
     @staticmethod
     def from_run(run: str | Path, *, checkpoint: int | None = None, steps: int | None = None) -> "FewShotClassifier":
@@ -100,55 +110,90 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         Run.open(run)
         return FewShotClassifier(run=run, checkpoint=checkpoint, steps=steps)
 
-    def fit(self, X: Any, y: Any) -> "FewShotClassifier":  # noqa: N803
-        """Adapt to the few examples X with labels y.
+    def fit(self, X: Any, y: Any = None) -> "FewShotClassifier":  # noqa: N803
+        """Adapt to the few examples X with labels y; of a folder of class folders, without y, to what is in it.
 
         Raises:
             UsageError: fewer than two classes, or more than the learner's head has outputs; examples of a shape that
-                does not fit; an option that does not; numbers and texts among the labels.
-            DataError: examples without a label.
+                does not fit; an option that does not; numbers and texts among the labels; pictures for a learner whose
+                tasks are not known, or are no images.
+            DataError: examples without a label, or a picture that cannot be read.
         """
         learner = self._copy_of_learner()
+        self.look_: Look | None = None
+        if are_pictures(X):
+            X, y = labelled(X, y)  # noqa: N806
         check_complete(y)
-        table, shape = as_table(X)
+        table, shape = as_table(self._numbers(X))
         checked: tuple[Any, Any] = validate_data(self, table, y)  # pyright: ignore[reportAssignmentType]
         flat, y = checked
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise UsageError(f"a classifier needs examples of at least 2 classes, got {len(self.classes_)} class.")
+        self.labels_, self.refits_ = labels.reshape(-1).astype(np.int64), []
+        self._check_open_set()
         self.x_shape_ = shape_of_one(self.x_shape, learner, shape, flat.shape[1])
         self.learner_ = learner
-        self.support_ = self._examples(flat, shape, fitting=True), torch.from_numpy(labels.reshape(-1).astype(np.int64))
+        self.support_ = self._examples(flat, shape, fitting=True), torch.from_numpy(self.labels_)
         self.solver_ = OneTask(learner, *self.support_, steps=self.steps, seed=self.random_state)
         self.solver_.adapt()
         return self
 
-    def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:  # noqa: N803
-        """The probability of each class, in the order of ``classes_``; a head's further outputs are left out.
+    def unknown_score(self, X: Any) -> Float[np.ndarray, " n"]:  # noqa: N803
+        """How unlike all classes each example is (larger: less like any): minus its largest logit.
+
+        Of learners that compare embeddings it is the distance to the nearest class, say. (Vaze, Han, Vedaldi,
+        Zisserman: Open-set recognition: a good closed-set classifier is all you need? ICLR 2022.)
+        """
+        return -self._logits(X).max(1)
+
+    def _logits(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """A head's further outputs are left out.
 
         Raises:
             UsageError: numbers so large that the learner's computations overflow.
         """
         check_is_fitted(self)
-        table, shape = as_table(X)
+        table, shape = as_table(self._numbers(X))
         flat: Any = validate_data(self, table, reset=False)
-        x = self._examples(flat, shape)
+        return self._solved(self.solver_, self._examples(flat, shape))
+
+    def _features(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        return self._logits(X)
+
+    def _without(self, held: Bool[np.ndarray, " n"]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        asked, (x, y) = torch.from_numpy(held), self.support_
+        solver = OneTask(self.learner_, x[~asked], y[~asked], steps=self.steps, seed=self.random_state)
+        logits = self._solved(solver, x[asked])
+        return logits, -logits.max(1)
+
+    def _solved(self, solver: OneTask, x: Tensor) -> NDArray[np.float64]:
         whole = self.batch_size is None or together(self.learner_.bn_mode)
-        logits = torch.cat([self.solver_(part) for part in x.split(len(x) if whole else self.batch_size)])
-        found = logits[:, : len(self.classes_)].double().softmax(-1)
-        if bool(found.isnan().any()):
+        logits = torch.cat([solver(part) for part in x.split(len(x) if whole else self.batch_size)])
+        found = logits[:, : len(self.classes_)].double()
+        if not bool(found.softmax(-1).isfinite().all()):
             raise UsageError(
-                f"{type(self.learner_).__name__} has no number for {int(found.isnan().any(1).sum())} of {len(x)} "
-                f"examples: what it computes overflowed or its weights did. X reaches {float(x.abs().max()):.1e} here, "
-                f"{float(self.support_[0].abs().max()):.1e} in fit; scale X to the size of what it was trained on."
+                f"{type(self.learner_).__name__} has no number for {int(found.softmax(-1).isnan().any(1).sum())} of "
+                f"{len(x)} examples: what it computes overflowed or its weights did. X reaches "
+                f"{float(x.abs().max()):.1e} here, {float(self.support_[0].abs().max()):.1e} in fit; scale X to the "
+                f"size of what it was trained on."
             )
         return found.numpy()
 
-    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """The most probable class of each example."""
-        best = self.predict_proba(X).argmax(1)
-        return self.classes_[best]
+    def _numbers(self, X: Any) -> Any:  # noqa: N803
+        """X, or the pixels of pictures."""
+        if not are_pictures(X):
+            return X
+        if self.look_ is None:
+            if self.tasks is None and self.run is None:
+                raise UsageError(
+                    "pictures get the size and colours of the images that a learner was trained on, which one in "
+                    "memory does not tell: FewShotClassifier(run=RUN), FewShotClassifier(LEARNER, tasks=TASKS), or "
+                    "give arrays [n, channels, height, width]."
+                )
+            self.look_ = Look.of(Run.open(self.run).tasks() if self.tasks is None and self.run else self.tasks)
+        return np.stack([self.look_.pixels(read_image(one)) for one in pictures(X)])
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file: the learner, its weights, and the examples it was fitted to. No pickle.
@@ -158,22 +203,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             RunError: the file cannot be written.
         """
         check_is_fitted(self)
-        classes = self.classes_.tolist()
-        if not all(isinstance(name, bool | int | float | str) for name in classes):
-            raise UsageError(f"classes must be numbers or texts to be saved, got {classes[:3]}.")
-        about = {
-            "format": FORMAT,
-            "quickstudy": __version__,
-            "learner": registry.describe(self.learner_),
-            "options": {name: getattr(self, name) for name in KEPT},
-            "classes": classes,
-            "dtype": self.classes_.dtype.str,
-            "shape": self.x_shape_,
-            "names": self.feature_names_in_.tolist() if hasattr(self, "feature_names_in_") else None,
-        }
-        tensors = {f"learner/{name}": t for name, t in self.learner_.state_dict().items()}
-        tensors |= {"support/x": self.support_[0], "support/y": self.support_[1]}
-        write_atomic(Path(path), sealed_tensors(tensors, {"quickstudy": json.dumps(about)}), anywhere=True)
+        save(self, path)
 
     @staticmethod
     def load(path: str | Path, *, learner: MetaLearner | None = None) -> "FewShotClassifier":
@@ -189,40 +219,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 fit the learner.
             UsageError: the learner has to be given.
         """
-        try:
-            tensors, texts = open_tensors(Path(path))
-            about = parse_json(texts["quickstudy"])
-            form = int(about["format"])
-            options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in about["options"].items()}
-            classes, x_shape = np.array(about["classes"], about["dtype"]), tuple(map(int, about["shape"]))
-            names = None if about["names"] is None else np.array(about["names"], object)
-            support = tensors["support/x"], tensors["support/y"]
-            described = about["learner"]
-            weights = {n.removeprefix("learner/"): t for n, t in tensors.items() if n.startswith("learner/")}
-        except Exception as error:  # whatever somebody has put there
-            raise RunError(f"{path} is no classifier that FewShotClassifier.save wrote: {reason(error)}.") from error
-        if not 1 <= form <= FORMAT:
-            raise RunError(f"{path} was written by quickstudy {about['quickstudy']}, in another format; use that one.")
-        if learner is None:
-            try:
-                learner = built(described, form, path, weights=weights)
-            except UsageError as error:
-                raise UsageError(
-                    f"{path} holds a learner that only your program can build ({error}); build it and pass it: "
-                    f"FewShotClassifier.load(PATH, learner=LEARNER)."
-                ) from error
-        classifier = FewShotClassifier(learner, **{name: options[name] for name in KEPT if name in options})
-        own = classifier._copy_of_learner()
-        load_weights(own, weights)
-        classifier.learner = classifier.learner_ = own
-        classifier.classes_ = classes
-        classifier.x_shape_ = x_shape
-        classifier.n_features_in_ = math.prod(x_shape)
-        if names is not None:
-            classifier.feature_names_in_ = names
-        classifier.support_ = support
-        classifier.solver_ = OneTask(own, *classifier.support_, steps=classifier.steps, seed=classifier.random_state)
-        return classifier
+        return restore(FewShotClassifier, path, learner)
 
     def __sklearn_tags__(self) -> Any:
         """Images are taken, too."""
@@ -246,20 +243,5 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return learner.eval() if self.device is None else learner.eval().to(pick_device(self.device))
 
     def _examples(self, flat: NDArray[Any], shape: tuple[int, ...] | None, *, fitting: bool = False) -> Tensor:
-        own = self.x_shape_
-        if shape is not None and shape != own and (1, *shape) != own and len(own) > 1:
-            raise UsageError(
-                f"examples must be [n, {', '.join(map(str, own))}] (channels first) or flattened, got {['n', *shape]}."
-            )
-        x = torch.from_numpy(np.array(flat))
-        if self.tokens:
-            return x.long().view(-1, *own)
-        scale = divisor(x, own, None if fitting else self.support_[0])
-        dtype = floating_dtype(self.learner_) or torch.get_default_dtype()
-        largest = float(x.abs().max()) if len(x) else 0.0
-        if largest > torch.finfo(dtype).max:
-            raise UsageError(
-                f"X reaches {largest:.1e}, more than this learner's {str(dtype).removeprefix('torch.')} can hold "
-                f"({torch.finfo(dtype).max:.1e}); scale its columns first (sklearn.preprocessing.StandardScaler)."
-            )
-        return (x.to(dtype) / scale).view(-1, *own)
+        dtype = torch.long if self.tokens else floating_dtype(self.learner_) or torch.get_default_dtype()
+        return as_examples(flat, shape, self.x_shape_, dtype, None if fitting else self.support_[0])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -16,14 +16,16 @@ from torch import Tensor
 
 from quickstudy.apply import pretrained
 from quickstudy.apply.one_task import OneTask
+from quickstudy.apply.refitted import Refitted
 from quickstudy.core.errors import UsageError
+from quickstudy.learners.in_context.incontext import Standardise
 from quickstudy.nets.backbones.flat import Flat
 from quickstudy.tasks.images.labels import check_complete
 
 AT_ONCE = 256  # queries; bounds the memory and changes nothing
 
 
-class TabularClassifier(ClassifierMixin, BaseEstimator):
+class TabularClassifier(ClassifierMixin, Refitted, BaseEstimator):
     """A scikit-learn classifier for a few labelled rows of a table, ready to use: fitting is one forward pass.
 
     It is a transformer that reads the labelled rows (``quickstudy.InContext``), meta-trained on synthetic tables alone
@@ -37,8 +39,12 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
         max_rows: labelled rows that are read at most; of more, each view takes its own at random, some of each class.
         max_features: columns that are read at most; of more, those that differ most between classes (F ratio).
         random_state: seed of what is drawn.
+        reject: the share of rows of known classes that may be called unknown, in (0, 1), such as 0.05: ``predict``
+            then says ``unknown`` where the unknown score is above ``threshold_`` (None: it never does).
+        unknown: what ``predict`` calls them (None: ``"unknown"`` where classes are texts, -1 where they are numbers).
+        calibrate: whether the sharpness of the probabilities is measured by cross-validation on the labelled rows.
 
-    After ``fit``: ``classes_``, ``n_features_in_``.
+    After ``fit``: ``classes_``, ``n_features_in_``, ``threshold_`` (nan where ``reject`` is None).
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -50,12 +56,23 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
     n_features_in_: int
 
     def __init__(
-        self, *, n_ensemble: int = 1, max_rows: int = 1000, max_features: int = 256, random_state: int = 0
+        self,
+        *,
+        n_ensemble: int = 1,
+        max_rows: int = 1000,
+        max_features: int = 256,
+        random_state: int = 0,
+        reject: float | None = None,
+        unknown: Any = None,
+        calibrate: bool = False,
     ) -> None:
         self.n_ensemble = n_ensemble
         self.max_rows = max_rows
         self.max_features = max_features
         self.random_state = random_state
+        self.reject = reject
+        self.unknown = unknown
+        self.calibrate = calibrate
 
     def fit(self, X: Any, y: Any) -> "TabularClassifier":  # noqa: N803
         """Read the labelled rows X ``[n, features]`` with labels y.
@@ -83,21 +100,41 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
                 f"a classifier needs examples of at least 2 classes and no more classes than max_rows="
                 f"{self.max_rows}, got {len(self.classes_)} class{'es' if len(self.classes_) > 1 else ''}."
             )
-        rng = np.random.default_rng(self.random_state)
-        columns = _telling(rows, labels, self.max_features)
-        self.views_ = [View(rows, labels, columns, k, self.max_rows, rng) for k in range(self.n_ensemble)]
+        self.rows_, self.labels_, self.refits_ = rows, labels.astype(np.int64), []
+        self._check_open_set()
+        self.views_ = self._views(np.ones(len(rows), bool))
         return self
 
-    def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:  # noqa: N803
-        """The probability of each class, in the order of ``classes_``, mean over the views."""
-        check_is_fitted(self)
-        rows: Any = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
-        return np.mean([view.predict(rows) for view in self.views_], 0)
+    def unknown_score(self, X: Any) -> Float[np.ndarray, " n"]:  # noqa: N803
+        """How unlike all classes each row is (larger: less like any): the distance to the nearest labelled row.
 
-    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """The most probable class of each row."""
-        best = self.predict_proba(X).argmax(1)
-        return self.classes_[best]
+        Columns are standardised as they are read. (Sun, Ming, Zhu, Li: Out-of-distribution detection with deep nearest
+        neighbors. ICML 2022.)
+        """
+        rows = self._rows(X)
+        return _distances(self.rows_[:, self.views_[0].columns], rows[:, self.views_[0].columns])
+
+    def _logits(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        return _mean_logits(self.views_, self._rows(X))
+
+    def _features(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        columns = self.views_[0].columns
+        return _standard(self.rows_[:, columns])(torch.from_numpy(self._rows(X)[None][..., columns]))[0].numpy()
+
+    def _without(self, held: Bool[np.ndarray, " n"]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        views, asked = self._views(~held), self.rows_[held]
+        columns = views[0].columns
+        return _mean_logits(views, asked), _distances(self.rows_[~held][:, columns], asked[:, columns])
+
+    def _views(self, fitted: Bool[np.ndarray, " n"]) -> "list[View]":
+        rows, labels, rng = self.rows_[fitted], self.labels_[fitted], np.random.default_rng(self.random_state)
+        columns = _telling(rows, labels, self.max_features)
+        return [View(rows, labels, columns, k, self.max_rows, rng) for k in range(self.n_ensemble)]
+
+    def _rows(self, given: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        found: Any = validate_data(self, given, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        return found
 
     def __sklearn_tags__(self) -> Any:
         """Missing values are taken."""
@@ -147,6 +184,22 @@ class View:
             return torch.from_numpy(np.ascontiguousarray(rows))
         ranks = [_rank(known, asked) for known, asked in zip(self.ranked.T, rows.T, strict=True)]
         return torch.from_numpy(np.stack(ranks, 1))
+
+
+def _mean_logits(views: list[View], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of the probabilities' mean."""
+    return np.log(np.maximum(np.mean([view.predict(rows) for view in views], 0), np.finfo(np.float64).tiny))
+
+
+def _standard(rows: NDArray[np.float64]) -> Standardise:
+    return Standardise(torch.from_numpy(rows[None]), torch.ones(1, len(rows), dtype=torch.bool))
+
+
+def _distances(known: NDArray[np.float64], asked: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each row that is asked to the nearest known one."""
+    units = _standard(known)
+    near, far = (units(torch.from_numpy(np.ascontiguousarray(part[None])))[0] for part in (known, asked))
+    return torch.cat([torch.cdist(part, near).amin(1) for part in far.split(AT_ONCE)]).numpy()
 
 
 def _rank(known: NDArray[np.float64], asked: NDArray[np.float64]) -> NDArray[np.float64]:

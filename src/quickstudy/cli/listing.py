@@ -6,12 +6,12 @@ from quickstudy import registry
 
 
 def listing(*, json: bool = False) -> None:
-    """List every learner, task distribution and net, with a line each.
+    """List every learner, task distribution, net and encoder, with a line each.
 
     Args:
         json: print as JSON.
     """
-    kinds = ("learners", "tasks", "nets")
+    kinds = ("learners", "tasks", "nets", "encoders")
     lines = {k: {name: registry.line(k, name) for name in registry.KINDS[k]} for k in kinds}
     if json:
         print(dumps(lines, indent=2))

@@ -13,7 +13,7 @@ import sys
 import warnings
 from typing import Any
 
-from quickstudy.core.errors import QuickstudyError
+from quickstudy.core.errors import QuickstudyError, UsageError
 from quickstudy.core.words import plain
 from quickstudy.version import __version__
 
@@ -24,9 +24,11 @@ COMMANDS = {
     "resume": ("resume:resume", "Go on with a run that was interrupted, as if it had not been."),
     "evaluate": ("evaluate:evaluate", "Test a trained run on unseen tasks, of another shape if wanted."),
     "adapt": ("adapt:adapt", "Apply a trained run to your own few images: a table of predictions."),
+    "classify": ("classify:classify", "Classify your pictures from a few of each class: nothing is trained before."),
+    "export": ("export:export", "Write one ONNX file that classifies pictures as classify does."),
     "report": ("report:report", "Write a report of one run, or of several compared."),
     "optimize": ("optimize:optimize", "Compare learned optimizers with tuned usual ones on some problems."),
-    "list": ("listing:listing", "List every learner, task distribution and net, with a line each."),
+    "list": ("listing:listing", "List every learner, task distribution, net and encoder, with a line each."),
 }
 """By name: where in this folder the function is, and the first line of its docstring (not to import it for that)."""
 
@@ -74,7 +76,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _call(name: str, argv: list[str]) -> None:
     module, _, function = COMMANDS[name][0].partition(":")
-    command = getattr(importlib.import_module(f"quickstudy.cli.{module}"), function)
+    try:
+        command = getattr(importlib.import_module(f"quickstudy.cli.{module}"), function)
+    except ModuleNotFoundError as error:
+        if error.name != "sklearn":
+            raise
+        extra = "pip install 'quickstudy[images]'"
+        raise UsageError(f"quickstudy {name} needs scikit-learn, which is not installed here; {extra}.") from error
     parameters = inspect.signature(command).parameters.values()
     if name == "train":
         command(argv)  # what its options are depends on the first of them

@@ -33,13 +33,18 @@ def interval(**options: tuple[float, float]) -> None:
             raise UsageError(f"{name} must be two finite numbers (low, high) with low <= high, got {name}={value}.")
 
 
+def out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether it was raised for want of memory."""
+    return isinstance(error, MemoryError) or bool(re.search(r"allocate memory|out of memory|overflow", str(error)))
+
+
 @contextmanager
 def fits_memory(what: str) -> Generator[None]:
     """Turn what is raised for want of memory into a ``UsageError`` that says of what there is too much."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not re.search(r"allocate memory|out of memory|overflow", str(error)):
+        if not out_of_memory(error):
             raise
         raise UsageError(f"{what} need more memory than there is: {str(error).splitlines()[0]:.200}") from error
 

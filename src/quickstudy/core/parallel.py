@@ -9,8 +9,9 @@ With ``QUICKSTUDY_LEAVE_ALONE=1`` in the environment no thread is started and no
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from queue import SimpleQueue
@@ -27,6 +28,7 @@ from quickstudy.core.stateless import with_tensors
 B = TypeVar("B", bound=Batch)
 M = TypeVar("M", bound=nn.Module)
 R = TypeVar("R")
+T = TypeVar("T")
 
 _Draws = Literal["nothing", "own", "default"]
 """What a piece's draws come from: there are none; a state of its own; the default generator, a piece after another."""
@@ -128,13 +130,45 @@ def _side_by_side(
         finally:
             free.put(own)
 
-    futures = [_pool(count, os.getpid()).submit(one, job) for job in jobs]
+    return list(_on_pool(one, jobs, count, ahead=len(jobs)))
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Generator[R]:
+    """``work(item)`` of each item, in order, on ``workers`` threads (None: as many as torch may use here).
+
+    Each item is computed with one intra-op thread, under the modes of whoever asks for the first result. No more than
+    three items a thread are taken before their results are asked for, so that what flows through has no end to fear.
+    """
+    count = workers or torch.get_num_threads()
+    if count == 1 or getattr(_here, "works", False) or leave_alone():
+        yield from map(work, items)
+        return
+    _keep_freed_memory()
+    enter = _modes_of_caller()
+
+    def one(item: T) -> R:
+        with enter():
+            return work(item)
+
+    yield from _on_pool(one, items, count, ahead=3 * count)
+
+
+def _on_pool(work: Callable[[T], R], items: Iterable[T], workers: int, *, ahead: int) -> Generator[R]:
+    """``work(item)`` of each item, in order; ``ahead`` of them may be begun before the first is asked for."""
+    waiting: deque[Future[R]] = deque()
     try:
-        return [future.result() for future in futures]
+        for item in items:
+            waiting.append(_pool(workers, os.getpid()).submit(work, item))
+            if len(waiting) > ahead:
+                yield waiting[0].result()
+                waiting.popleft()
+        while waiting:
+            yield waiting[0].result()
+            waiting.popleft()
     finally:  # after an error, too, nothing goes on behind the caller's back
-        for future in futures:
+        for future in waiting:
             future.cancel()
-        wait(futures)
+        wait(waiting)
 
 
 def _modes_of_caller() -> Callable[[], Any]:

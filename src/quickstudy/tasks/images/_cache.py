@@ -1,7 +1,6 @@
 """The cache folder: arrays prepared once, files downloaded once; safe against concurrent processes and kills."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +16,6 @@ from quickstudy.core.offline import is_offline
 from quickstudy.core.sealed import open_tensors, sealed_tensors
 
 Prepared = tuple[UInt8[Tensor, "n c h w"], list[str]]
-
-
-def cache_folder() -> Path:
-    """Where prepared and downloaded files live: ``QUICKSTUDY_CACHE``, else the system's cache folder."""
-    given = os.environ.get("QUICKSTUDY_CACHE")
-    return Path(given).expanduser() if given else Path(pooch.os_cache("quickstudy"))
 
 
 def prepared(path: Path, build: Callable[[], Prepared]) -> Prepared:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from quickstudy.core.cache_folder import cache_folder
 from quickstudy.core.errors import DataError, UsageError
-from quickstudy.tasks.images._cache import cache_folder, download
+from quickstudy.tasks.images._cache import download
 from quickstudy.tasks.images.omniglot_files import ADVICE, Characters
 
 MAML_SIZES = (1100, 100, 423)  # train, val, test

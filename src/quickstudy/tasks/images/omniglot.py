@@ -20,6 +20,7 @@ from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from quickstudy.core.batch import TaskBatch
@@ -163,7 +164,7 @@ class Omniglot:
         """
         return self._episodes.sample(tasks, fold(seed, "tasks", "omniglot", self.protocol, self.split))
 
-    def read_image(self, path: Path | str) -> Float[Tensor, "1 size size"]:
+    def read_image(self, path: Path | str | Image.Image) -> Float[Tensor, "1 size size"]:
         """A user's own drawing (dark ink on light paper) as this distribution's images are: grey, resized, ink = 1.
 
         Raises:

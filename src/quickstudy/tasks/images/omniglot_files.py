@@ -18,9 +18,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from quickstudy.core.cache_folder import cache_folder
 from quickstudy.core.errors import DataError
 from quickstudy.core.files import data_in
-from quickstudy.tasks.images._cache import Prepared, cache_folder, download, prepared
+from quickstudy.tasks.images._cache import Prepared, download, prepared
 from quickstudy.tasks.images.pixels import ink_pixels, open_image
 
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"

@@ -1,0 +1,1 @@
+"""Heads on features that an encoder found: each is fitted to few labelled rows, and most are linear maps."""
