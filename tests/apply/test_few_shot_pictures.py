@@ -1,5 +1,6 @@
 """FewShotClassifier takes files and Pillow images as the run's own tasks would read them."""
 
+import itertools
 import json
 
 import numpy as np
@@ -21,6 +22,10 @@ def folder(tmp_path_factory):
     for i, name in enumerate(NAMES * 2):
         (root / "few" / name).mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (24 + i, 30, 3), np.uint8)).save(root / "few" / name / f"{i}.png")
+    for split, name in itertools.product(("train", "val", "test"), "ab"):
+        (root / "many" / split / f"{split}-{name}").mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (20, 20), (i, 9, 99)).save(root / "many" / split / f"{split}-{name}" / f"{i}.png")
     (root / "new").mkdir()
     for i in range(2):
         Image.fromarray(rng.integers(0, 256, (20, 20 + i), np.uint8)).save(root / "new" / f"{i}.png")
@@ -41,7 +46,7 @@ def of_drawings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def of_colours(folder, tmp_path_factory):
-    tasks = qs.tasks.ImageFolder(str(folder / "few"), fractions=(1, 0, 0), way=2, shot=1, query=1, size=16, channels=3)
+    tasks = qs.tasks.ImageFolder(str(folder / "many"), way=2, shot=1, query=1, size=16, channels=3)
     return trained(tasks, tmp_path_factory.mktemp("runs") / "colours", 3)
 
 

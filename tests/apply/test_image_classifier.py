@@ -91,7 +91,7 @@ def test_an_unknown_head_is_refused_before_anything_is_embedded(photos):
     encoder = Counting()
     with pytest.raises(qs.UsageError, match=r"head must be one of 'auto', .*got head='forest'"):
         classifier(encoder=encoder, head="forest").fit(photos / "few")
-    assert encoder.prepared == 1  # to find its width
+    assert encoder.prepared == 0
 
 
 def test_before_it_is_fitted():
@@ -130,18 +130,17 @@ def test_one_picture_with_two_labels(few):
 
 def test_a_check_names_the_pictures(few):
     (few / "ash" / "0.png").rename(few / "elm" / "odd.png")
-    for augment in (False, True):
-        found = classifier(augment=augment).fit(few)
-        check = found.check(repeats=1)
-        assert [found.sources_[one.row] for one in check.suspects] == [few / "elm" / "odd.png"]
-        assert check.suspects[0][1:3] == ("elm", "ash")
-        assert 0.8 < check.accuracy.value < 1
+    found = classifier(augment=True, head="centroid").fit(few)
+    check = found.check(repeats=1)
+    assert [found.sources_[one.row] for one in check.suspects] == [few / "elm" / "odd.png"]
+    assert check.suspects[0][1:3] == ("elm", "ash")
+    assert 0.8 < check.accuracy.value < 1
 
 
 def test_views_are_of_one_picture(photos):
     encoder = Counting()
     found = classifier(encoder=encoder, augment=True).fit(photos / "few")
-    assert encoder.prepared == 1 + 4 * 12
+    assert encoder.prepared == 4 * 12
     assert found.classifier_.groups_.tolist() == [i for i in range(12) for _ in range(4)]
     assert len(found.sources_) == 12
     assert found.score(photos / "few") == 1
@@ -174,7 +173,7 @@ def test_a_stream_that_was_left_goes_on_from_there(photos, tmp_path, monkeypatch
         next(stream)
     stream.close()
     before = encoder.prepared
-    assert 8 <= before - 13 < 13, "not all in advance"
+    assert 8 <= before - 12 < 13, "not all in advance"
     assert len(list(found.stream(photos / "new"))) == 13
     assert encoder.prepared < before + 13 - 7, "what was answered was kept"
 

@@ -28,6 +28,10 @@ class Constants(nn.Module):
         grey: whether all channels are of the grey value.
     """
 
+    scale: Tensor
+    shift: Tensor
+    weights: Tensor
+
     def __init__(self, scale: Float[Tensor, "3"], shift: Float[Tensor, "3"], *, grey: bool) -> None:
         super().__init__()
         self.register_buffer("scale", scale[:, None, None])
@@ -63,7 +67,8 @@ class Constants(nn.Module):
 
 
 def _become(encoder: Encoder, colour: tuple[int, int, int]) -> Float[Tensor, "3"]:
-    x = encoder.prepare(Image.new("RGB", encoder.size[::-1], colour))
+    height, width = encoder.size
+    x = encoder.prepare(Image.new("RGB", (width, height), colour))
     found = x.amin((1, 2))
     if not torch.allclose(found, x.amax((1, 2)), atol=1e-5):
         raise UsageError(_no(encoder, "makes a pattern of a plain colour"))

@@ -116,8 +116,8 @@ class EmbeddingClassifier(ClassifierMixin, OpenSet, BaseEstimator):
         if self.background is not None:
             self.background.check_width(self.x_.shape[1])
             known = self.background.nearest(self.x_, self.y_)
-        among = candidates(self.head, self.x_, shrinks=known is not None)
         fold = folds(self.y_, self.groups_, FOLDS, np.random.default_rng(self.random_state))
+        among = candidates(self.head, self.x_, shrinks=known is not None, can_measure=bool((fold >= 0).any()))
         weight = weights_of(self.groups_)
         fitted = ensemble(self.x_, self.y_, weight, fold, among, known, calibrate=self.calibrate)
         self.answers_ = fitted.answers

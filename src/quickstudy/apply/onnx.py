@@ -10,6 +10,7 @@ encoder's name are in the file's metadata, as JSON under ``quickstudy``. Needs t
 """
 
 import copy
+import importlib
 import json
 import logging
 import tempfile
@@ -82,9 +83,7 @@ def export(encoder: Encoder, classifier: EmbeddingClassifier, images: Sequence[I
         RunError: the file's answers differ from Python's; nothing is left.
     """
     try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401  # torch.onnx.export imports it
+        onnx, onnxruntime, _ = map(importlib.import_module, ("onnx", "onnxruntime", "onnxscript"))
     except ImportError as error:
         raise UsageError(f"ONNX files need the extra onnx: pip install 'quickstudy[onnx]' ({error}).") from error
     onnxruntime.disable_telemetry_events()
@@ -138,7 +137,8 @@ def _made(size: tuple[int, int]) -> list[Image.Image]:
     """Smooth pictures of many colours."""
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (MADE, 6, 6, 3), dtype=np.uint8)
-    return [Image.fromarray(one).resize(size[::-1], Image.Resampling.BICUBIC) for one in small]
+    height, width = size
+    return [Image.fromarray(one).resize((width, height), Image.Resampling.BICUBIC) for one in small]
 
 
 def _write(whole: nn.Module, example: Tensor, path: Path) -> None:

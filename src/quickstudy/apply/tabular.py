@@ -118,8 +118,9 @@ class TabularClassifier(ClassifierMixin, Refitted, BaseEstimator):
         return _mean_logits(self.views_, self._rows(X))
 
     def _features(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        columns = self.views_[0].columns
-        return _standard(self.rows_[:, columns])(torch.from_numpy(self._rows(X)[None][..., columns]))[0].numpy()
+        rows, columns = self._rows(X), self.views_[0].columns
+        z = _standard(self.rows_[:, columns])(torch.from_numpy(rows[None][..., columns]))[0].numpy()
+        return np.column_stack([z, np.ones(len(z))])  # a last layer's bias: what is in the middle counts, too
 
     def _without(self, held: Bool[np.ndarray, " n"]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         views, asked = self._views(~held), self.rows_[held]

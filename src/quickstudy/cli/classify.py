@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -201,7 +201,7 @@ def _shown(answers: Iterable[T], total: int) -> Iterable[T]:
 
 
 @contextmanager
-def rows_to(out: Path | None) -> Iterator[Callable[[list[str]], None]]:
+def rows_to(out: Path | None) -> Generator[Callable[[list[str]], None]]:
     """Writes rows to a CSV file, each at once, so that what is done is kept; or nowhere.
 
     Raises:
@@ -228,7 +228,7 @@ def rows_to(out: Path | None) -> Iterator[Callable[[list[str]], None]]:
 
 
 @contextmanager
-def _writing(out: Path) -> Iterator[None]:
+def _writing(out: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

@@ -73,13 +73,14 @@ NARROW = 64
 """Features up to which the columns may be those of a table."""
 
 
-def candidates(head: str, x: Float[np.ndarray, "n f"], *, shrinks: bool) -> tuple[Candidate, ...]:
+def candidates(head: str, x: Float[np.ndarray, "n f"], *, shrinks: bool, can_measure: bool) -> tuple[Candidate, ...]:
     """The one that is named, or those of which ``auto`` is made.
 
     Args:
         head: one of ``NAMES``.
         x: the labelled rows: where one column makes up most of their size, columns are not of one unit.
         shrinks: whether there is a background.
+        can_measure: whether any row can be held out.
     """
     one_of(NAMES, head=head)
     if head != "auto":
@@ -89,4 +90,7 @@ def candidates(head: str, x: Float[np.ndarray, "n f"], *, shrinks: bool) -> tupl
     size = np.abs(x).mean(0)
     if size.max() > 0.5 * size.sum() and x.shape[1] > 1:
         return OF_COLUMNS
-    return (PLAIN["centroid"], PLAIN["ridge"], *OF_CENTRED, *(OF_COLUMNS if x.shape[1] <= NARROW else ()))
+    columns = (
+        OF_COLUMNS if x.shape[1] <= NARROW and can_measure else ()
+    )  # of so few rows they say nothing by themselves
+    return (PLAIN["centroid"], PLAIN["ridge"], *OF_CENTRED, *columns)

@@ -6,7 +6,8 @@
 
 b_i and b are those of least held-out loss under a normal prior on their logarithm, as few rows say little. A head named
 by the caller is an ensemble of one. Where every class has a single example nothing can be held out: weights and
-sharpnesses are then those that were best on other data. (Yao, Vehtari, Simpson, Gelman: Using stacking to average
+sharpnesses are then those that were best on other data. Heads see all classes as if they had equally many examples: how
+many somebody has of each says little of how many are asked. (Yao, Vehtari, Simpson, Gelman: Using stacking to average
 Bayesian predictive distributions. Bayesian Analysis 2018; Guo et al.: On calibration of modern neural networks. ICML
 2017.)
 """
@@ -72,7 +73,9 @@ def ensemble(
         known: of a background.
         calibrate: whether sharpnesses are measured, or those of other data.
     """
-    rows, w = torch.from_numpy(x), torch.from_numpy(weight)
+    classes = int(y.max()) + 1
+    even = weight * weight.sum() / (classes * np.bincount(y, weight)[y])
+    rows, w = torch.from_numpy(x), torch.from_numpy(even)
     spans: dict[Spec, Span] = {}
 
     def span(spec: Spec) -> Span:
@@ -83,9 +86,9 @@ def ensemble(
 
     near = NEAR if known is not None else LENGTH if LENGTH in {c.spec for c in among} else STANDARD
     to_mean = Candidate(centroid, near, 1.0)
-    apart = _apart(span(near).transformed(w, fold >= -1), y, weight)
+    apart = _apart(span(near).transformed(w, fold >= -1), y, even)
     usual = 1.0 if near == STANDARD else max(apart, 1e-3) / USUAL[known is not None]
-    examples = float(weight.sum()) / (int(y.max()) + 1)
+    examples = float(weight.sum()) / classes
     held = np.where(fold >= 0, weight, 0)
     scores, sharpness, losses = [], [], []
     for candidate in among:
