@@ -16,6 +16,8 @@ from torch import Tensor
 
 from quickstudy.apply import pretrained
 from quickstudy.apply.one_task import OneTask
+from quickstudy.apply.tables.encoder import TableEncoder
+from quickstudy.apply.tables.table import has_words
 from quickstudy.core.errors import UsageError
 from quickstudy.nets.backbones.flat import Flat
 from quickstudy.tasks.images.labels import check_complete
@@ -29,7 +31,8 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
     It is a transformer that reads the labelled rows (``quickstudy.InContext``), meta-trained on synthetic tables alone
     (``quickstudy.tasks.TabularPrior``): 2 to 10 classes, up to 100 rows, up to 64 columns. It takes more of each, with
     less ground to trust it. The order of rows, columns and classes does not matter. Columns are standardised by the
-    labelled rows; a missing value (nan) counts as its column's mean. Categories are the caller's to encode.
+    labelled rows; a missing value (nan) counts as its column's mean. A DataFrame may have categories, dates and text
+    among its columns (``TableEncoder``); of an array they are the caller's to encode.
 
     Args:
         n_ensemble: how many views of the table are averaged. The first is the table as it is; the second has ranks in
@@ -38,7 +41,7 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
         max_features: columns that are read at most; of more, those that differ most between classes (F ratio).
         random_state: seed of what is drawn.
 
-    After ``fit``: ``classes_``, ``n_features_in_``.
+    After ``fit``: ``classes_``, ``n_features_in_`` (numbers of a row that are read), ``encoder_`` (None: all are).
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -58,7 +61,7 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> "TabularClassifier":  # noqa: N803
-        """Read the labelled rows X ``[n, features]`` with labels y.
+        """Read the labelled rows X ``[n, features]``, an array or a DataFrame, with labels y.
 
         Raises:
             UsageError: fewer than two classes, more classes than rows can be read, numbers and texts among the labels,
@@ -71,8 +74,10 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
                 f"{self.max_features}."
             )
         check_complete(y)
+        self.encoder_ = TableEncoder().fit(X) if has_words(X) else None
+        numbers = X if self.encoder_ is None else self.encoder_.transform(X)
         checked: tuple[Any, Any] = validate_data(  # pyright: ignore[reportAssignmentType]
-            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
+            self, numbers, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
         )
         rows, y = checked
         check_classification_targets(y)
@@ -91,7 +96,8 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:  # noqa: N803
         """The probability of each class, in the order of ``classes_``, mean over the views."""
         check_is_fitted(self)
-        rows: Any = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        numbers = X if self.encoder_ is None else self.encoder_.transform(X)
+        rows: Any = validate_data(self, numbers, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         return np.mean([view.predict(rows) for view in self.views_], 0)
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
