@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazily(
     kind="learners",
     more={
         "quickstudy.apply.learned_optimizer": ["LearnedOptimizer"],
+        "quickstudy.apply.tables.csv_file": ["read_table"],
         "quickstudy.core.batch": ["Examples", "SharesDraws", "TaskBatch", "TaskDistribution"],
         "quickstudy.core.errors": ["DataError", "DivergedError", "QuickstudyError", "RunError", "UsageError"],
         "quickstudy.core.learner": ["MetaLearner"],
@@ -28,6 +29,8 @@ __getattr__, __dir__, __all__ = lazily(
     ],
     sklearn={
         "quickstudy.apply.few_shot_classifier": ["FewShotClassifier"],
+        "quickstudy.apply.tables.checking": ["check_table"],
+        "quickstudy.apply.tables.encoder": ["TableEncoder"],
         "quickstudy.apply.tabular": ["TabularClassifier"],
     },
     renamed={"SelfPlay": "LOLA", "SequenceLearner": "NTMLearner"},

@@ -27,7 +27,7 @@ class Classified:
         target: what their class is called.
         classes: in order.
         probabilities: of the classes, a row for each row of the table.
-        kept: columns of the table that stay beside the answers: ids.
+        kept: columns that stay beside the answers: ids, or else the rows' numbers in their file.
         truth: the classes that the table itself has, where it has some (None: unknown).
     """
 
@@ -50,19 +50,17 @@ class Classified:
         return (sum(right) / len(right), len(right)) if right else None
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
-        """A header and rows: ids (or the row's number), the class, the probability of each class."""
-        kept = self.kept or {"row": np.array([str(i) for i in range(1, len(self.labels) + 1)], object)}
-        header = [*kept, self.target, *(f"p({name})" for name in self.classes)]
-        cells = zip(zip(*kept.values(), strict=True), self.labels, self.probabilities, strict=True)
+        """A header and rows: what is kept, the class, the probability of each class."""
+        header = [*self.kept, self.target, *(f"p({name})" for name in self.classes)]
+        cells = zip(zip(*self.kept.values(), strict=True), self.labels, self.probabilities, strict=True)
         return header, [[*map(_text, ids), label, *(f"{p:.4f}" for p in row)] for ids, label, row in cells]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """A row each: ids (or the row's number), the class, and the probabilities by class."""
-        header, rows = self.rows()
-        ids = header[: max(1, len(self.kept))]
+        """A row each: what is kept, the class, and the probabilities by class."""
+        rows = self.rows()[1]
         return [
             {
-                **dict(zip(ids, row, strict=False)),
+                **dict(zip(self.kept, row, strict=False)),
                 self.target: label,
                 "probabilities": dict(zip(self.classes, p, strict=True)),
             }
@@ -96,11 +94,13 @@ def classify(known: Labelled, new: Table, *, name: str, views: int) -> Classifie
     truth = None
     if known.target in table.columns:
         truth = known_classes(table.columns[known.target])
+    kept = {column: table.columns[column] for column in known.plan.names("id") if column in table.columns}
+    own = np.flatnonzero(~known.is_labelled) if new is known.rest else np.arange(len(table))
     return Classified(
         target=known.target,
         classes=tuple(str(label) for label in model.classes_),
         probabilities=np.asarray(model.predict_proba(table), np.float64),
-        kept={column: table.columns[column] for column in known.plan.names("id") if column in table.columns},
+        kept=kept or {"row": own + 1},
         truth=truth,
     )
 
