@@ -189,6 +189,20 @@ def title(kind: str, name: str) -> str:
     return (KINDS[kind].get(name) or Entry(name)).title
 
 
+def named(description: Any) -> str:
+    """What a described thing is called in Python (see ``describe``): ``{"learners": "maml", ...}`` is ``MAML``.
+
+    >>> named({"learners": "maml", "options": {}}), named({"opaque": "mine.Net"}), named(None)
+    ('MAML', 'Net', 'not recorded')
+    """
+    if not isinstance(description, dict):
+        return "not recorded" if description is None else str(description)
+    if "opaque" in description:
+        return str(description["opaque"]).rpartition(".")[2]
+    kind = next((k for k in description if k in KINDS), None)
+    return "not recorded" if kind is None else title(kind, str(description[kind]))
+
+
 def name_of(thing: Any) -> tuple[str, str] | None:
     """The kind and name under which an object (or a class) is registered, or None.
 

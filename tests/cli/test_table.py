@@ -39,7 +39,7 @@ def test_answers_go_into_a_file_and_rows_without_a_class_are_those_to_tell(files
     done = quickstudy("table", files / "both.csv", "--target", "4", "--method", "logistic", "--out", out)
     assert done.code == 0, done.err
     assert done.out == f"answers: {out}\n"
-    rows = [*csv.DictReader(out.open())]
+    rows = [*csv.DictReader(out.read_text().splitlines())]
     assert [row["id"] for row in rows] == [str(520 + i) for i in range(10)]
     assert all(float(row["p(bad)"]) + float(row["p(good)"]) == pytest.approx(1, abs=1e-3) for row in rows)
 

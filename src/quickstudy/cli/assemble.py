@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from quickstudy.cli.options import make_options, options_of
-from quickstudy.cli.terminal import ProgressLine
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.learner import MetaLearner
-from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, held_out
-from quickstudy.report import make_pictures, save_examples
+from quickstudy.report.tested import keep_test
 from quickstudy.training import distributed
 from quickstudy.training.evaluation import BLOCK, evaluate
 from quickstudy.training.loop import train
@@ -79,18 +77,7 @@ def train_and_test(
         before = Run.open(out).steps() if resume and first else []
         if first:
             say(f"training on {tasks.describe()}; BatchNorm: {learner.bn_mode}; run folder: {out}")
-        line = ProgressLine()
-        try:
-            train(
-                learner,
-                tasks,
-                validation=validation,
-                progress=line if first else None,
-                notes={"test": test, "command": command},
-                **options,
-            )
-        finally:
-            line.close()
+        train(learner, tasks, validation=validation, notes={"test": test, "command": command}, **options)
         if first:  # the others may be on machines that do not have the folder
             run = Run.open(out)
             step = run.load_into(learner)
@@ -114,11 +101,8 @@ def train_and_test(
         if run is None:
             return None
         try:
-            if not tested:
-                run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
-            if isinstance(learner, SupportQueryLearner):
-                save_examples(run, learner, test_tasks, steps=test["test_steps"])
-            make_pictures(run, learner, test_tasks)
+            kept = None if tested else result
+            keep_test(run, learner, test_tasks, kept, checkpoint=step, steps=test["test_steps"])
         except RunError:
             say(f"{result}; not all of it could be saved.")
             raise

@@ -27,7 +27,7 @@ LEAVE_OUT: Mapping[str, Collection[str]] = {
     "nets": ("in_channels", "in_features", "out_features", "size"),
     "rules": (),
     "learners": ("loss", "in_features", "out_features", "x_shape"),
-    "train": ("learner", "tasks", "validation", "resume", "progress", "notes"),
+    "train": ("learner", "tasks", "validation", "resume", "overwrite", "progress", "notes"),
 }
 _WITHOUT = inspect.Parameter.empty
 

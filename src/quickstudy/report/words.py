@@ -2,23 +2,7 @@
 
 from typing import Any
 
-from quickstudy import registry
-
-
-def title(description: Any) -> str:
-    """What a registered thing is called in Python: ``{"learners": "maml", ...}`` is ``MAML``.
-
-    >>> title({"learners": "maml", "options": {}}), title({"opaque": "mine.Net"}), title(None)
-    ('MAML', 'Net', 'not recorded')
-    """
-    if not isinstance(description, dict):
-        return "not recorded" if description is None else str(description)
-    if "opaque" in description:
-        return str(description["opaque"]).rpartition(".")[2]
-    kind = next((k for k in description if k in registry.KINDS), None)
-    if kind is None:
-        return "not recorded"
-    return registry.title(kind, str(description[kind]))
+from quickstudy.registry import named as title
 
 
 def in_words(value: Any) -> str:

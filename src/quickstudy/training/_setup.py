@@ -56,6 +56,8 @@ def check(train: Callable[..., Any], options: Mapping[str, Any]) -> None:
     check_options(train, options, RANGES)
     if options["patience"] is not None and options["validation"] is None:
         raise UsageError("patience (>= 1) counts validations: pass validation=, a held-out task distribution.")
+    if options["resume"] and options["overwrite"]:
+        raise UsageError("resume goes on with the run that is in out, and overwrite removes it: choose one.")
     if not any(p.requires_grad for p in options["learner"].parameters()):
         raise UsageError(
             f"{type(options['learner']).__name__} has no parameter that requires a gradient: there is nothing to "

@@ -53,6 +53,7 @@ class Waiting:
                 mininterval=15 if self._make is _Lines else 0.2,
                 delay=self._after,
                 dynamic_ncols=True,
+                leave=None,  # of one within another nothing stays
                 file=sys.stderr,
                 postfix=said or None,
             )

@@ -106,6 +106,8 @@ def _rows(path: Path, text: str, separator: str) -> list[list[str]]:
         rows = [[cell.strip() for cell in row] for row in _parsed(text, separator) if any(row)]
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as a table: {error}; is a quotation mark left open?") from error
+    if rows[-1] and "\n" in rows[-1][-1] and not text.rstrip().endswith('"'):
+        raise DataError(f"{path} has a quotation mark that is left open: {rows[-1][-1]!r:.40}.")
     width = len(rows[0])
     wrong = [i for i, row in enumerate(rows) if len(row) != width]
     if wrong:
@@ -125,8 +127,11 @@ def _has_header(rows: list[list[str]]) -> bool:
         return True
     numeric = [number_style(as_objects(column)) is not None for column in below]
     is_word = [not is_missing(cell) and number_style(as_objects([cell])) is None for cell in first]
-    if any(numeric):
-        return any(word for word, of_numbers in zip(is_word, numeric, strict=True) if of_numbers)
+    above = [
+        word for cell, word, number in zip(first, is_word, numeric, strict=True) if number and not is_missing(cell)
+    ]
+    if above:
+        return any(above)
     named = [cell for cell in first if cell]
     return len({*named}) == len(named) and all(
         not cell or (word and cell not in column) for cell, word, column in zip(first, is_word, below, strict=True)

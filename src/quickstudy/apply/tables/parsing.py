@@ -69,7 +69,7 @@ def date_format(texts: Column) -> str | None:
     return next((form for form in FORMATS if _nearly_all(texts, lambda text, form=form: _moment(text, form))), None)
 
 
-def dates(texts: Column, form: str) -> NDArray[np.datetime64]:
+def dates(texts: Column, form: str) -> Column:
     """The moments of a column (of UTC, where it says a zone), NaT where a cell is none."""
     found = _each(texts, lambda text: _moment(text, form))
     return np.array([np.datetime64("NaT") if at is None else np.datetime64(at) for at in found], "datetime64[us]")
