@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.core.learner": ["MetaLearner"],
         "quickstudy.learners.optimizers.optimizer": ["OptimizerLearner"],
         "quickstudy.recipes.presets": ["preset"],
+        "quickstudy.report.citation": ["citation"],
         "quickstudy.training.evaluation": ["evaluate"],
         "quickstudy.training.loop": ["train"],
         "quickstudy.training.meters": ["Progress"],

@@ -43,6 +43,7 @@ def table(
     header: Literal["auto", "yes", "no"] = "auto",
     views: int = 2,
     rows: int = 1000,
+    folds: int = 5,
     seed: int = 0,
     workers: int | None = None,
     json: bool = False,
@@ -65,13 +66,14 @@ def table(
         encoding: of the text (None: found).
         header: whether the first row has names: yes, no, or auto.
         views: of the in-context learner: in how many forms it reads the table.
-        rows: that --check looks at, at most.
+        rows: that are cross-validated, at most.
+        folds: of the cross-validation.
         seed: of the choice of these rows, and of the folds.
         workers: threads on a CPU (None: as many as torch may use).
         json: print answers and check as JSON.
     """
-    if min(views, rows) < 1:
-        raise UsageError("--views and --rows must be at least 1.")
+    if min(views, rows, folds - 1) < 1:
+        raise UsageError("--views and --rows must be at least 1, and --folds 2.")
     said = None if header == "auto" else header == "yes"
     training = read_table(file, separator=separator, encoding=encoding, header=said)
     known = Labelled.of(training, target, ids=id, leave_out=leave_out)
@@ -84,7 +86,9 @@ def table(
     with threads(workers):
         if check or new is None:
             with Waiting("cross-validating", "fit") as waiting:
-                checked = check_labelled(known, rows=rows, folds=5, views=views, seed=seed, progress=waiting)
+                checked = check_labelled(
+                    known, rows=rows, folds=folds, repeats=None, views=views, seed=seed, progress=waiting
+                )
         if new is not None:
             tell(f"classifying {len(new)} rows of {new.name} by {WORDS[method]} from {len(known.labels)} labelled ones")
             answers = classify(known, new, name=method, views=views)

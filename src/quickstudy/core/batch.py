@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from quickstudy.core.above import above
 from quickstudy.core.errors import UsageError
+from quickstudy.core.shown import in_short, shown_batch
 
 
 @dataclass(frozen=True, init=False)
@@ -39,6 +41,9 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __repr__(self) -> str:
+        return f"Examples(x {in_short(self.x)}, y {in_short(self.y)})"
 
     def __getitem__(self, tasks: slice) -> "Examples":
         return Examples(self.x[tasks], self.y[tasks])
@@ -90,6 +95,12 @@ class TaskBatch:
 
     def __len__(self) -> int:
         return len(self.support)
+
+    __repr__ = shown_batch
+
+    def _repr_html_(self) -> str:
+        """Notebooks: the first tasks, drawn (``quickstudy.report.notebook``)."""
+        return above("report.notebook:batch_html")(self)
 
     def __getitem__(self, tasks: slice) -> "TaskBatch":
         names = None if self.class_names is None else self.class_names[tasks]

@@ -23,6 +23,7 @@ from quickstudy.core.functional import TaskModel
 from quickstudy.core.model_checks import check_differentiable, floating_dtype, precision_told
 from quickstudy.core.options import checks_options
 from quickstudy.core.parallel import pieces, run_pieces
+from quickstudy.core.shown import shown
 
 B = TypeVar("B", bound=Batch, default=Any)
 """The batches of tasks that a learner takes: ``MetaLearner[TaskBatch]``, say (``MetaLearner`` alone: of any)."""
@@ -72,6 +73,8 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
         super().__init_subclass__(**more)
         if "__init__" in vars(cls):
             cls.__init__ = checks_options(cls.__init__)
+
+    __repr__ = shown
 
     @property
     def task_model(self) -> TaskModel | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from quickstudy.core.errors import RunError
 from quickstudy.core.scores import score
+from quickstudy.report.citation import citation
 from quickstudy.report.words import in_words, title
 from quickstudy.training.results import Result, StepScore
 from quickstudy.training.runs import Run
@@ -76,6 +77,7 @@ class Story:
     ending: str
     """Why the run is shorter than planned; empty where it is not."""
     command: str | None
+    citation: str
     settings: list[tuple[str, list[tuple[str, str]]]]
 
     @property
@@ -125,6 +127,7 @@ def read_story(run: Run) -> Story:
             steps_done, training, curves.get(f"validation/{metric}"), lower=not score(metric).larger_is_better
         ),
         command=config.get("command"),
+        citation=citation(run),
         settings=_settings(config),
     )
 

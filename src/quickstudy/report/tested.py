@@ -11,9 +11,7 @@ from quickstudy.training.results import Result
 from quickstudy.training.runs import Run
 
 
-def test(
-    run: Run, learner: MetaLearner, tasks: Any, *, checkpoint: int, split: str | None = None, **options: Any
-) -> Result:
+def test(run: Run, learner: MetaLearner, tasks: Any, *, checkpoint: int, split: str | None, **options: Any) -> Result:
     """``evaluate``, and ``keep_test`` of what it finds (see ``Run.test``)."""
     result = evaluate(learner, tasks, **options)
     split = split or getattr(tasks, "split", "test")

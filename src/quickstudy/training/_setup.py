@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from quickstudy import registry
@@ -78,7 +79,7 @@ def configuration(options: Mapping[str, Any]) -> dict[str, Any]:
         "machine": machine(),
         "fingerprint": {
             "tasks": fingerprint(options["tasks"]),
-            "learner": re.sub(r" at 0x[0-9a-f]+", "", repr(learner)).splitlines(),
+            "learner": re.sub(r" at 0x[0-9a-f]+", "", nn.Module.__repr__(learner)).splitlines(),
         },
         **(options["notes"] or {}),
     }

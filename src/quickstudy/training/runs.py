@@ -8,7 +8,6 @@ report.html        what to look at
 """
 
 import copy
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from quickstudy import registry
+from quickstudy.core.above import above
 from quickstudy.core.errors import QuickstudyError, RunError
 from quickstudy.core.files import read_json, reason, remove_unfinished, write_json
 from quickstudy.core.learner import MetaLearner
@@ -240,7 +240,7 @@ class Run:
             RunError: as ``learner``; the folder cannot be written.
         """
         learner, step = self.trained(checkpoint)
-        return _above("report.tested:test")(self, learner, tasks, checkpoint=step, split=split, **options)
+        return above("report.tested:test")(self, learner, tasks, checkpoint=step, split=split, **options)
 
     def report(self, *others: "Run", out: str | Path | None = None) -> Path:
         """Write the page about this run, or about it and others compared.
@@ -256,7 +256,7 @@ class Run:
             UsageError: nowhere to write to.
             RunError: the page cannot be written.
         """
-        return _above("report.page:write_report")([self, *others], None if out is None else Path(out))
+        return above("report.page:write_report")([self, *others], None if out is None else Path(out))
 
     def _best(self) -> Checkpoint:
         wanted = self.best_step()
@@ -305,12 +305,6 @@ def _is_metric(record: Mapping[str, Any]) -> bool:
 
 def _is_result(record: Mapping[str, Any]) -> bool:
     return True
-
-
-def _above(path: str) -> Any:
-    """What stands above training, found by name as what is registered is: a run can be asked for what is made of it."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(f"quickstudy.{module}"), name)
 
 
 def machine() -> dict[str, Any]:

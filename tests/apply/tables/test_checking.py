@@ -20,14 +20,14 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def checked(frame) -> TableCheck:
-    return qs.check_table(frame, "y", folds=2, views=1)
+    return qs.check_table(frame, "y", folds=2, repeats=1, views=1)
 
 
 def test_what_is_checked_and_how(checked):
     assert [s.name for s in checked.scores] == [
         "in-context", "logistic", "extra-trees", "boosting", "most frequent class",
     ]  # fmt: skip
-    assert (checked.rows, checked.folds, checked.repeats, checked.classes) == (24, 2, 5, {"one": 8, "two": 16})
+    assert (checked.rows, checked.folds, checked.repeats, checked.classes) == (24, 2, 1, {"one": 8, "two": 16})
     assert checked.columns == ("numbers: size", "categories: deck", "id, not used: id")
     ours, usual = checked.scores[0], checked.scores[-1]
     assert (ours.ahead, ours.ahead_ci95) == (0, 0)
@@ -44,10 +44,10 @@ def test_the_same_seed_gives_the_same(frame, checked, monkeypatch):
     few = {name: make for name, make in checking.METHODS.items() if name in ("in-context", "most frequent class")}
     monkeypatch.setattr(checking, "METHODS", few)
     told = []
-    again = qs.check_table(frame, "y", folds=2, views=1, progress=lambda done, of: told.append((done, of)))
+    again = qs.check_table(frame, "y", folds=2, repeats=1, views=1, progress=lambda done, of: told.append((done, of)))
     assert again.scores[0].accuracy == checked.scores[0].accuracy
-    assert told == [(i, 20) for i in range(1, 21)]
-    assert qs.check_table(frame, "y", folds=2, rows=12).rows == 12
+    assert told == [(i, 4) for i in range(1, 5)]
+    assert qs.check_table(frame, "y", folds=2, repeats=2, rows=12, views=1).rows == 12
 
 
 def of(ours, other, wins, **more) -> TableCheck:

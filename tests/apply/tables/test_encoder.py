@@ -20,7 +20,7 @@ COLUMNS = {
     "red": [True, False] * 6,
     "deck": ["A", "B", None, "C"] * 3,
     "when": [*DAYS[:11], None],
-    "words": [f"{word} was sold and {word} came back" for word in ("ant", "bee", "cat", "dog") * 3],
+    "words": [f"the {n}th {word} was sold" for n, word in enumerate(("ant", "bee", "cat", "dog") * 3)],
 }
 
 

@@ -108,6 +108,7 @@ def check_table(
     leave_out: Iterable[str] = (),
     rows: int = 1000,
     folds: int = 5,
+    repeats: int | None = None,
     views: int = 2,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -120,7 +121,8 @@ def check_table(
         ids: columns that name the rows, and are not used.
         leave_out: columns that are not used.
         rows: checked at most, chosen at random.
-        folds: each row is in one of them. Where there are less than 200 rows, it is done up to five times.
+        folds: each row is in one of them.
+        repeats: how often it is done, with other folds (None: up to five times, of less than 200 rows).
         views: of the in-context learner (``TabularClassifier.n_ensemble``).
         seed: of the choice of rows, and of the folds.
         progress: called with how many fits are done, and how many there are.
@@ -129,13 +131,20 @@ def check_table(
         UsageError: as ``Labelled.of``; classes of one row each, or an option out of its range.
         DataError: no row has a class.
     """
-    check_options(check_table, locals(), {"rows": COUNT, "folds": Range(2), "views": COUNT})
+    check_options(check_table, locals(), {"rows": COUNT, "folds": Range(2), "repeats": COUNT, "views": COUNT})
     found = Labelled.of(table, target, ids=ids, leave_out=leave_out)
-    return check_labelled(found, rows=rows, folds=folds, views=views, seed=seed, progress=progress)
+    return check_labelled(found, rows=rows, folds=folds, repeats=repeats, views=views, seed=seed, progress=progress)
 
 
 def check_labelled(
-    found: Labelled, *, rows: int, folds: int, views: int, seed: int, progress: Callable[[int, int], None] | None
+    found: Labelled,
+    *,
+    rows: int,
+    folds: int,
+    repeats: int | None,
+    views: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
 ) -> TableCheck:
     """``check_table`` of rows that were told apart from their classes."""
     chosen = np.sort(np.random.default_rng(seed).permutation(len(found.labels))[:rows])
@@ -146,7 +155,7 @@ def check_labelled(
             f"{found.table.name} has {len(labels)} rows of {len(counts)} classes with a known {found.target}: too few "
             f"to hold some out and see how well they are told. Two rows of a class are the least, ten or more say more."
         )
-    folds, repeats = min(folds, int(counts.max())), int(np.clip(200 // len(labels), 1, 5))
+    folds, repeats = min(folds, int(counts.max())), repeats or min(5, max(1, 200 // len(labels)))
     splits: list[Any] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than there are folds

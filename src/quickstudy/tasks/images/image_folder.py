@@ -21,6 +21,7 @@ from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.files import data_in
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
+from quickstudy.core.shown import shown
 from quickstudy.tasks.images._class_folders import find_classes
 from quickstudy.tasks.images.episodes import Episodes
 from quickstudy.tasks.images.pixels import as_float, crop_pixels, open_image
@@ -158,6 +159,8 @@ class ImageFolder:
     def n_classes(self) -> int:
         """How many classes the split has."""
         return self._episodes.n_classes
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""
