@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = lazily(
         "quickstudy.apply.pretrained",
         "quickstudy.learners",
         "quickstudy.nets",
+        "quickstudy.registry",
         "quickstudy.rules",
         "quickstudy.tasks",
     ],

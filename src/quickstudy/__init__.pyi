@@ -55,6 +55,7 @@ from quickstudy.learners.optimizers.optimizer import OptimizerLearner as _Optimi
 from quickstudy.learners.optimizers.optimizer import OptimizerLearner as OptimizerLearner
 from quickstudy import nets as nets
 from quickstudy.recipes.presets import preset as preset
+from quickstudy import registry as registry
 from quickstudy.report.citation import citation as citation
 from quickstudy import rules as rules
 from quickstudy import tasks as tasks

@@ -154,7 +154,9 @@ def entry(kind: str, name: str) -> Entry:
     Raises:
         UsageError: as ``load``.
     """
-    names = KINDS[kind]
+    names, given = KINDS[kind], name
+    if not isinstance(given, str):
+        raise UsageError(f"{kind} go by their names here, texts such as {next(iter(names))!r}, got {given!r:.60}.")
     if name not in names:
         if ":" not in name:
             raise UsageError(f"there is no {name!r} among the {kind}: {', '.join(sorted(names))}; or module:Class.")

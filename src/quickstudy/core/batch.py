@@ -84,6 +84,11 @@ class TaskBatch:
     class_names: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.support, Examples) and isinstance(self.query, Examples)):
+            raise UsageError(
+                f"support and query must be Examples(x, y), got {type(self.support).__name__} and "
+                f"{type(self.query).__name__}."
+            )
         if len(self.support) != len(self.query):
             raise UsageError(
                 f"support and query must hold the same tasks, got {len(self.support)} and {len(self.query)} tasks."

@@ -55,13 +55,13 @@ class Section:
     """Why there are none, where there should be some."""
 
 
-def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
+def write_report(runs: Run | str | Path | Sequence[Run | str | Path], out: Path | None = None) -> Path:
     """Write one page about a run, or about several compared: a function of their folders alone.
 
     A folder that has no pictures yet of what its learner does, though it can be rebuilt, gets them.
 
     Args:
-        runs: at least one.
+        runs: one or several, or their folders.
         out: the HTML file (None: ``report.html`` in the folder of a single run).
 
     Returns:
@@ -71,6 +71,8 @@ def write_report(runs: Sequence[Run], out: Path | None = None) -> Path:
         UsageError: no run, or nowhere to write to.
         RunError: a run holds what no page can be made of, or the page cannot be written.
     """
+    several = [runs] if isinstance(runs, Run | str | Path) else runs
+    runs = [run if isinstance(run, Run) else Run.open(run) for run in several]
     if not runs:
         raise UsageError("a report needs at least one run.")
     named = out is not None

@@ -17,6 +17,7 @@ from quickstudy import registry
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_json
 from quickstudy.core.learner import MetaLearner
+from quickstudy.core.meant import check_distribution, check_learner
 from quickstudy.core.options import COUNT, POSITIVE, Range, check_options
 from quickstudy.training import distributed
 from quickstudy.training._differences import check_same
@@ -54,6 +55,10 @@ class State:
 
 def check(train: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` for options of ``train`` that cannot be meant."""
+    check_learner(options["learner"])
+    check_distribution(options["tasks"])
+    if options["validation"] is not None:
+        check_distribution(options["validation"], "validation")
     check_options(train, options, RANGES)
     if options["patience"] is not None and options["validation"] is None:
         raise UsageError("patience (>= 1) counts validations: pass validation=, a held-out task distribution.")

@@ -21,6 +21,7 @@ from quickstudy.core.checks import fits_memory
 from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver, in_floats_of
+from quickstudy.core.meant import check_distribution, check_learner
 from quickstudy.core.model_checks import device_of, precision_told
 from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
@@ -101,6 +102,8 @@ def evaluate(
     Raises:
         UsageError: an option out of its range.
     """
+    check_learner(learner)
+    check_distribution(tasks)
     check_options(evaluate, locals(), {"workers": COUNT})
     plan = draws(tasks, n_tasks, seed)
     taken = learner.adapt_steps

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from quickstudy import registry
 from quickstudy.core.above import above
-from quickstudy.core.errors import QuickstudyError, RunError
+from quickstudy.core.errors import QuickstudyError, RunError, UsageError
 from quickstudy.core.files import read_json, reason, remove_unfinished, write_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.training import _checkpoints, _records
@@ -85,8 +85,12 @@ class Run:
 
         Raises:
             RunError: no run there, one of a later format, or one whose configuration is damaged.
+            UsageError: no path.
         """
-        path = Path(path)
+        try:
+            path = Path(path)
+        except TypeError as error:
+            raise UsageError(f"a run is opened by its folder, a path, got {path!r:.80}.") from error
         if not holds_run(path):
             raise RunError(f"{path} holds no run (no config.json); give the folder that `train --out` wrote.")
         config = read_json(path / "config.json")
