@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from quickstudy.apply._parameters import check_gradient, compiled_move, gradient, rows, working

@@ -126,7 +126,8 @@ def _column(series: Any) -> Column:
         return np.array(series.cast(nw.Datetime("us")).to_numpy(), "datetime64[us]")
     if isinstance(kind, nw.Duration):
         return np.array(series.dt.total_microseconds().cast(nw.Float64).to_numpy(), np.float64) / 1e6
-    return as_objects([None if value is None or value != value else str(value) for value in series.to_list()])
+    pairs = zip(series.to_list(), series.is_null().to_list(), strict=True)
+    return as_objects([None if is_gap else str(value) for value, is_gap in pairs])
 
 
 def as_objects(values: Iterable[Any]) -> Column:
