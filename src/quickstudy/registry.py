@@ -16,6 +16,7 @@ from typing import Any
 from quickstudy.core.entry import Entry, Names
 from quickstudy.core.entry import summary as summary
 from quickstudy.core.errors import UsageError
+from quickstudy.core.words import meant
 from quickstudy.core.written import is_data, is_scalar, written
 
 LEARNERS = Names(
@@ -159,7 +160,8 @@ def entry(kind: str, name: str) -> Entry:
         raise UsageError(f"{kind} go by their names here, texts such as {next(iter(names))!r}, got {given!r:.60}.")
     if name not in names:
         if ":" not in name:
-            raise UsageError(f"there is no {name!r} among the {kind}: {', '.join(sorted(names))}; or module:Class.")
+            there = f"{', '.join(sorted(names))}; or module:Class"
+            raise UsageError(f"there is no {name!r} among the {kind}: {there}.{meant(name, names)}")
         if not {"", os.getcwd()} & {*sys.path}:
             sys.path.append(os.getcwd())  # last, so that nothing there hides what is installed
         found = Entry(name)

@@ -42,8 +42,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __repr__(self) -> str:
-        return f"Examples(x {in_short(self.x)}, y {in_short(self.y)})"
+    __repr__ = in_short
 
     def __getitem__(self, tasks: slice) -> "Examples":
         return Examples(self.x[tasks], self.y[tasks])

@@ -3,7 +3,7 @@
 import inspect
 import reprlib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,8 +20,11 @@ def shown(self: Any) -> str:
 
 def shown_batch(self: Any) -> str:
     """``__repr__`` of a batch of tasks, a dataclass: how many, and what each field is."""
-    parts = ", ".join(f"{field.name} {in_short(getattr(self, field.name))}" for field in fields(self))
-    return f"<{type(self).__name__} of {len(self)} task{'' if len(self) == 1 else 's'}: {parts}>"
+    return f"<{type(self).__name__} of {len(self)} task{'' if len(self) == 1 else 's'}: {_fields(self)}>"
+
+
+def _fields(thing: Any) -> str:
+    return ", ".join(f"{field.name} {in_short(getattr(thing, field.name))}" for field in fields(thing))
 
 
 def chosen(thing: Any) -> dict[str, Any]:
@@ -46,6 +49,8 @@ def in_short(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(value, Tensor) or (shape is not None and hasattr(value, "dtype")):
         return f"{str(value.dtype).removeprefix('torch.')} {[*shape]}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return f"{type(value).__name__}({_fields(value)})"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{k!r}: {in_short(v)}' for k, v in [*value.items()][:5])}}}"
     return _SHORT.repr(value)

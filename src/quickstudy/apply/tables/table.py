@@ -6,13 +6,13 @@ A column is an array ``[rows]``: float64 (nan: missing), datetime64 (NaT: missin
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quickstudy.core.errors import UsageError
+from quickstudy.core.words import meant
 
 Column = NDArray[Any]
 
@@ -54,11 +54,8 @@ class Table:
             return name
         if name.isdecimal() and 1 <= int(name) <= len(self.columns):
             return [*self.columns][int(name) - 1]
-        meant = get_close_matches(name, self.columns, 1) or [n for n in self.columns if n.lower() == name.lower()]
-        raise UsageError(
-            f"{self.name} has no column {name!r}{f' (did you mean {meant[0]!r}?)' if meant else ''}; it has "
-            f"{listed(self.columns, most=30)}."
-        )
+        has = listed(self.columns, most=30)
+        raise UsageError(f"{self.name} has no column {name!r}; it has {has}.{meant(name, self.columns)}")
 
     def take(self, rows: Any) -> "Table":
         """Some of the rows: indices, or one truth value per row."""
