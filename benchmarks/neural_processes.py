@@ -72,7 +72,9 @@ def squared_error(learner: qs.MetaLearner, tasks: Any, n_tasks: int) -> tuple[fl
     return mean_and_half_width(torch.cat(errors))
 
 
-def trained(name: str, tasks_name: str, budget: float, seed: int, folder: Path) -> tuple[qs.MetaLearner, int, float]:
+def trained(
+    name: str, tasks_name: str, budget: float, seed: int, folder: Path, steps: int | None
+) -> tuple[qs.MetaLearner, int, float]:
     """The learner after the budget, its steps and seconds; what an earlier call left goes on."""
     choice = Choice(name, tasks_name, "mlp", "quick")
     options = {**choice.options(), "seed": seed, "workers": 1, "device": "cpu"}
@@ -81,7 +83,7 @@ def trained(name: str, tasks_name: str, budget: float, seed: int, folder: Path) 
     if resume:
         options["steps"] = qs.Run.open(folder).config["training"]["steps"]
     else:
-        options["steps"] = steps_in_time(learner, tasks, options["meta_batch"], budget)
+        options["steps"] = steps or steps_in_time(learner, tasks, options["meta_batch"], budget)
         learner, tasks = choice.build(options)  # the measurement has not moved it, but a run begins afresh
     options["checkpoint_every"] = max(1, options["steps"] // 10)
     training, _ = split_options(options)
@@ -97,7 +99,9 @@ def trained(name: str, tasks_name: str, budget: float, seed: int, folder: Path) 
 def one_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
     """Train, test, and append to ``results.jsonl``."""
     folder = out / "-".join(str(value) for value in row.values())
-    learner, steps, seconds = trained(row["learner"], row["tasks"], row["budget"], row["seed"], folder)
+    learner, steps, seconds = trained(
+        row["learner"], row["tasks"], row["budget"], row["seed"], folder, row.get("outer_steps")
+    )
     record = {**row, "steps": steps, "seconds": seconds, "n_tasks": n_tasks}
     if row["tasks"] == "gp":
         results = {name: qs.evaluate(learner, tasks, n_tasks=n_tasks, workers=1) for name, tasks in tests().items()}
@@ -155,6 +159,7 @@ def print_table(out: Path, n_tasks: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=float, default=600, help="seconds of training of each run, on one core")
+    parser.add_argument("--steps", type=int, help="so many outer steps, whatever they take, in place of the budget's")
     parser.add_argument("--learners", nargs="+", default=LEARNERS, choices=LEARNERS)
     parser.add_argument("--tasks", nargs="+", default=("gp", "sinusoids"), choices=("gp", "sinusoids"))
     parser.add_argument("--seeds", nargs="+", type=int, default=(0,))
@@ -168,6 +173,7 @@ def main() -> None:
         for tasks in given.tasks:
             for learner in given.learners:
                 row = {"learner": learner, "tasks": tasks, "budget": given.budget, "seed": seed}
+                row |= {} if given.steps is None else {"outer_steps": given.steps}
                 if not is_done(row, given.out):
                     one_row(row, given.out, given.n_tasks)
     print_table(given.out, given.n_tasks)

@@ -90,7 +90,7 @@ def run_row(row: dict[str, Any], out: Path) -> None:
         given["filters"] = row["filters"]
     options = {**choice.options(own, way=way, shot=shot), **given}
     learner, tasks = choice.build(options)
-    steps = steps_in_time(learner, tasks, options["meta_batch"], row["budget"])
+    steps = row.get("outer_steps") or steps_in_time(learner, tasks, options["meta_batch"], row["budget"])
     options |= {"steps": steps, "checkpoint_every": steps}
     if "multi_step" in options:
         options["multi_step"] = steps // 4  # the recipe's share of the steps
@@ -112,6 +112,7 @@ def run_row(row: dict[str, Any], out: Path) -> None:
 
 def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
     same = {"preset": given.preset, "filters": given.filters, "budget": given.budget}
+    same |= {} if given.steps is None else {"outer_steps": given.steps}
     return [
         {"learner": learner, "setting": s, "protocol": given.protocol or protocol_of(learner), "seed": seed, **same}
         for seed in given.seeds
@@ -162,6 +163,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=("quick", "paper"), default="quick")
     parser.add_argument("--filters", type=int, help="default: the preset's")
     parser.add_argument("--budget", type=float, default=45.0, help="seconds of training on one core")
+    parser.add_argument("--steps", type=int, help="so many outer steps, whatever they take, in place of the budget's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, one core each")
     parser.add_argument("--out", type=Path, default=Path("runs/omniglot"))

@@ -2,12 +2,11 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from scripts import output as run
 
 pytestmark = pytest.mark.slow
 
@@ -15,19 +14,6 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PEERS = ("higher", "torchopt", "metalearn")
 missing = [name for name in PEERS if importlib.util.find_spec(name) is None]
 needs_peers = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)} (the extra 'peers')")
-
-
-def run(*arguments: object) -> str:
-    """A process of its own: peers warn as they are imported, and warnings are errors here."""
-    ran = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
 
 
 @needs_peers

@@ -3,7 +3,6 @@
 from typing import Any
 
 from quickstudy.core.learner import MetaLearner
-from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.report.examples import save_examples
 from quickstudy.report.pictured import make_pictures
 from quickstudy.training.evaluation import evaluate
@@ -47,6 +46,5 @@ def keep_test(
         return
     if result is not None:
         run.add_result({**result.to_json(), "split": split, "checkpoint": checkpoint})
-    if isinstance(learner, SupportQueryLearner):
-        save_examples(run, learner, tasks, steps=steps)
+    save_examples(run, learner, tasks, steps=steps)
     make_pictures(run, learner, tasks)
