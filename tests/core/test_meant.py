@@ -1,10 +1,10 @@
 """One thing in place of another gets a sentence that says what was meant."""
 
 import re
-import subprocess
-import sys
 
 import pytest
+
+import scripts
 
 CALLS = """
 import quickstudy as qs
@@ -74,7 +74,7 @@ SAID = [
 @pytest.mark.slow
 def test_a_sentence_for_each():
     """In a process of its own: in this one beartype has seen every call before."""
-    done = subprocess.run([sys.executable, "-c", CALLS], capture_output=True, text=True, check=False)
+    done = scripts.run("-c", CALLS)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert len(said) == len(SAID), done.stdout

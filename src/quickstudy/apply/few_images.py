@@ -1,7 +1,7 @@
 """A trained learner applied to a person's own few images."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from quickstudy.apply._fitting_images import check_fit
 from quickstudy.apply.one_task import OneTask
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.files import data_in
@@ -26,19 +27,55 @@ class Prediction:
     probabilities: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Adapted:
+    """What came of adapting to a person's images.
+
+    Args:
+        predictions: one for each query image.
+        support: the images of each class that it was adapted to.
+        queries: the query images, in the order of the predictions.
+    """
+
+    predictions: list[Prediction]
+    support: dict[str, list[Path]]
+    queries: list[Path]
+
+
 def classify_folder(
-    learner: MetaLearner, tasks: Any, support: Path, query: Path, *, steps: int | None = None, invert: bool = False
+    learner: MetaLearner,
+    tasks: Any,
+    support: Path | Sequence[Path],
+    query: Path | Sequence[Path],
+    *,
+    steps: int | None = None,
+    invert: bool = False,
 ) -> list[Prediction]:
-    """Adapt to the class folders in ``support`` and classify every image below ``query``.
+    """``adapt_to_images``, of which the predictions are all that is wanted."""
+    return adapt_to_images(learner, tasks, support, query, steps=steps, invert=invert).predictions
+
+
+def adapt_to_images(
+    learner: MetaLearner,
+    tasks: Any,
+    support: Path | Sequence[Path],
+    query: Path | Sequence[Path],
+    *,
+    steps: int | None = None,
+    invert: bool = False,
+) -> Adapted:
+    """Adapt to the images of a few classes and classify others.
 
     Hidden files and folders are skipped; what else is left out is named in a ``UserWarning``. So are drawings whose
-    ground is dark where the learner knows dark ink on light paper.
+    ground is dark where the learner knows dark ink on light paper, colours where it knows none (or the other way
+    round), and queries that are too few for a BatchNorm that goes by all of them.
 
     Args:
         learner: a trained image classifier.
         tasks: what it was trained on; its ``read_image`` prepares the images in the same way.
-        support: a folder of class folders; the classes may have different numbers of images.
-        query: a folder of images, or one image.
+        support: a folder of class folders, which may have different numbers of images; or a folder of images, or
+            several images, each a class of its own that is called as its file.
+        query: a folder of images, an image, or several of these.
         steps: inner steps (None: the learner's own).
         invert: make light what is dark, in all images: for light strokes on a dark ground.
 
@@ -48,50 +85,89 @@ def classify_folder(
     """
     if not hasattr(tasks, "read_image"):
         raise UsageError(f"this run was trained on {tasks.describe()}, not on images; it cannot classify image files.")
-    with data_in(f"{support} or {query}"):
-        classes, labelled, paths = _found(support, query)
+    places = [[place] if isinstance(place, Path) else [*place] for place in (support, query)]
+    where = [", ".join(map(str, of_kind)) for of_kind in places]
+    with data_in(" or ".join(where)):
+        left = LeftOut()
+        classes, queries = _classes(places[0], left), _queries(places[1], left)
+        _check_found(classes, queries, where, left)
+        labelled = [(path, label) for label, name in enumerate(classes) for path in classes[name]]
     x, asked = (
         torch.stack([1 - tasks.read_image(path) if invert else tasks.read_image(path) for path in part])
-        for part in ([path for path, _ in labelled], paths)
+        for part in ([path for path, _ in labelled], queries)
     )
     if getattr(tasks, "ink", False):
-        _check_ground(torch.cat([x, asked]), [*(path for path, _ in labelled), *paths], invert)
+        _check_ground(torch.cat([x, asked]), [*(path for path, _ in labelled), *queries], invert)
+    check_fit(learner, x, len(classes), [path for path, _ in labelled], queries)
     y = torch.tensor([label for _, label in labelled])
-    task = OneTask(in_evaluation(learner), x, y, steps=steps, where=str(support))
+    task = OneTask(in_evaluation(learner), x, y, steps=steps, where=where[0])
     logits = task(asked)[:, : len(classes)]
-    return [
+    names = _names(queries, places[1])
+    predictions = [
         Prediction(
-            path=path.name if path == query else str(path.relative_to(query)),
-            label=classes[int(p.argmax())],
+            path=name,
+            label=[*classes][int(p.argmax())],
             probabilities={name: float(value) for name, value in zip(classes, p, strict=True)},
         )
-        for path, p in zip(paths, logits.softmax(-1), strict=True)
+        for name, p in zip(names, logits.softmax(-1), strict=True)
     ]
+    return Adapted(predictions, classes, queries)
 
 
-def _found(support: Path, query: Path) -> tuple[list[str], list[tuple[Path, int]], list[Path]]:
-    """The classes' names, their images with the class's number, and the images to classify."""
-    for folder in (support, query):
-        if not folder.is_dir() and not (folder is query and folder.is_file()):
-            raise DataError(f"{folder} is no folder.")
-    left = LeftOut()
-    found = class_files(subfolders(support, left), left, deep=True)
-    classes = [name for name, files in found.items() if files]
-    for name in sorted(found.keys() - {*classes}):
-        left.add("class folders without images", support / name)
-    for image in loose_images(support):
-        left.add("images beside the class folders", image)
-    paths = [query] if query.is_file() else images_in(query, left, deep=True)
+def _classes(places: Sequence[Path], left: LeftOut) -> dict[str, list[Path]]:
+    """The images of each class, by its name: in a folder of folders, or each a class."""
+    if len(places) == 1 and not places[0].is_file():
+        support = places[0]
+        if not support.is_dir():
+            raise DataError(f"{support} is no folder.")
+        found = class_files(subfolders(support, left), left, deep=True)
+        loose = loose_images(support)
+        if any(found.values()):
+            for name in sorted(name for name, files in found.items() if not files):
+                left.add("class folders without images", support / name)
+            for image in loose:
+                left.add("images beside the class folders", image)
+            return {name: files for name, files in found.items() if files}
+        places = loose
+    elif missing := [place for place in places if not place.is_file()]:
+        raise DataError(f"{missing[0]} is no image file; the support is one folder, or files, each a class.")
+    names = [place.stem for place in places]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"two images are both called {twice[0]}, as their class would be; put them into a folder.")
+    return {place.stem: [place] for place in places}
+
+
+def _queries(places: Sequence[Path], left: LeftOut) -> list[Path]:
+    found: list[Path] = []
+    for place in places:
+        if not place.is_file() and not place.is_dir():
+            raise DataError(f"{place} is no folder.")
+        found += [place] if place.is_file() else images_in(place, left, deep=True)
+    return found
+
+
+def _check_found(
+    classes: Mapping[str, Sequence[Path]], queries: Sequence[Path], where: Sequence[str], left: LeftOut
+) -> None:
+    """Raise an error where there is too little, and warn of what may have been meant to be there."""
     out = f"; left out: {left}" if left.counts else ""
     if len(classes) < 2:
         raise UsageError(
-            f"{support} must hold at least two class folders with images in them, found {len(classes)}{out}."
+            f"{where[0]} must hold at least two class folders with images in them, found {len(classes)}{out}."
         )
-    if not paths:
-        raise DataError(f"{query} holds no images ({', '.join(sorted(readable()))}){out}.")
+    if not queries:
+        raise DataError(f"{where[1] or 'the query'} holds no images ({', '.join(sorted(readable()))}){out}.")
     if left.may_matter:
-        warnings.warn(f"left out in {support} and {query}: {left}.", UserWarning, stacklevel=3)
-    return classes, [(path, label) for label, name in enumerate(classes) for path in found[name]], paths
+        warnings.warn(f"left out in {where[0]} and {where[1]}: {left}.", UserWarning, stacklevel=4)
+
+
+def _names(queries: Sequence[Path], places: Sequence[Path]) -> list[str]:
+    """What the images are called: below the one folder that was named, or as they were named."""
+    if len(places) > 1:
+        return [str(path) for path in queries]
+    place = places[0]
+    return [path.name if path == place else str(path.relative_to(place)) for path in queries]
 
 
 def _check_ground(images: Tensor, paths: Sequence[Path], invert: bool) -> None:

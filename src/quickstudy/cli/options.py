@@ -9,6 +9,7 @@ import shutil
 import textwrap
 import types
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
@@ -19,6 +20,8 @@ from quickstudy.core.errors import UsageError
 
 RunFolders = Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN ...", help_behavior_hint="")]
 """Any number of run folders, as the positional arguments of a command."""
+Paths = Annotated[tuple[Path, ...], conf.arg(metavar="PATH ...")]
+Words = Annotated[tuple[str, ...], conf.arg(metavar="NAME ...")]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from quickstudy.apply.tables.csv_file import read_table
 from quickstudy.apply.tables.labelled import Labelled
 from quickstudy.apply.tables.table import Table, listed
+from quickstudy.cli.options import Words
 from quickstudy.cli.terminal import say, tell
 from quickstudy.cli.terminal import table as table_text
 from quickstudy.cli.trained import threads
@@ -36,8 +37,8 @@ def table(
     out: Path | None = None,
     check: bool = False,
     method: Literal["in-context", "logistic", "extra-trees", "boosting"] = "in-context",
-    id: tuple[str, ...] = (),
-    leave_out: tuple[str, ...] = (),
+    id: Words = (),
+    leave_out: Words = (),
     separator: str | None = None,
     encoding: str | None = None,
     header: Literal["auto", "yes", "no"] = "auto",
@@ -48,7 +49,7 @@ def table(
     workers: int | None = None,
     json: bool = False,
 ) -> None:
-    """Tell the classes of a table's rows from labelled ones, and how well that goes.
+    """Classify a table's rows from labelled ones, and see how well that goes.
 
     Numbers, categories, dates, text and gaps are taken as they are. Rows whose target is empty are classified, and
     those of another file (--predict); without either, or with --check, it is cross-validated beside other methods.
