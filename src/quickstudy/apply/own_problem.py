@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +24,7 @@ from quickstudy.rules import UpdateRule
 from quickstudy.training.progress import Advance
 
 OwnProblem: TypeAlias = Callable[[int], tuple[nn.Module, Callable[[int], Tensor]]]
-"""``problem(seed) -> (model, loss)``: a model with fresh weights, and ``loss(step)``, its loss on a step's minibatch."""
+"""``problem(seed) -> (model, loss)``: a model with fresh weights, and its loss on the minibatch of a step."""
 USUAL: Mapping[str, Callable[[Any, float], Optimizer]] = {
     "SGD": lambda params, lr: SGD(params, lr=lr),
     "momentum 0.9": lambda params, lr: SGD(params, lr=lr, momentum=0.9),
@@ -45,7 +46,8 @@ def load_problem(where: str) -> OwnProblem:
     try:
         if place.endswith(".py"):
             spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
         else:
@@ -131,5 +133,5 @@ def _curve(optimizer: Optimizer, loss: Callable[[int], Tensor], steps: int) -> F
             break
         value.backward()
         optimizer.step()
-    between = [values[begin:end] for begin, end in zip(told, told[1:], strict=False)]
+    between = [values[begin:end] for begin, end in pairwise(told)]
     return torch.tensor([1.0, *(sum(some) / len(some) for some in between)])[:, None]
