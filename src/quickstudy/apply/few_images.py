@@ -98,10 +98,10 @@ def adapt_to_images(
     )
     if getattr(tasks, "ink", False):
         _check_ground(torch.cat([x, asked]), [*(path for path, _ in labelled), *queries], invert)
-    check_fit(learner, x, len(classes), [path for path, _ in labelled], queries)
     y = torch.tensor([label for _, label in labelled])
     task = OneTask(in_evaluation(learner), x, y, steps=steps, where=where[0])
     logits = task(asked)[:, : len(classes)]
+    check_fit(learner, x, len(classes), [path for path, _ in labelled], queries)
     names = _names(queries, places[1])
     predictions = [
         Prediction(

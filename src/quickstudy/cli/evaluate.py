@@ -13,7 +13,8 @@ from quickstudy.cli.options import Group, options_of, parse_groups
 from quickstudy.cli.terminal import result_text, say, tell
 from quickstudy.cli.trained import threads, trained_learner
 from quickstudy.core.entry import summary
-from quickstudy.core.errors import QuickstudyError, RunError
+from quickstudy.core.errors import QuickstudyError, RunError, UsageError
+from quickstudy.core.options import check_options
 from quickstudy.report import make_pictures
 from quickstudy.training.evaluation import evaluate as score
 from quickstudy.training.runs import Run, holds_run
@@ -92,9 +93,24 @@ def _tasks_of(run: Run | None) -> tuple[type[Any] | None, dict[str, Any], dict[s
     except QuickstudyError:  # building them says so
         return None, {}, {}
     has = options_of(cls, leave_out=("split",))
-    options = {name: _plain(value) for name, value in described["options"].items() if name in has}
-    of_test = {"way": test.get("test_way"), "query": test.get("test_query"), "steps": test.get("test_steps")}
-    return cls, options, {**options, **{n: v for n, v in of_test.items() if v is not None and n in (*options, "steps")}}
+    options = {
+        n: _plain(value) for n, value in described["options"].items() if n in has and _fits(cls, n, _plain(value))
+    }
+    of_test = {"way": test.get("test_way"), "query": test.get("test_query")}
+    own = {name: value for name, value in of_test.items() if value is not None and _fits(cls, name, value)}
+    steps = test.get("test_steps")
+    return cls, options, {**options, **own, **({"steps": steps} if isinstance(steps, int) else {})}
+
+
+def _fits(cls: type[Any], name: str, value: Any) -> bool:
+    """Whether an option can have a value, which may be anybody's; building the tasks says what is wrong with it."""
+    if name not in signature(cls).parameters or not isinstance(value, bool | int | float | str | tuple | None):
+        return False
+    try:
+        check_options(cls, {name: value}, {})
+    except UsageError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,7 @@ COMMANDS = {
     "adapt": ("adapt:adapt", "Apply a trained run to your own few images: a table of predictions."),
     "report": ("report:report", "Write a report of one run, or of several compared."),
     "optimize": ("optimize:optimize", "Compare learned optimizers with tuned usual ones on some problems."),
-    "table": ("table:table", "Classify a table's rows from labelled ones, and see how well that goes."),
+    "table": ("table:table", "Classify the rows of a table from labelled ones; check how well."),
     "list": ("listing:listing", "List every learner, task distribution and net, with a line each."),
 }
 """By name: where in this folder the function is, and the first line of its docstring (not to import it for that)."""

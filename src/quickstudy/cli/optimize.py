@@ -39,8 +39,7 @@ def optimize(
 
     Args:
         runs: run folders of learned optimizers (none: the one that ships).
-        module: file.py:problem, a model and data of your own in place of a family: problem(seed) gives (model, loss),
-            and loss(step) the model's loss on that step's minibatch.
+        module: file.py:problem in place of a family: problem(seed) gives your model and its loss(step), see the docs.
         family: quadratic, logistic, mlp or conv; held out: wide, deep, activation, digits, omniglot or transformer.
         steps: inner steps.
         seeds: architectures, with problems of their own.

@@ -49,7 +49,7 @@ def table(
     workers: int | None = None,
     json: bool = False,
 ) -> None:
-    """Classify a table's rows from labelled ones, and see how well that goes.
+    """Classify the rows of a table from labelled ones; check how well.
 
     Numbers, categories, dates, text and gaps are taken as they are. Rows whose target is empty are classified, and
     those of another file (--predict); without either, or with --check, it is cross-validated beside other methods.
