@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from jaxtyping import Float
@@ -54,7 +54,7 @@ def load_problem(where: str) -> OwnProblem:
             if not {"", os.getcwd()} & {*sys.path}:
                 sys.path.append(os.getcwd())
             module = importlib.import_module(place)
-        found = getattr(module, name)
+        found: Any = getattr(module, name)
     except Exception as error:  # it is anybody's code
         raise UsageError(
             f"{where} cannot be loaded: {type(error).__name__}: {error}. It should be file.py:problem, a function "
@@ -62,7 +62,7 @@ def load_problem(where: str) -> OwnProblem:
         ) from error
     if not callable(found):
         raise UsageError(f"{where} is no function.")
-    return found
+    return cast("OwnProblem", found)
 
 
 def compare_on(
@@ -127,7 +127,8 @@ def _curve(optimizer: Optimizer, loss: Callable[[int], Tensor], steps: int) -> F
     for step in range(steps):
         optimizer.zero_grad(set_to_none=True)
         value = loss(step)
-        values.append(min(WORST, float(value) / level) if math.isfinite(float(value)) else WORST)
+        now = float(value.detach())
+        values.append(min(WORST, now / level) if math.isfinite(now) else WORST)
         if values[-1] >= WORST:
             values += [WORST] * (steps - len(values))
             break

@@ -75,7 +75,7 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
             )
         check_complete(y)
         self.encoder_ = TableEncoder().fit(X) if has_words(X) else None
-        numbers = X if self.encoder_ is None else self.encoder_.transform(X)
+        numbers: Any = X if self.encoder_ is None else self.encoder_.transform(X)
         checked: tuple[Any, Any] = validate_data(  # pyright: ignore[reportAssignmentType]
             self, numbers, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
         )
@@ -96,7 +96,7 @@ class TabularClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:  # noqa: N803
         """The probability of each class, in the order of ``classes_``, mean over the views."""
         check_is_fitted(self)
-        numbers = X if self.encoder_ is None else self.encoder_.transform(X)
+        numbers: Any = X if self.encoder_ is None else self.encoder_.transform(X)
         rows: Any = validate_data(self, numbers, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         return np.mean([view.predict(rows) for view in self.views_], 0)
 

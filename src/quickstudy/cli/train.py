@@ -58,6 +58,7 @@ def train(argv: list[str]) -> None:
             f"your own; --preset {', '.join(PRESETS)} (default: quick)."
         ),
     )
+    tell(f"setting up {name} on {choice.tasks}")  # reading images, or a download, may take a while
     learner, tasks = choice.build(options)
     training, test = split_options(options)
     short = [part.rpartition(":")[2] for part in (name, choice.tasks)]
@@ -76,6 +77,7 @@ def train_and_report(
     if finished is not None:
         run, result = finished
         say(result_text(result))
+        tell("writing the report")
         say(f"report: {write_report([run])}")
     distributed.finish()
 

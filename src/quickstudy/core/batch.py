@@ -42,7 +42,8 @@ class Examples:
     def __len__(self) -> int:
         return len(self.x)
 
-    __repr__ = in_short
+    def __repr__(self) -> str:
+        return in_short(self)
 
     def __getitem__(self, tasks: slice) -> "Examples":
         return Examples(self.x[tasks], self.y[tasks])

@@ -46,9 +46,8 @@ def in_short(value: Any) -> str:
     """
     if isinstance(value, nn.Module):
         return f"{type(value).__name__} with {sum(p.numel() for p in value.parameters()):,} parameters"
-    shape = getattr(value, "shape", None)
-    if isinstance(value, Tensor) or (shape is not None and hasattr(value, "dtype")):
-        return f"{str(value.dtype).removeprefix('torch.')} {[*shape]}"
+    if isinstance(value, Tensor) or (hasattr(value, "shape") and hasattr(value, "dtype")):
+        return f"{str(value.dtype).removeprefix('torch.')} {[*value.shape]}"
     if is_dataclass(value) and not isinstance(value, type):
         return f"{type(value).__name__}({_fields(value)})"
     if isinstance(value, Mapping):

@@ -38,7 +38,7 @@ def optimized_page(rows: Sequence[Row], *, steps: int, seeds: int) -> str:
         seeds=seeds,
         chart=chart,
         color=color,
-        dashes=lambda look: " ".join(f"{d:g}" for d in dashes(look)),
+        dashes=[" ".join(f"{d:g}" for d in dashes(look)) for look in range(len(rows))],
         style=Markup("".join((here / name).read_text() for name in ("palette.css", "report.css"))),
         version=__version__,
     )

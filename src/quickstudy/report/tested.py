@@ -13,8 +13,8 @@ from quickstudy.training.runs import Run
 def test(run: Run, learner: MetaLearner, tasks: Any, *, checkpoint: int, split: str | None, **options: Any) -> Result:
     """``evaluate``, and ``keep_test`` of what it finds (see ``Run.test``)."""
     result = evaluate(learner, tasks, **options)
-    split = split or getattr(tasks, "split", "test")
-    keep_test(run, learner, tasks, result, checkpoint=checkpoint, split=split, steps=options.get("steps"))
+    called: str = split or getattr(tasks, "split", "test")
+    keep_test(run, learner, tasks, result, checkpoint=checkpoint, split=called, steps=options.get("steps"))
     return result
 
 

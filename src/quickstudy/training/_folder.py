@@ -6,8 +6,10 @@ from quickstudy.core.errors import RunError
 from quickstudy.core.files import advice, reason
 from quickstudy.training import _checkpoints
 
-OWN = ("metrics.jsonl", "results.jsonl", "examples.safetensors", "report.html", "pictures/*.svg", "pictures/*.png")
-OWN += ("tensorboard/events.out.tfevents.*",)
+OWN = (
+    *("metrics.jsonl", "results.jsonl", "examples.safetensors", "report.html"),
+    *("pictures/*.svg", "pictures/*.png", "tensorboard/events.out.tfevents.*"),
+)
 """What a run writes beside its configuration and checkpoints."""
 
 

@@ -15,8 +15,15 @@ LARGEST = 500_000_000
 """Bytes of a file that is still read."""
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_OTHERS = {b"PK\x03\x04": "an Excel workbook or a zip", b"PAR1": "Parquet", b"\x1f\x8b": "packed by gzip"}
-_OTHERS |= {b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"ARROW1": "Arrow", b"SQLite": "a database", b"%PDF": "a PDF"}
+_OTHERS = {
+    b"PK\x03\x04": "an Excel workbook or a zip",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+    b"\x1f\x8b": "packed by gzip",
+    b"SQLite": "a database",
+    b"%PDF": "a PDF",
+}
 _SHOWN = 200  # rows that the separator and the header are judged by
 
 

@@ -32,8 +32,13 @@ METHODS: Mapping[str, Callable[[int, int], list[Any]]] = {
     USUAL: lambda rows, views: [DummyClassifier()],
 }
 """By name, of the number of labelled rows and of views: what comes after the columns were made into numbers."""
-WORDS = {OURS: "in-context learning", "logistic": "logistic regression", "extra-trees": "extra trees"}
-WORDS |= {"boosting": "gradient boosting", USUAL: USUAL}
+WORDS = {
+    OURS: "in-context learning",
+    "logistic": "logistic regression",
+    "extra-trees": "extra trees",
+    "boosting": "gradient boosting",
+    USUAL: USUAL,
+}
 
 
 def method(name: str, plan: Plan, *, rows: int, views: int) -> Any:
