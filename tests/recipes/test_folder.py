@@ -23,7 +23,7 @@ def photos(tmp_path_factory):
 @pytest.mark.parametrize(("shot", "query", "test_query"), [(1, 5, 7), (5, 3, 3), (7, 1, 1)])
 def test_a_class_of_eight_images_is_enough(photos, shot, query, test_query):
     choice = Choice("protonet", "folder", "conv4", "quick")
-    options = choice.options({"root": str(photos), "shot": shot, "size": 8}, shot=shot)
+    options = choice.options({"root": str(photos), "shot": shot, "size": 16}, shot=shot)
     assert (options["way"], options["query"], options["test_query"]) == (3, query, test_query)
     assert (options["bn"], options["steps"], options["test_tasks"]) == ("support", 1000, 300)
     learner, tasks = choice.build(options)
@@ -64,7 +64,7 @@ def test_what_changes_over_the_training_follows_the_steps_that_are_asked_for(lea
 
 
 def test_from_python_too(photos):
-    setup = qs.preset("protonet", tasks="folder", options={"root": str(photos), "size": 8, "steps": 5})
+    setup = qs.preset("protonet", tasks="folder", options={"root": str(photos), "size": 16, "steps": 5})
     assert setup.training["steps"] == 5
     assert setup.tasks.way == 3
     assert setup.test["n_tasks"] == 300

@@ -107,7 +107,7 @@ def _fits(cls: type[Any], name: str, value: Any) -> bool:
     if name not in signature(cls).parameters or not isinstance(value, bool | int | float | str | tuple | None):
         return False
     try:
-        check_options(cls, {name: value}, {})
+        check_options(cls.__init__, {name: value}, {})
     except UsageError:
         return False
     return True
