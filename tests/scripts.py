@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 LIBRARIES = ["torch", "matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg", "tyro"]
@@ -45,12 +45,12 @@ def run(
         process.start()
         process.join()
         assert process.exitcode is not None
-        return Done(process.exitcode, *(file.read_text() for file in files))
+        return Done(process.exitcode, *(file.read_text("utf-8") for file in files))
 
 
-def output(*words: object, **given: object) -> str:
+def output(*words: object, **given: Any) -> str:
     """What a script that ends well prints."""
-    done = run(*words, **given)  # pyright: ignore[reportArgumentType]
+    done = run(*words, **given)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -59,7 +59,7 @@ def _as_main(words: list[str], cwd: str, path: list[str], env: dict[str, str], *
     for number, file in enumerate(files, start=1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, encoding=env.get("PYTHONIOENCODING", "utf-8"))  # pyright: ignore
+        stream.reconfigure(line_buffering=True, encoding="utf-8")
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)

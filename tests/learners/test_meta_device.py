@@ -32,11 +32,12 @@ MUST_WAIT = {
 """Files whose waits are meant, and why; all others run without asking a device for a number."""
 
 SINUSOIDS = qs.tasks.Sinusoids(shot=4, query=3)
+BN = ("transductive", "support")
 CASES = [
-    *((name, glyphs, {"inner_lr": 0.05, "inner_steps": 2, "bn": "support"}) for name in CLASSIFY),
+    *((n, glyphs, {"inner_lr": 0.05, "inner_steps": 2, "bn": b}) for n in CLASSIFY for b in BN),
     *((name, lambda: SINUSOIDS, {"inner_lr": 0.01}) for name in REGRESS),
     *((name, make, {**SMALL, **OPTIONS.get(name, {})}) for name, make in OF_OTHERS),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "make", "options"), CASES)
@@ -44,9 +45,11 @@ def test_nothing_is_on_two_devices_and_nothing_waits(name, make, options):
     tasks = make()
     learner = build(name, tasks, **options).to("meta")
     batch = tasks.sample(2, 0).to("meta")
+    example = hasattr(batch, "support")
     work = {
         "meta_gradient": lambda: learner.meta_gradient(batch),
-        "score_tasks": lambda: learner.score_tasks(batch, [learner.adapt_steps or 0]),  # adapts
+        "adapt": lambda: learner.adapt(batch.support)(batch.query.x) if example else learner.adapt(batch),
+        "score_tasks": lambda: learner.score_tasks(batch, [learner.adapt_steps or 0]),
     }
     for what, run in work.items():
         try:

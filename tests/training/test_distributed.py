@@ -37,7 +37,7 @@ def start(tmp_path, *launcher, out, steps):
 
 def alone(out, steps):
     """The same on one process, to its end."""
-    output("-c", SCRIPT, out, steps, env={"OMP_NUM_THREADS": "1"})
+    output("-c", SCRIPT, out, steps)
 
 
 def finish(process):

@@ -151,7 +151,7 @@ def test_widths_of_the_same_number_of_parameters(target):
     assert fit_width(lambda filters: Conv4(filters=filters), count(Conv4(filters=21))) == 21
 
 
-@pytest.mark.parametrize("execution", ["loop", "vmap"])
+@pytest.mark.parametrize("execution", ["loop", "vmap", "threads"])
 def test_any_learner_trains_it(execution):
     torch.manual_seed(0)
     net = CellNet(filters=3, size=16, cells=2, genotype="sep3@0,max3@0+conv3@1", out_features=3)
