@@ -64,6 +64,7 @@ def test_what_cannot_be(files):
     fails(2, "table", files / "train.csv", says="say which column has the classes .* id, size, colour, class")
     fails(2, "table", files / "train.csv", "--target", "clas", says=r"Did you mean 'class'\?")
     fails(2, "table", files / "train.csv", "--target", "class", "--leave-out", "price", says="no column 'price'")
+    fails(2, "table", files / "train.csv", "--target", "class", "--out", files / "a.csv", says="--out is for answers")
     fails(3, "table", files / "nowhere.csv", "--target", "class", says="cannot read .*nowhere")
     fails(2, "table", files / "train.csv", "--target", "class", "--views", 0, says="at least 1")
     (files / "other.csv").write_text("id;size\n1;2\n")

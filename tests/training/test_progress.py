@@ -133,5 +133,5 @@ def test_what_is_quick_shows_nothing_and_what_is_not_a_rate_from_the_start(monke
             clock[0] += 20
             waiting(done, 100)
     first = next(line for line in re.split("[\r\n]", stream.getvalue()) if line.strip())
-    for part in ("testing", "25/100", "00:20<01:00" if terminal else "01:00 left"):
+    for part in ("testing: ", "25/100", "00:20<01:00" if terminal else "01:00 left"):
         assert part in first

@@ -73,8 +73,8 @@ def adapt_to_images(
     Args:
         learner: a trained image classifier.
         tasks: what it was trained on; its ``read_image`` prepares the images in the same way.
-        support: a folder of class folders, which may have different numbers of images; or a folder of images, or
-            several images, each a class of its own that is called as its file.
+        support: a folder of class folders, which may have different numbers of images; or several images, each a
+            class of its own that is called as its file.
         query: a folder of images, an image, or several of these.
         steps: inner steps (None: the learner's own).
         invert: make light what is dark, in all images: for light strokes on a dark ground.
@@ -115,21 +115,19 @@ def adapt_to_images(
 
 
 def _classes(places: Sequence[Path], left: LeftOut) -> dict[str, list[Path]]:
-    """The images of each class, by its name: in a folder of folders, or each a class."""
+    """The images of each class, by its name: of a folder of folders, or each of several is a class."""
     if len(places) == 1 and not places[0].is_file():
         support = places[0]
         if not support.is_dir():
             raise DataError(f"{support} is no folder.")
         found = class_files(subfolders(support, left), left, deep=True)
-        loose = loose_images(support)
-        if any(found.values()):
-            for name in sorted(name for name, files in found.items() if not files):
-                left.add("class folders without images", support / name)
-            for image in loose:
-                left.add("images beside the class folders", image)
-            return {name: files for name, files in found.items() if files}
-        places = loose
-    elif missing := [place for place in places if not place.is_file()]:
+        for name in sorted(name for name, files in found.items() if not files):
+            left.add("class folders without images", support / name)
+        for image in loose_images(support):
+            left.add("images beside the class folders", image)
+        return {name: files for name, files in found.items() if files}
+    missing = [place for place in places if not place.is_file()]
+    if missing:
         raise DataError(f"{missing[0]} is no image file; the support is one folder, or files, each a class.")
     names = [place.stem for place in places]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -154,7 +152,8 @@ def _check_found(
     out = f"; left out: {left}" if left.counts else ""
     if len(classes) < 2:
         raise UsageError(
-            f"{where[0]} must hold at least two class folders with images in them, found {len(classes)}{out}."
+            f"{where[0]} must hold at least two class folders with images in them, found {len(classes)}{out}; or name "
+            f"several images, each a class."
         )
     if not queries:
         raise DataError(f"{where[1] or 'the query'} holds no images ({', '.join(sorted(readable()))}){out}.")

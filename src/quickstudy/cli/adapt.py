@@ -65,7 +65,7 @@ def adapt(
         if place is not None:
             tell(f"written: {place}")
     if json:
-        print(dumps([asdict(p) for p in predictions], indent=2))
+        print(dumps([asdict(p) for p in predictions], indent=2, ensure_ascii=False))
     elif out is None:
         header, rows = _rows(predictions)
         say(table(rows, header))

@@ -75,7 +75,8 @@ def evaluate(argv: list[str]) -> None:
     learner, step = trained_learner(found, own.checkpoint, own.device)
     with threads(own.workers):
         result = score(learner, tasks, n_tasks=own.n_tasks, seed=own.seed, steps=own.steps)
-    say(dumps(result.to_json(), indent=2) if own.json else result_text(result))  # first: the folder may be read-only
+    text = dumps(result.to_json(), indent=2, ensure_ascii=False) if own.json else result_text(result)
+    say(text)  # first: the folder may be read-only
     try:
         found.add_result({**result.to_json(), "split": own.split, "checkpoint": step})
         make_pictures(found, learner, tasks)

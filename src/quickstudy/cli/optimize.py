@@ -75,7 +75,7 @@ def optimize(
         write_atomic(html, optimized_page(rows, steps=steps, seeds=seeds).encode(), anywhere=True)
         tell(f"written: {html}")
     if json:
-        print(dumps([asdict(row) for row in rows], indent=2))
+        print(dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
         return
     cells = [
         [r.optimizer, "learned" if r.lr is None else f"{r.lr:.2g}", f"{r.area:.4f} ± {r.area_ci95:.4f}",

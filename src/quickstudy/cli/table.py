@@ -51,8 +51,8 @@ def table(
 ) -> None:
     """Classify the rows of a table from labelled ones; check how well.
 
-    Numbers, categories, dates, text and gaps are taken as they are. Rows whose target is empty are classified, and
-    those of another file (--predict); without either, or with --check, it is cross-validated beside other methods.
+    Numbers, categories, dates, text and gaps are taken as they are. The rows of another file (--predict) are classified,
+    else those whose target is empty; without either, or with --check, it is cross-validated beside other methods.
 
     Args:
         file: the table, as CSV; separator, encoding and header are found.
@@ -83,6 +83,8 @@ def table(
     new = known.rest if len(known.rest) and predict is None else None
     if predict is not None:
         new = read_table(predict, separator=separator, encoding=encoding, header=training.has_header)
+    if out is not None and new is None:
+        raise UsageError(f"--out is for answers, and no row of {file} lacks its {known.target}; say --predict FILE.")
     checked = answers = None
     with threads(workers):
         if check or new is None:
@@ -96,7 +98,8 @@ def table(
     if out is not None and answers is not None:
         write_atomic(out, answers.csv(), anywhere=True)
     if json:
-        print(dumps({"check": checked and asdict(checked), "answers": answers and answers.to_json()}, indent=2))
+        found = {"check": checked and asdict(checked), "answers": answers and answers.to_json()}
+        print(dumps(found, indent=2, ensure_ascii=False))
         return
     if checked is not None:
         say(_check(checked))

@@ -41,8 +41,9 @@ def train(argv: list[str]) -> None:
     # What a preset depends on.
     shape, _ = _take(rest, way=int, shot=int, steps=int, root=str, **{"split-seed": int, "split-by": str})
     for option, why in choice.inapplicable().items():
-        if any(word.partition("=")[0] == f"--{option.replace('_', '-')}" for word in rest):
-            raise UsageError(f"{why}; leave out {option}.")
+        flag = f"--{option.replace('_', '-')}"
+        if any(word.partition("=")[0].replace("_", "-") == flag for word in rest):
+            raise UsageError(f"{why}; leave out {flag}.")
     options = parse_groups(
         {
             title: replace(group, options={n: o for n, o in group.options.items() if n not in choice.inapplicable()})

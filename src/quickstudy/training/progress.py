@@ -44,7 +44,7 @@ class Waiting:
         """Show how far it is, and perhaps something else."""
         if self._bar is None:
             self._bar = self._make(
-                desc=self._words or None,
+                desc=f"{self._words}: " if self._words else None,
                 total=total,
                 initial=0 if self._whole else done,
                 unit=self._unit,
