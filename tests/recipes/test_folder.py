@@ -29,7 +29,7 @@ def test_a_class_of_eight_images_is_enough(photos, shot, query, test_query):
     learner, tasks = choice.build(options)
     assert learner.bn_mode == "support"
     validation, test = held_out(tasks, split_options(options)[1])
-    assert validation.sample(1, 0).query.x.shape[1] == test.sample(1, 0).query.x.shape[1] == 3 * test_query
+    assert [t.sample(1, 0).query.x.shape[1] for t in (validation, test)] == [3 * query, 3 * test_query]
 
 
 def test_what_is_said_wins_and_paper_stays_paper(photos):

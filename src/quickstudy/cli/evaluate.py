@@ -64,7 +64,8 @@ def evaluate(argv: list[str]) -> None:
         prog="quickstudy evaluate",
         description=(
             "Test a trained run on unseen tasks, of another shape if wanted.\n\nThe result is added to the run's "
-            "results.jsonl. Whatever the run's tasks have can be changed; `quickstudy evaluate RUN --help` lists it."
+            "results.jsonl. Whatever the run's tasks have can be changed (--way, --shot and --query, where there are "
+            "classes); `quickstudy evaluate RUN --help` lists it."
         ),
         others=run is None,  # a folder that holds no run is what is wrong then, and not an option of its tasks
     )

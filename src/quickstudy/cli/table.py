@@ -51,7 +51,7 @@ def table(
 ) -> None:
     """Classify the rows of a table from labelled ones; check how well.
 
-    Numbers, categories, dates, text and gaps are taken as they are. The rows of another file (--predict) are classified,
+    Numbers, categories, dates, text and gaps are taken as they are. Rows of another file (--predict) are classified,
     else those whose target is empty; without either, or with --check, it is cross-validated beside other methods.
 
     Args:
