@@ -18,6 +18,7 @@ from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.report.content import Evaluation, Series, Story
 from quickstudy.report.examples import DrawnTasks, load_examples
+from quickstudy.report.paired import differences, seeds
 from quickstudy.report.pictured import pictures_of
 from quickstudy.training.runs import Run
 from quickstudy.version import __version__
@@ -107,6 +108,8 @@ def _render(runs: Sequence[Run]) -> str:
         sections=sections,
         names=names,
         comparison=_comparison(stories, names) if len(stories) > 1 else [],
+        differences=differences(runs, stories),
+        seeds=seeds(runs, stories, names),
         style=Markup("".join((Path(__file__).parent / name).read_text() for name in ("palette.css", "report.css"))),
         version=__version__,
         score=score,

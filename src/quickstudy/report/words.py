@@ -2,7 +2,19 @@
 
 from typing import Any
 
+from quickstudy import registry
 from quickstudy.registry import named as title
+
+
+def about(description: Any) -> str:
+    """What a registered thing of quickstudy's own is, in a sentence; empty of others.
+
+    >>> about({"learners": "protonet"}).partition(":")[0], about({"opaque": "mine.Net"})
+    ('Prototypical networks', '')
+    """
+    kind = next((k for k in description if k in registry.KINDS), None) if isinstance(description, dict) else None
+    name = str(description[kind]) if kind else ""
+    return registry.line(kind, name) if kind and name in registry.KINDS[kind].own else ""
 
 
 def in_words(value: Any) -> str:

@@ -22,9 +22,10 @@ from quickstudy.core.options import COUNT, POSITIVE, Range, check_options
 from quickstudy.training import distributed
 from quickstudy.training._differences import check_same
 from quickstudy.training._fingerprint import fingerprint, other_draws
+from quickstudy.training._machine import machine
 from quickstudy.training.classes import classes_of
 from quickstudy.training.optim import put_at
-from quickstudy.training.runs import Checkpoint, Run, holds_run, load_weights, machine
+from quickstudy.training.runs import Checkpoint, Run, holds_run, load_weights
 
 _COUNTS = ("steps", "meta_batch", "validate_every", "log_every", "checkpoint_every", "keep", "patience", "workers")
 RANGES: Mapping[str, Range] = {
@@ -81,6 +82,7 @@ def configuration(options: Mapping[str, Any]) -> dict[str, Any]:
         "classes": classes_of(options["tasks"]),
         "training": {name: registry.describe(options[name]) for name in RECORDED},
         "bn": learner.bn_mode,
+        "parameters": sum(p.numel() for p in learner.parameters()),
         "machine": machine(),
         "fingerprint": {
             "tasks": fingerprint(options["tasks"]),

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from quickstudy import registry
@@ -309,15 +308,3 @@ def _is_metric(record: Mapping[str, Any]) -> bool:
 
 def _is_result(record: Mapping[str, Any]) -> bool:
     return True
-
-
-def machine() -> dict[str, Any]:
-    """What a result depends on, for the record."""
-    import platform
-
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "threads": torch.get_num_threads(),
-    }
