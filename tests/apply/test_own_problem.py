@@ -89,6 +89,8 @@ def test_the_command(file, tmp_path, monkeypatch):
     assert "Optimizers on mine.py:problem" in html
     assert "<svg" in html
     assert not re.search(r"<script|src=\"(?!data:)", html)
+    one = quickstudy("optimize", "--steps", 2, "--seeds", 1, "--module", "mine.py:problem", "--json")
+    assert json.loads(one.out)[0]["final_ci95"] is None  # nan is no JSON
     fails(2, *words, "--module", "mine.py:nothing", says=r"mine\.py:nothing cannot be loaded: AttributeError")
     fails(2, *words, "--module", "nowhere.py:problem", says=r"cannot be loaded: FileNotFoundError")
     fails(2, *words, "--module", "mine.py:number", says="is no function")

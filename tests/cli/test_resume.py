@@ -45,6 +45,7 @@ def test_a_finished_run_resumed_says_so_and_adds_nothing(copied):
     done = quickstudy("resume", copied)
     assert done.code == 0, done.err
     assert "is finished: its 3 outer steps are trained and tested, so nothing is added" in done.err
+    assert "training on" not in done.err
     assert str(Result.from_json(lines(copied / "results.jsonl")[0])) in done.out
     assert [(copied / name).read_bytes() for name in files] == before
 

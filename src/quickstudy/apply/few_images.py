@@ -140,7 +140,7 @@ def _queries(places: Sequence[Path], left: LeftOut) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if not place.is_file() and not place.is_dir():
-            raise DataError(f"{place} is no folder.")
+            raise DataError(f"{place} is no folder and no image.")
         found += [place] if place.is_file() else images_in(place, left, deep=True)
     return found
 

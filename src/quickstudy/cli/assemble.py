@@ -15,7 +15,7 @@ from quickstudy.training import distributed
 from quickstudy.training.evaluation import BLOCK, evaluate
 from quickstudy.training.loop import train
 from quickstudy.training.results import Result
-from quickstudy.training.runs import Run, locked
+from quickstudy.training.runs import Run, holds_run, locked
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ def train_and_test(
     options: dict[str, Any] = {**training, "out": out, "resume": resume}
     with locked(Path(out) if first else None):
         before = Run.open(out).steps() if resume and first else []
-        if first:
+        # Not of a run that is finished, or in the way: ``train`` says so.
+        finished = before[-1:] >= [training["steps"]] if resume else holds_run(Path(out))
+        if first and (not finished or training.get("overwrite")):
             say(f"training on {tasks.describe()}; BatchNorm: {learner.bn_mode}; run folder: {out}")
         train(learner, tasks, validation=validation, notes={"test": test, "command": command}, **options)
         if first:  # the others may be on machines that do not have the folder

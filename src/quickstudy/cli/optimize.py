@@ -12,7 +12,7 @@ from quickstudy.cli.terminal import say, table, tell
 from quickstudy.cli.trained import checkpoint_step, threads
 from quickstudy.core.errors import UsageError
 from quickstudy.core.files import write_atomic
-from quickstudy.report.optimized import optimized_page
+from quickstudy.report.optimized import interval, optimized_page
 from quickstudy.training.distributed import pick_device
 from quickstudy.training.progress import Waiting
 from quickstudy.training.runs import Run
@@ -75,12 +75,15 @@ def optimize(
         write_atomic(html, optimized_page(rows, steps=steps, seeds=seeds).encode(), anywhere=True)
         tell(f"written: {html}")
     if json:
-        print(dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        # JSON has no nan: of one seed there is no interval
+        known = [{name: None if value != value else value for name, value in asdict(row).items()} for row in rows]
+        print(dumps(known, indent=2, ensure_ascii=False))
         return
     cells = [
-        [r.optimizer, "learned" if r.lr is None else f"{r.lr:.2g}", f"{r.area:.4f} ± {r.area_ci95:.4f}",
-         f"{r.final:.4f} ± {r.final_ci95:.4f}", f"{100 * r.diverged:.0f}%"]
+        [r.optimizer, "learned" if r.lr is None else f"{r.lr:.2g}", interval(r.area, r.area_ci95),
+         interval(r.final, r.final_ci95), f"{100 * r.diverged:.0f}%"]
         for r in rows
     ]  # fmt: skip
     say(table(cells, ["optimizer", "step size", "mean loss", "final loss", "diverged"]))
-    say(f"losses relative to the start, 95% intervals over {seeds} seeds; {family}, {steps} steps")
+    over = f", 95% intervals over {seeds} seeds" if seeds > 1 else " of one seed"
+    say(f"losses relative to the start{over}; {family}, {steps} steps")
