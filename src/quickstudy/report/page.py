@@ -170,7 +170,7 @@ def _learning(story: Story, key: str) -> list[Chart]:
             for look, _, series in present
         ]
         heading = _capital(score(name).words)
-        spread = any(series.ci95 for _, _, series in present)
+        spread = any(series.ci95 and len(series.steps) > 1 for _, _, series in present)
         charts.append(
             Chart(
                 line_chart(
