@@ -6,6 +6,7 @@ from quickstudy.training.results import Result, StepScore
 
 def test_table():
     assert table([["a", "long"], ["bcd", ""]], ["x", "yy"]).splitlines() == ["x    yy", "---  ----", "a    long", "bcd"]
+    assert table([["水", "a"], ["b", "c"]], ["x", "y"]).splitlines() == ["x   y", "--  -", "水  a", "b   c"]
 
 
 def result(metric, *steps):

@@ -3,6 +3,7 @@
 import sys
 
 import tqdm.auto
+from tqdm.utils import disp_len
 
 from quickstudy.core.scores import score
 from quickstudy.core.words import plain
@@ -11,11 +12,12 @@ from quickstudy.training.results import Result
 
 
 def table(rows: list[list[str]], header: list[str]) -> str:
-    """Columns, aligned, two blanks apart."""
-    rows = [[plain(cell).replace("\n", "\\n") for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    """Columns, aligned, two blanks apart; letters that take two columns count as two."""
+    header, *rows = [[plain(cell).replace("\n", "\\n") for cell in row] for row in [header, *rows]]
+    widths = [max(disp_len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    padded = ([cell + " " * (w - disp_len(cell)) for cell, w in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
 def result_text(result: Result) -> str:
