@@ -54,7 +54,7 @@ def test_adapt_says_what_cannot_be(trained, waves, drawings, tmp_path):
     both = ["--support", support, "--query", query]
     fails(2, "adapt", trained[0], *both, says="4 classes, but this learner tells 3 apart")
     fails(2, "adapt", waves[0], *both, says="trained on Sinusoids")
-    fails(3, "adapt", trained[0], "--support", support, "--query", tmp_path / "nowhere", says="nowhere is no folder")
+    fails(3, "adapt", trained[0], "--support", support, "--query", tmp_path / "nowhere", says="nowhere is neither a folder nor a file")
     shutil.rmtree(support / "character 3")
     (support / "character 0" / "0.png").write_bytes(b"no image")
     fails(3, "adapt", trained[0], *both, says=r"character 0/0\.png")
@@ -99,7 +99,7 @@ def test_single_files(trained, drawings, tmp_path):
     found = json.loads(done.out)
     assert [p["path"] for p in found] == [str(path) for path in queries]
     assert [*found[0]["probabilities"]] == ["0", "1", "2"]
-    fails(2, "adapt", trained[0], "--support", files[0], "--query", *queries, says="or name several images, each a")
+    fails(3, "adapt", trained[0], "--support", files[0], "--query", *queries, says=r"0\.png is no folder")
     fails(2, "adapt", trained[0], "--support", *files, files[0], "--query", *queries, says="two images are both called")
     missing = tmp_path / "nowhere.png"
     fails(3, "adapt", trained[0], "--support", *files, missing, "--query", *queries, says=r"nowhere\.png is no image")

@@ -116,7 +116,7 @@ def adapt_to_images(
 
 def _classes(places: Sequence[Path], left: LeftOut) -> dict[str, list[Path]]:
     """The images of each class, by its name: of a folder of folders, or each of several is a class."""
-    if len(places) == 1 and not places[0].is_file():
+    if len(places) == 1:
         support = places[0]
         if not support.is_dir():
             raise DataError(f"{support} is no folder.")
@@ -140,7 +140,7 @@ def _queries(places: Sequence[Path], left: LeftOut) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if not place.is_file() and not place.is_dir():
-            raise DataError(f"{place} is no folder and no image.")
+            raise DataError(f"{place} is neither a folder nor a file.")
         found += [place] if place.is_file() else images_in(place, left, deep=True)
     return found
 
@@ -152,8 +152,7 @@ def _check_found(
     out = f"; left out: {left}" if left.counts else ""
     if len(classes) < 2:
         raise UsageError(
-            f"{where[0]} must hold at least two class folders with images in them, found {len(classes)}{out}; or name "
-            f"several images, each a class."
+            f"{where[0]} must hold at least two class folders with images in them, found {len(classes)}{out}."
         )
     if not queries:
         raise DataError(f"{where[1] or 'the query'} holds no images ({', '.join(sorted(readable()))}){out}.")
