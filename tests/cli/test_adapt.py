@@ -54,7 +54,16 @@ def test_adapt_says_what_cannot_be(trained, waves, drawings, tmp_path):
     both = ["--support", support, "--query", query]
     fails(2, "adapt", trained[0], *both, says="4 classes, but this learner tells 3 apart")
     fails(2, "adapt", waves[0], *both, says="trained on Sinusoids")
-    fails(3, "adapt", trained[0], "--support", support, "--query", tmp_path / "nowhere", says="nowhere is neither a folder nor a file")
+    fails(
+        3,
+        "adapt",
+        trained[0],
+        "--support",
+        support,
+        "--query",
+        tmp_path / "nowhere",
+        says="nowhere is neither a folder nor a file",
+    )
     shutil.rmtree(support / "character 3")
     (support / "character 0" / "0.png").write_bytes(b"no image")
     fails(3, "adapt", trained[0], *both, says=r"character 0/0\.png")

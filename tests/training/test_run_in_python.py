@@ -80,6 +80,7 @@ def test_a_run_is_gone_over_if_asked_and_nothing_else(tmp_path):
     first = qs.train(make(), TASKS, steps=2, out=out, **OPTIONS)
     first.test(TASKS, n_tasks=2, progress=False)
     first.report()
+    qs.train(make(), TASKS, steps=2, out=out, resume=True, **{**OPTIONS, "log_every": 9})  # how often changes nothing
     (out / "notes.txt").write_text("mine")
     with pytest.raises(qs.RunError, match="already holds a run; resume it, overwrite it, or choose another folder"):
         qs.train(make(), TASKS, steps=1, out=out, **OPTIONS)
@@ -96,7 +97,8 @@ def test_a_run_is_gone_over_if_asked_and_nothing_else(tmp_path):
 
 
 def test_progress_is_shown_unless_told_otherwise(capsys):
-    qs.train(qs.MAML(Own(), inner_lr=0.1), TASKS, steps=2, meta_batch=2)
+    run = qs.train(qs.MAML(Own(), inner_lr=0.1), TASKS, steps=2, meta_batch=2)
+    assert [record["step"] for record in run.metrics()] == [1, 2]  # a short run has its curve, too
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "step 2/2, loss " in shown.err

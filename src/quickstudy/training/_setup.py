@@ -107,8 +107,13 @@ def open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start
     then = dict(run.config)
     training = then.get("training")
     more = now["training"]["steps"]
-    if isinstance(training, dict) and isinstance(training.get("steps"), int) and training["steps"] < more:
-        then["training"] = {**training, "steps": more}  # it may go on for longer than planned
+    if isinstance(training, dict) and isinstance(training.get("steps"), int):
+        # It may go on for longer than planned, and how often it is logged changes nothing.
+        then["training"] = {
+            **training,
+            "steps": max(training["steps"], more),
+            "log_every": now["training"]["log_every"],
+        }
     check_same(then, now, str(out))
     found = _other_code_or_data(run.config, now)
     if found:

@@ -49,7 +49,7 @@ def train(
     validate_every: int = 500,
     validation_tasks: int = 200,
     patience: int | None = None,
-    log_every: int = 50,
+    log_every: int | None = None,
     checkpoint_every: int = 500,
     keep: int = 2,
     seed: int = 0,
@@ -80,7 +80,7 @@ def train(
         validate_every: outer steps between validations.
         validation_tasks: tasks per validation.
         patience: stop after this many validations without a better score (None: never).
-        log_every: outer steps between lines of ``metrics.jsonl``.
+        log_every: outer steps between lines of ``metrics.jsonl`` (None: 50, fewer in a short run).
         checkpoint_every: outer steps between checkpoints.
         keep: how many of the last checkpoints stay, beside the best one.
         seed: of tasks and dropout (the learner's initial weights are the caller's).
@@ -197,7 +197,7 @@ def train(
             last = state.step == steps
             if advance is not None:
                 advance(Progress(state.step, steps, window.means(), validated))
-            if state.step % log_every == 0 or last:
+            if state.step % (log_every or max(1, min(50, steps // 20))) == 0 or last:
                 means = {f"train/{name}": value for name, value in window.means().items()}
                 log({**means, "meta_lr": float(lr.get_last_lr()[0]), "seconds": clock.seconds()})
                 window = Window()
