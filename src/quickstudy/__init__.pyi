@@ -7,6 +7,9 @@ from quickstudy.apply.few_shot_classifier import FewShotClassifier as FewShotCla
 from quickstudy.apply.image_classifier import ImageClassifier as ImageClassifier
 from quickstudy.apply.learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from quickstudy.apply import pretrained as pretrained
+from quickstudy.apply.tables.checking import check_table as check_table
+from quickstudy.apply.tables.csv_file import read_table as read_table
+from quickstudy.apply.tables.encoder import TableEncoder as TableEncoder
 from quickstudy.apply.tabular import TabularClassifier as TabularClassifier
 from quickstudy.core.batch import Examples as Examples
 from quickstudy.core.batch import SharesDraws as SharesDraws
@@ -56,6 +59,8 @@ from quickstudy.learners.optimizers.optimizer import OptimizerLearner as _Optimi
 from quickstudy.learners.optimizers.optimizer import OptimizerLearner as OptimizerLearner
 from quickstudy import nets as nets
 from quickstudy.recipes.presets import preset as preset
+from quickstudy import registry as registry
+from quickstudy.report.citation import citation as citation
 from quickstudy import rules as rules
 from quickstudy import tasks as tasks
 from quickstudy.training.evaluation import evaluate as evaluate

@@ -66,4 +66,4 @@ def lazily(
         setattr(sys.modules[package], name, found)
         return found
 
-    return get, lambda: sorted({*vars(sys.modules[package]), *EXPORTS[package]}), sorted(names)
+    return get, lambda: sorted(EXPORTS[package]), sorted(names)

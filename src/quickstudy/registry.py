@@ -16,6 +16,7 @@ from typing import Any
 from quickstudy.core.entry import Entry, Names
 from quickstudy.core.entry import summary as summary
 from quickstudy.core.errors import UsageError
+from quickstudy.core.words import meant
 from quickstudy.core.written import is_data, is_scalar, written
 
 LEARNERS = Names(
@@ -173,10 +174,13 @@ def entry(kind: str, name: str) -> Entry:
     Raises:
         UsageError: as ``load``.
     """
-    names = KINDS[kind]
+    names, given = KINDS[kind], name
+    if not isinstance(given, str):
+        raise UsageError(f"{kind} go by their names here, texts such as {next(iter(names))!r}, got {given!r:.60}.")
     if name not in names:
         if ":" not in name:
-            raise UsageError(f"there is no {name!r} among the {kind}: {', '.join(sorted(names))}; or module:Class.")
+            there = f"{', '.join(sorted(names))}; or module:Class"
+            raise UsageError(f"there is no {name!r} among the {kind}: {there}.{meant(name, names)}")
         if not {"", os.getcwd()} & {*sys.path}:
             sys.path.append(os.getcwd())  # last, so that nothing there hides what is installed
         found = Entry(name)
@@ -206,6 +210,20 @@ def line(kind: str, name: str) -> str:
 def title(kind: str, name: str) -> str:
     """What a registered name is called in Python; of an unknown one, the name."""
     return (KINDS[kind].get(name) or Entry(name)).title
+
+
+def named(description: Any) -> str:
+    """What a described thing is called in Python (see ``describe``): ``{"learners": "maml", ...}`` is ``MAML``.
+
+    >>> named({"learners": "maml", "options": {}}), named({"opaque": "mine.Net"}), named(None)
+    ('MAML', 'Net', 'not recorded')
+    """
+    if not isinstance(description, dict):
+        return "not recorded" if description is None else str(description)
+    if "opaque" in description:
+        return str(description["opaque"]).rpartition(".")[2]
+    kind = next((k for k in description if k in KINDS), None)
+    return "not recorded" if kind is None else title(kind, str(description[kind]))
 
 
 def name_of(thing: Any) -> tuple[str, str] | None:

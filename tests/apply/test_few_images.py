@@ -82,6 +82,7 @@ def test_fewer_classes_and_uneven_numbers_of_images(learner, folders):
     assert all(sum(p.probabilities.values()) == pytest.approx(1, abs=1e-6) for p in predictions)
 
 
+@pytest.mark.filterwarnings("ignore:BatchNorm is transductive")
 def test_more_classes_than_the_run_tells_apart(learner, folders):
     support, query, batch = folders
     write(support / "delta" / "0.png", batch.support.x[0, 0])
@@ -115,6 +116,7 @@ def test_hidden_folders_are_skipped_at_every_level_and_the_rest_is_named(learner
         assert classify_folder(learner, TASKS, support, query) == expected
 
 
+@pytest.mark.filterwarnings("ignore:BatchNorm is transductive")
 def test_one_image_can_be_asked(learner, folders):
     support, query, _ = folders
     first = classify_folder(learner, TASKS, support, query)[0]
@@ -141,6 +143,7 @@ def test_light_strokes_on_a_dark_ground(learner, folders):
         assert [*one.probabilities.values()] == pytest.approx([*other.probabilities.values()], abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:BatchNorm is transductive")
 def test_what_is_missing_or_broken_is_named(learner, folders, tmp_path):
     support, query, _ = folders
     empty = tmp_path / "empty"

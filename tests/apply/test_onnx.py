@@ -56,9 +56,7 @@ def test_a_network_that_torch_cannot_export(fitted, tmp_path, monkeypatch):
         raise ValueError("no such operator\nand more")
 
     monkeypatch.setattr("torch.onnx.export", refuse)
-    with pytest.raises(
-        qs.UsageError, match=r"cannot be exported to ONNX \(ValueError: no such operator\)"
-    ):
+    with pytest.raises(qs.UsageError, match=r"cannot be exported to ONNX \(ValueError: no such operator\)"):
         onnx.export(fitted.encoder_, fitted.classifier_, [], tmp_path / "odd.onnx")
     assert not [*tmp_path.iterdir()]
 

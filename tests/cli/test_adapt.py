@@ -1,5 +1,6 @@
 """``quickstudy adapt``."""
 
+import csv
 import json
 import re
 import shutil
@@ -53,12 +54,22 @@ def test_adapt_says_what_cannot_be(trained, waves, drawings, tmp_path):
     both = ["--support", support, "--query", query]
     fails(2, "adapt", trained[0], *both, says="4 classes, but this learner tells 3 apart")
     fails(2, "adapt", waves[0], *both, says="trained on Sinusoids")
-    fails(3, "adapt", trained[0], "--support", support, "--query", tmp_path / "nowhere", says="nowhere is no folder")
+    fails(
+        3,
+        "adapt",
+        trained[0],
+        "--support",
+        support,
+        "--query",
+        tmp_path / "nowhere",
+        says="nowhere is neither a folder nor a file",
+    )
     shutil.rmtree(support / "character 3")
     (support / "character 0" / "0.png").write_bytes(b"no image")
     fails(3, "adapt", trained[0], *both, says=r"character 0/0\.png")
 
 
+@pytest.mark.filterwarnings("ignore:BatchNorm is transductive")
 def test_adapt_to_more_classes_than_in_training(more_ways, tmp_path):
     batch = qs.tasks.Glyphs(way=7, shot=1, query=1, size=16).sample(1, 0)
     for part, examples in (("support", batch.support), ("query", batch.query)):
@@ -71,3 +82,46 @@ def test_adapt_to_more_classes_than_in_training(more_ways, tmp_path):
     found = json.loads(done.out)
     assert len(found) == 7
     assert list(found[0]["probabilities"]) == [f"c{i}" for i in range(7)]
+
+
+def test_predictions_go_into_files(trained, drawings, tmp_path):
+    out, html = tmp_path / "answers.csv", tmp_path / "answers.html"
+    words = ["--support", drawings / "support", "--query", drawings / "query"]
+    done = quickstudy("adapt", trained[0], *words, "--out", out, "--html", html)
+    assert (done.code, done.out) == (0, ""), done.err
+    rows = [*csv.DictReader(out.read_text().splitlines())]
+    assert len(rows) == 6
+    assert all(float(row[f"p({row['prediction']})"]) > 0.33 for row in rows)
+    page = html.read_text()
+    assert page.count("<img") == 6 + 6
+    assert not re.search(r"<script|src=\"(?!data:)", page)
+    assert all(row["image"] in page for row in rows)
+
+
+def test_single_files(trained, drawings, tmp_path):
+    """Each a class; several queries, called as they were named."""
+    classes = sorted((drawings / "support").iterdir())
+    files = [shutil.copy(next(folder.iterdir()), tmp_path / f"{n}.png") for n, folder in enumerate(classes)]
+    queries = sorted((drawings / "query").iterdir())[:6]
+    done = quickstudy("adapt", trained[0], "--support", *files, "--query", *queries, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert [p["path"] for p in found] == [str(path) for path in queries]
+    assert [*found[0]["probabilities"]] == ["0", "1", "2"]
+    fails(3, "adapt", trained[0], "--support", files[0], "--query", *queries, says=r"0\.png is no folder")
+    fails(2, "adapt", trained[0], "--support", *files, files[0], "--query", *queries, says="two images are both called")
+    missing = tmp_path / "nowhere.png"
+    fails(3, "adapt", trained[0], "--support", *files, missing, "--query", *queries, says=r"nowhere\.png is no image")
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_loud_word_where_the_images_do_not_fit(trained, drawings, tmp_path):
+    query = next((drawings / "query").iterdir())
+    done = quickstudy("adapt", trained[0], "--support", drawings / "support", "--query", query)
+    assert done.code == 0
+    assert "warning: BatchNorm is transductive: the queries are normalised together, and 1 of them for 3" in done.err
+    for n, colour in enumerate(["red", "green", "blue"]):
+        Image.new("RGB", (20, 20), colour).save(tmp_path / f"{n}.png")
+    images = sorted(tmp_path.iterdir())
+    done = quickstudy("adapt", trained[0], "--support", *images, "--query", *[tmp_path] * 2)
+    assert "warning: the images are coloured, and this run was trained on grey ones" in done.err

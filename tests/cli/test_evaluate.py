@@ -1,6 +1,8 @@
 """``quickstudy evaluate``."""
 
 import json
+import re
+import shutil
 
 import torch
 
@@ -52,8 +54,29 @@ def test_evaluate_says_what_cannot_be(copied, waves):
     fails(2, "evaluate", copied, "--steps", -1, says="steps=-1")
     fails(2, "evaluate", copied, "--device", "abacus", says="abacus")
     fails(4, "evaluate", copied, "--checkpoint", 1, says=r"no checkpoint of step 1.*\[2, 3\]")
-    fails(2, "evaluate", waves[0], "--way", 3, says="sinusoids has no option way")
     assert (copied / "results.jsonl").read_text() == before
+
+
+def test_whatever_the_tasks_have_can_be_changed(waves, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    run = shutil.copytree(waves[0], tmp_path / "waves")
+    helped = quickstudy("evaluate", run, "--help")
+    for option, default in (
+        ("--amplitude", r"0\.1 5\.0"),
+        ("--shot", "4"),
+        ("--n-tasks", "1000"),
+        ("--workers", "None"),
+    ):
+        assert re.search(rf"{option} .*\(default: {default}\)", helped.out), option
+    assert "--split" in quickstudy("evaluate", "--help").out
+    before = quickstudy("evaluate", run, "--n-tasks", 4, "--json")
+    other = quickstudy("evaluate", run, "--n-tasks", 4, "--json", "--amplitude", 9, 9)
+    assert (before.code, other.code) == (0, 0), other.err
+    assert json.loads(other.out)["mean"] > json.loads(before.out)["mean"]
+    wrong = quickstudy("evaluate", run, "--way", 3)
+    assert wrong.code == 2
+    assert "Unrecognized options: --way" in wrong.err
+    fails(4, "evaluate", tmp_path / "nowhere", "--way", 3, says="nowhere holds no run")
 
 
 def test_a_result_that_cannot_be_saved_is_printed_all_the_same(copied):

@@ -8,7 +8,7 @@ import torch
 
 import quickstudy as qs
 from commands import WAVES, config, fails, lines, quickstudy
-from quickstudy.cli.terminal import ProgressLine
+from quickstudy.training.progress import ProgressLine
 from quickstudy.training.results import Result
 
 
@@ -26,7 +26,7 @@ def test_interrupted_and_resumed(tmp_path, monkeypatch, signum):
 
     run = tmp_path / "interrupted"
     with monkeypatch.context() as patch:
-        patch.setattr("quickstudy.cli.assemble.ProgressLine", Interrupts)
+        patch.setattr("quickstudy.training.loop.ProgressLine", Interrupts)
         fails(130, *words, "--out", run, says=f"stopped after outer step 4 of 6; `quickstudy resume {run}`")
     assert qs.Run.open(run).steps() == [2, 4]
     assert not (run / "results.jsonl").exists()
@@ -45,6 +45,7 @@ def test_a_finished_run_resumed_says_so_and_adds_nothing(copied):
     done = quickstudy("resume", copied)
     assert done.code == 0, done.err
     assert "is finished: its 3 outer steps are trained and tested, so nothing is added" in done.err
+    assert "training on" not in done.err
     assert str(Result.from_json(lines(copied / "results.jsonl")[0])) in done.out
     assert [(copied / name).read_bytes() for name in files] == before
 

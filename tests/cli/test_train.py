@@ -119,6 +119,8 @@ def test_train_asks_for_a_learner():
         (["train", "maml", "--tasks", "sinusoids", "--test-tasks", "1"], "test_tasks must be >= 2"),
         (["train", "maml", "--tasks", "sinusoids", "--device", "abacus"], "abacus"),
         (["train", "maml", "--tasks", "sinusoids", "--schedule", "steps"], "constant, linear, cosine"),
+        (["train", "maml", "--tasks", "sinusoids", "--train-way", "4"], "sinusoids has no way; leave out --train-way"),
+        (["train", "protonet", "--test_steps=4"], "ProtoNet adapts in one go; leave out --test-steps"),
         (["report", "a", "b"], "--out FILE.html"),
         (["report"], "name a run folder"),
     ],
@@ -147,6 +149,7 @@ def test_divergence(tmp_path):
 def test_a_taken_folder(trained):
     before = (trained[0] / "config.json").read_bytes()
     fails(4, "train", "maml", *WAVES, "--out", trained[0], says="already holds a run")
+    assert "training on" not in quickstudy("train", "maml", *WAVES, "--out", trained[0]).err
     assert (trained[0] / "config.json").read_bytes() == before
 
 

@@ -127,7 +127,7 @@ def test_a_users_own_model_is_loaded_into(tmp_path):
     learner = qs.MAML(torch.nn.Sequential(torch.nn.Linear(1, 1)), loss="mse")
     run = qs.train(learner, tasks, steps=2, meta_batch=2, out=tmp_path / "r")
     with pytest.raises(qs.UsageError, match="load_into"):
-        run.learner()
+        qs.Run.open(run.path).learner()
     other = qs.MAML(torch.nn.Sequential(torch.nn.Linear(1, 1)), loss="mse")
     run.load_into(other)
     assert torch.equal(other.model[0].weight, learner.model[0].weight)

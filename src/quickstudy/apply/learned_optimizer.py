@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from quickstudy.apply._parameters import check_gradient, compiled_move, gradient, rows, working
@@ -62,6 +62,8 @@ class LearnedOptimizer(Optimizer):
         check_rule(self.rule)
         if compile and not isinstance(self.rule, MovesOne):
             raise UsageError(f"compile=True is for FeatureMLP, and this rule is {type(self.rule).__name__}.")
+        if isinstance(params, nn.Module):
+            raise UsageError(f"params are what is to be moved: pass .parameters() of the {type(params).__name__}.")
         self.compile = compile
         self._rules: dict[tuple[torch.device, torch.dtype], UpdateRule] = {}
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})

@@ -23,6 +23,7 @@ from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
 from quickstudy.core.seeding import generator as generator_of
+from quickstudy.core.shown import shown
 from quickstudy.tasks.images.episodes import Affine, Episodes
 from quickstudy.training.runs import Run
 
@@ -117,6 +118,8 @@ class Synthesized:
     def shares(self) -> tuple[str, ...]:
         """What the tasks of one batch have in common: what those of the real tasks have."""
         return shared_draws(self._real)
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -17,6 +17,8 @@ from torch import Tensor
 from quickstudy.apply import pretrained
 from quickstudy.apply.one_task import OneTask
 from quickstudy.apply.refitted import Refitted
+from quickstudy.apply.tables.encoder import TableEncoder
+from quickstudy.apply.tables.table import has_words
 from quickstudy.core.errors import UsageError
 from quickstudy.learners.in_context.incontext import Standardise
 from quickstudy.nets.backbones.flat import Flat
@@ -31,7 +33,8 @@ class TabularClassifier(ClassifierMixin, Refitted, BaseEstimator):
     It is a transformer that reads the labelled rows (``quickstudy.InContext``), meta-trained on synthetic tables alone
     (``quickstudy.tasks.TabularPrior``): 2 to 10 classes, up to 100 rows, up to 64 columns. It takes more of each, with
     less ground to trust it. The order of rows, columns and classes does not matter. Columns are standardised by the
-    labelled rows; a missing value (nan) counts as its column's mean. Categories are the caller's to encode.
+    labelled rows; a missing value (nan) counts as its column's mean. A DataFrame may have categories, dates and text
+    among its columns (``TableEncoder``); of an array they are the caller's to encode.
 
     Args:
         n_ensemble: how many views of the table are averaged. The first is the table as it is; the second has ranks in
@@ -44,7 +47,8 @@ class TabularClassifier(ClassifierMixin, Refitted, BaseEstimator):
         unknown: what ``predict`` calls them (None: ``"unknown"`` where classes are texts, -1 where they are numbers).
         calibrate: whether the sharpness of the probabilities is measured by cross-validation on the labelled rows.
 
-    After ``fit``: ``classes_``, ``n_features_in_``, ``threshold_`` (nan where ``reject`` is None).
+    After ``fit``: ``classes_``, ``n_features_in_`` (numbers of a row that are read), ``encoder_`` (None: all are),
+    ``threshold_`` (nan where ``reject`` is None).
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -75,7 +79,7 @@ class TabularClassifier(ClassifierMixin, Refitted, BaseEstimator):
         self.calibrate = calibrate
 
     def fit(self, X: Any, y: Any) -> "TabularClassifier":  # noqa: N803
-        """Read the labelled rows X ``[n, features]`` with labels y.
+        """Read the labelled rows X ``[n, features]``, an array or a DataFrame, with labels y.
 
         Raises:
             UsageError: fewer than two classes, more classes than rows can be read, numbers and texts among the labels,
@@ -88,8 +92,10 @@ class TabularClassifier(ClassifierMixin, Refitted, BaseEstimator):
                 f"{self.max_features}."
             )
         check_complete(y)
+        self.encoder_ = TableEncoder().fit(X) if has_words(X) else None
+        numbers: Any = X if self.encoder_ is None else self.encoder_.transform(X)
         checked: tuple[Any, Any] = validate_data(  # pyright: ignore[reportAssignmentType]
-            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
+            self, numbers, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
         )
         rows, y = checked
         check_classification_targets(y)
@@ -134,7 +140,8 @@ class TabularClassifier(ClassifierMixin, Refitted, BaseEstimator):
 
     def _rows(self, given: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        found: Any = validate_data(self, given, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        numbers: Any = given if self.encoder_ is None else self.encoder_.transform(given)
+        found: Any = validate_data(self, numbers, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         return found
 
     def __sklearn_tags__(self) -> Any:

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quickstudy.cli.options import make_options, options_of
-from quickstudy.cli.terminal import ProgressLine
+from quickstudy import registry
+from quickstudy.cli.options import Group, make_options, options_of
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.recipes import Choice, held_out
-from quickstudy.report import make_pictures, save_examples
+from quickstudy.report.tested import keep_test
 from quickstudy.training import distributed
 from quickstudy.training.evaluation import BLOCK, evaluate
 from quickstudy.training.loop import train
 from quickstudy.training.results import Result
-from quickstudy.training.runs import Run, locked
+from quickstudy.training.runs import Run, holds_run, locked
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,46 @@ class CommandOptions:
     schedule: str = "constant"
 
 
-def options_class(choice: Choice, way: int = 5, shot: int = 1) -> type[Any]:
+def options_class(choice: Choice, way: int = 5, shot: int = 1, **known: Any) -> type[Any]:
     """A dataclass of every option there is for a choice; the preset's values for this way and shot as defaults.
+
+    Args:
+        choice: what is trained on what.
+        way: classes per task.
+        shot: support examples per class.
+        known: what else the recipe may know (``Choice.known``).
 
     Raises:
         UsageError: an unknown name or preset, tasks that the learner cannot learn, or a recipe that sets what nobody
             takes.
     """
-    groups: list[dict[str, tuple[Any, Any]]] = []
+    groups = [group.options for group in option_groups(choice).values()]
+    return make_options("Options", groups, choice.defaults(way, shot, **known))
+
+
+def option_groups(choice: Choice) -> dict[str, Group]:
+    """Every option there is for a choice, by what it is an option of.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    found: dict[str, Group] = {}
     for name, (target, leave_out) in choice.groups().items():
-        groups += [options_of(CommandOptions)] if name == "training" else []  # some are wider in Python
-        groups.append(options_of(target, leave_out=leave_out))
-    return make_options("Options", groups, choice.defaults(way, shot))
+        title = {"model": "net", "training tasks": "training"}.get(name, name)
+        own = options_of(CommandOptions) if name == "training" else {}  # some are wider in Python
+        before = found[title].options if title in found else {}
+        found[title] = Group(_about(choice, title), {**before, **options_of(target, leave_out=leave_out), **own})
+    return found
+
+
+def _about(choice: Choice, title: str) -> str:
+    if title in ("training", "test"):
+        return {"training": "How it is trained.", "test": "The final test, on the test split."}[title]
+    if title == "rule":
+        return "The update rule that is learned."
+    kind = "nets" if title == "net" else "learners" if title == "learner" else "tasks"
+    name: str = getattr(choice, title)
+    return f"{name}: {registry.line(kind, name)}"
 
 
 def train_and_test(
@@ -76,20 +104,11 @@ def train_and_test(
     options: dict[str, Any] = {**training, "out": out, "resume": resume}
     with locked(Path(out) if first else None):
         before = Run.open(out).steps() if resume and first else []
-        if first:
+        # Not of a run that is finished, or in the way: ``train`` says so.
+        finished = before[-1:] >= [training["steps"]] if resume else holds_run(Path(out))
+        if first and (not finished or training.get("overwrite")):
             say(f"training on {tasks.describe()}; BatchNorm: {learner.bn_mode}; run folder: {out}")
-        line = ProgressLine()
-        try:
-            train(
-                learner,
-                tasks,
-                validation=validation,
-                progress=line if first else None,
-                notes={"test": test, "command": command},
-                **options,
-            )
-        finally:
-            line.close()
+        train(learner, tasks, validation=validation, notes={"test": test, "command": command}, **options)
         if first:  # the others may be on machines that do not have the folder
             run = Run.open(out)
             step = run.load_into(learner)
@@ -113,10 +132,8 @@ def train_and_test(
         if run is None:
             return None
         try:
-            if not tested:
-                run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
-            save_examples(run, learner, test_tasks, steps=test["test_steps"])
-            make_pictures(run, learner, test_tasks)
+            kept = None if tested else result
+            keep_test(run, learner, test_tasks, kept, checkpoint=step, steps=test["test_steps"])
         except RunError:
             say(f"{result}; not all of it could be saved.")
             raise

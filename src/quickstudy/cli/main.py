@@ -14,7 +14,7 @@ import warnings
 from typing import Any
 
 from quickstudy.core.errors import QuickstudyError, UsageError
-from quickstudy.core.words import plain
+from quickstudy.core.words import meant, plain
 from quickstudy.version import __version__
 
 COMMANDS = {
@@ -28,6 +28,7 @@ COMMANDS = {
     "export": ("export:export", "Write one ONNX file that classifies pictures as classify does."),
     "report": ("report:report", "Write a report of one run, or of several compared."),
     "optimize": ("optimize:optimize", "Compare learned optimizers with tuned usual ones on some problems."),
+    "table": ("table:table", "Classify the rows of a table from labelled ones; check how well."),
     "list": ("listing:listing", "List every learner, task distribution, net and encoder, with a line each."),
 }
 """By name: where in this folder the function is, and the first line of its docstring (not to import it for that)."""
@@ -42,11 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     argv = [a for a in argv if a != "--debug"]
     name = argv[0] if argv else ""
+    if name == "--version":
+        print(f"quickstudy {__version__}")
+        return 0
     if name not in COMMANDS:
-        asked = name in ("-h", "--help", "--version")
+        asked = name in ("-h", "--help")
         print(_overview(), file=sys.stdout if asked else sys.stderr)
         if name and not asked:
-            print(f"\nquickstudy: there is no command {name!r}.", file=sys.stderr)
+            print(plain(f"\nquickstudy: there is no command {name!r}.{meant(name, COMMANDS)}"), file=sys.stderr)
         return 0 if asked else 2
     try:
         with warnings.catch_warnings():
@@ -84,8 +88,8 @@ def _call(name: str, argv: list[str]) -> None:
         extra = "pip install 'quickstudy[images]'"
         raise UsageError(f"quickstudy {name} needs scikit-learn, which is not installed here; {extra}.") from error
     parameters = inspect.signature(command).parameters.values()
-    if name == "train":
-        command(argv)  # what its options are depends on the first of them
+    if [*inspect.signature(command).parameters] == ["argv"]:
+        command(argv)  # what its options are depends on others of them
     elif not argv and all(p.default is not p.empty for p in parameters):
         command()  # nothing to parse, so no parser
     else:
@@ -100,7 +104,7 @@ def _overview() -> str:
             f"quickstudy {__version__}: learning to learn, made practical",
             "",
             "usage: quickstudy COMMAND ... (--help after a command tells its options;",
-            "       --debug shows tracebacks)",
+            "       --debug shows tracebacks; --version)",
             "",
             *(f"  {name:10}{summary}" for name, (_, summary) in COMMANDS.items()),
         ]

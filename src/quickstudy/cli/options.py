@@ -9,6 +9,7 @@ import shutil
 import textwrap
 import types
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
@@ -19,6 +20,18 @@ from quickstudy.core.errors import UsageError
 
 RunFolders = Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN ...", help_behavior_hint="")]
 """Any number of run folders, as the positional arguments of a command."""
+Paths = Annotated[tuple[Path, ...], conf.arg(metavar="PATH ...")]
+Words = Annotated[tuple[str, ...], conf.arg(metavar="NAME ...")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Options that belong together: ``{name: (annotated type, default)}``, and a line about them."""
+
+    about: str
+    options: Mapping[str, tuple[Any, Any]]
+
+
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -55,8 +68,49 @@ def make_options(
     unknown = set(defaults) - set(merged)
     if unknown:
         raise UsageError(f"no such option: {', '.join(sorted(unknown))}.")
+    return _dataclass(name, merged, defaults)
+
+
+def parse_groups(
+    groups: Mapping[str, Group],
+    defaults: Mapping[str, Any],
+    argv: list[str],
+    *,
+    prog: str,
+    description: str,
+    others: bool = False,
+) -> dict[str, Any]:
+    """The values of all groups' options in ``argv``, by name; help shows them group by group.
+
+    Args:
+        groups: by title. Of several options of one name the first group's counts.
+        defaults: in place of the options' own.
+        argv: the arguments.
+        prog: how the command is called.
+        description: of the command.
+        others: pass over options that are not known.
+
+    Raises:
+        SystemExit: after --help, or wrong usage, with all said.
+    """
+    seen, fields = set[str](), list[tuple[str, Any]]()
+    for title, group in groups.items():
+        own = {name: option for name, option in group.options.items() if name not in seen}
+        seen |= {*own}
+        if own:
+            cls = _dataclass(title, own, defaults)
+            cls.__doc__ = group.about
+            fields.append((title, cls))
+    whole = dataclasses.make_dataclass("Options", fields, frozen=True, kw_only=True)
+    how: dict[str, Any] = {"args": argv, "prog": prog, "description": wrapped(description)}
+    how["config"] = (conf.OmitArgPrefixes,)
+    found: Any = tyro.cli(whole, **how, return_unknown_args=True)[0] if others else tyro.cli(whole, **how)
+    return {name: value for title, _ in fields for name, value in vars(getattr(found, title)).items()}
+
+
+def _dataclass(name: str, options: Mapping[str, tuple[Any, Any]], defaults: Mapping[str, Any]) -> type[Any]:
     fields: list[Any] = []
-    for option, (kind, default) in merged.items():
+    for option, (kind, default) in options.items():
         value = defaults.get(option, default)
         required = value is inspect.Parameter.empty
         fields.append((option, kind, dataclasses.field() if required else dataclasses.field(default=value)))

@@ -2,15 +2,13 @@
 
 import argparse
 import shlex
-from dataclasses import asdict
+from dataclasses import replace
 from textwrap import fill
 from typing import Any
 
-import tyro
-
 from quickstudy import registry
-from quickstudy.cli.assemble import options_class, train_and_test
-from quickstudy.cli.options import wrapped
+from quickstudy.cli.assemble import option_groups, train_and_test
+from quickstudy.cli.options import parse_groups
 from quickstudy.cli.terminal import result_text, say, tell
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import MetaLearner
@@ -40,20 +38,28 @@ def train(argv: list[str]) -> None:
     chosen, rest = _take(argv[1:], tasks=str, net=str, preset=str)
     choice = Choice.of(name, chosen.tasks, chosen.net, chosen.preset)
     net = f" with --net {choice.net}" if choice.takes_net else ""
-    shape, _ = _take(rest, way=int, shot=int)  # a preset depends on them
-    options = asdict(
-        tyro.cli(
-            options_class(choice, shape.way or 5, shape.shot or 1),
-            args=rest,
-            prog=f"quickstudy train {name}",
-            description=wrapped(
-                f"Train {name} on --tasks {choice.tasks}{net} and --preset {choice.preset}: what can "
-                f"be chosen, and the defaults, depend on these.\n\nThere are --tasks {', '.join(registry.TASKS)}; "
-                f"--net {', '.join(registry.NETS)} (for learners that take one); --tasks and --net module:Class of "
-                f"your own; --preset {', '.join(PRESETS)} (default: quick)."
-            ),
-        )
+    # What a preset depends on.
+    shape, _ = _take(rest, way=int, shot=int, steps=int, root=str, **{"split-seed": int, "split-by": str})
+    for option, why in choice.inapplicable().items():
+        flag = f"--{option.replace('_', '-')}"
+        if any(word.partition("=")[0].replace("_", "-") == flag for word in rest):
+            raise UsageError(f"{why}; leave out {flag}.")
+    options = parse_groups(
+        {
+            title: replace(group, options={n: o for n, o in group.options.items() if n not in choice.inapplicable()})
+            for title, group in option_groups(choice).items()
+        },
+        choice.defaults(shape.way or 5, shape.shot or 1, **choice.known(vars(shape))),
+        rest,
+        prog=f"quickstudy train {name}",
+        description=(
+            f"Train {name} on --tasks {choice.tasks}{net} and --preset {choice.preset}: what can "
+            f"be chosen, and the defaults, depend on these.\n\nThere are --tasks {', '.join(registry.TASKS)}; "
+            f"--net {', '.join(registry.NETS)} (for learners that take one); --tasks and --net module:Class of "
+            f"your own; --preset {', '.join(PRESETS)} (default: quick)."
+        ),
     )
+    tell(f"setting up {name} on {choice.tasks}")  # reading images, or a download, may take a while
     learner, tasks = choice.build(options)
     training, test = split_options(options)
     short = [part.rpartition(":")[2] for part in (name, choice.tasks)]
@@ -72,6 +78,7 @@ def train_and_report(
     if finished is not None:
         run, result = finished
         say(result_text(result))
+        tell("writing the report")
         say(f"report: {write_report([run])}")
     distributed.finish()
 

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from quickstudy.core.above import above
 from quickstudy.core.errors import UsageError
+from quickstudy.core.shown import in_short, shown_batch
 
 
 @dataclass(frozen=True, init=False)
@@ -39,6 +41,9 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __repr__(self) -> str:
+        return in_short(self)
 
     def __getitem__(self, tasks: slice) -> "Examples":
         return Examples(self.x[tasks], self.y[tasks])
@@ -79,6 +84,11 @@ class TaskBatch:
     class_names: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.support, Examples) and isinstance(self.query, Examples)):
+            raise UsageError(
+                f"support and query must be Examples(x, y), got {type(self.support).__name__} and "
+                f"{type(self.query).__name__}."
+            )
         if len(self.support) != len(self.query):
             raise UsageError(
                 f"support and query must hold the same tasks, got {len(self.support)} and {len(self.query)} tasks."
@@ -90,6 +100,12 @@ class TaskBatch:
 
     def __len__(self) -> int:
         return len(self.support)
+
+    __repr__ = shown_batch
+
+    def _repr_html_(self) -> str:
+        """Notebooks: the first tasks, drawn (``quickstudy.report.notebook``)."""
+        return above("report.notebook:batch_html")(self)
 
     def __getitem__(self, tasks: slice) -> "TaskBatch":
         names = None if self.class_names is None else self.class_names[tasks]

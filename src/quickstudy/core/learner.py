@@ -20,9 +20,11 @@ from quickstudy.core.compiled import run_compiled
 from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
 from quickstudy.core.functional import TaskModel
+from quickstudy.core.meant import check_batch
 from quickstudy.core.model_checks import check_differentiable, floating_dtype, precision_told
 from quickstudy.core.options import checks_options
 from quickstudy.core.parallel import pieces, run_pieces
+from quickstudy.core.shown import shown
 
 B = TypeVar("B", bound=Batch, default=Any)
 """The batches of tasks that a learner takes: ``MetaLearner[TaskBatch]``, say (``MetaLearner`` alone: of any)."""
@@ -72,6 +74,8 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
         super().__init_subclass__(**more)
         if "__init__" in vars(cls):
             cls.__init__ = checks_options(cls.__init__)
+
+    __repr__ = shown
 
     @property
     def task_model(self) -> TaskModel | None:
@@ -156,6 +160,7 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
                 ``chunk`` tasks of a learner that takes the ``whole_batch``; inference mode.
         """
         check_differentiable()
+        check_batch(batch)
         parts = pieces(in_floats_of(self, batch), self.tasks_at_once)
         if len(parts) > 1 and self.whole_batch is not None:
             raise UsageError(

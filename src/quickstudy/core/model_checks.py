@@ -20,6 +20,13 @@ def check_model(model: nn.Module) -> None:
     Lazy layers, data-parallel and compiled models, embeddings that change their weights or give sparse gradients,
     weights computed outside of ``forward``, and a ``forward`` that does not take one input.
     """
+    given: Any = model
+    if not isinstance(given, nn.Module):
+        is_class = isinstance(given, type)
+        got = f"the class {given.__name__} itself; make one: {given.__name__}(...)" if is_class else f"{given!r:.60}"
+        raise UsageError(f"the model must be a torch.nn.Module (a function can be wrapped in one), got {got}.")
+    if hasattr(given, "meta_loss"):
+        raise UsageError(f"the model must be a network, got {type(given).__name__}, a learner; pass its network.")
     for name, m in model.named_modules():
         what = f"the model's layer {name!r} ({type(m).__name__})" if name else f"the model ({type(m).__name__})"
         if any(is_lazy(t) for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))):

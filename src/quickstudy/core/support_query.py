@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,11 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import together
 from quickstudy.core.learner import MetaLearner, Scalars, Solver
 from quickstudy.core.losses import TaskLoss, query_loss, score_name, task_losses, task_scores
+from quickstudy.core.meant import takes
 from quickstudy.core.pad import padded, refuse_counted
+
+_examples = takes(("x", "y"), "the support examples of a batch of tasks (batch.support)")
+_batch = takes(("support", "query"), "a batch of tasks, as tasks.sample(number, seed) gives it")
 
 
 class SupportQueryLearner(MetaLearner[TaskBatch]):
@@ -25,10 +29,18 @@ class SupportQueryLearner(MetaLearner[TaskBatch]):
     loss: str | TaskLoss = "cross_entropy"
     """By which solvers are judged on a task's query: a name or ``loss(predictions, targets) -> scalar`` of one task."""
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "adapt" in vars(cls):
+            cls.adapt = _examples(cls.adapt)
+        if "meta_loss" in vars(cls):
+            cls.meta_loss = _batch(cls.meta_loss)
+
     @abstractmethod
     def adapt(self, support: Examples) -> Solver:
         """Learn each task from its support examples."""
 
+    @_batch
     def meta_loss(self, batch: TaskBatch) -> tuple[Tensor, Scalars]:
         """The mean over tasks of the adapted solvers' query loss; the loss and the score as diagnostics."""
         return self.query_loss(self.adapt(batch.support)(batch.query.x), batch.query.y)

@@ -1,6 +1,8 @@
 """How numbers and texts are put for people, wherever people read them."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that a terminal obeys: escapes, carriage returns, what turns the direction of writing."""
@@ -18,6 +20,17 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """A question to put behind a name that there is not; empty where none is like it.
+
+    >>> meant("mamel", ["maml", "reptile"]), meant("chess", ["maml"])
+    (" Did you mean 'maml'?", '')
+    """
+    known = {each.lower(): each for each in names}
+    close = get_close_matches(name.lower(), known, 1, 0.6)
+    return f" Did you mean {known[close[0]]!r}?" if close else ""
 
 
 def plain(text: str) -> str:

@@ -29,7 +29,7 @@ def rl2(s: Setting) -> Recipe:
     """Ours (the paper's numbers of trials are for TRPO)."""
     bandits = s.tasks == "bandits"  # ten steps to a trial
     many, longer = s.pick(demo=500, quick=6000, paper=20000), s.pick(demo=100, quick=1500, paper=10000)
-    steps = many if bandits else longer
+    steps = s.steps or (many if bandits else longer)
     recipe = Recipe(
         learner={"hidden_size": 256 if s.paper else 64, "gae_lambda": 0.9},
         training={

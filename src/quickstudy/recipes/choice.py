@@ -12,9 +12,10 @@ from typing import Any, get_args, get_type_hints
 
 from quickstudy import registry
 from quickstudy.core.draws import seeded
-from quickstudy.core.errors import UsageError
+from quickstudy.core.errors import QuickstudyError, UsageError
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.seeding import fold
+from quickstudy.core.words import meant
 from quickstudy.recipes.options import TestOptions, TrainingTaskOptions, matching
 from quickstudy.recipes.recipe import Recipe, Setting
 from quickstudy.recipes.table import recipe_of, usual_tasks
@@ -92,22 +93,55 @@ class Choice:
             "test": (TestOptions, ()),
         }
 
-    def recipe(self, way: int = 5, shot: int = 1) -> Recipe:
+    def inapplicable(self) -> dict[str, str]:
+        """Options that mean nothing for these tasks or this learner, and why."""
+        learner, tasks = registry.load("learners", self.learner), registry.load("tasks", self.tasks)
+        has = inspect.signature(tasks).parameters
+        found = {name: f"{self.tasks} has no {name.partition('_')[2]}" for name in ("train_way", "test_query")}
+        found = {name: why for name, why in found.items() if name.partition("_")[2] not in has}
+        in_one_go = learner.adapt_steps is MetaLearner.adapt_steps
+        return {**found, **({"test_steps": f"{learner.__name__} adapts in one go"} if in_one_go else {})}
+
+    def recipe(
+        self, way: int = 5, shot: int = 1, *, steps: int | None = None, room: Mapping[str, int] | None = None
+    ) -> Recipe:
         """The recipe of the learner on these tasks.
+
+        Args:
+            way: classes per task, where there are classes.
+            shot: support examples per class.
+            steps: outer steps, where they are asked for: what changes over the training follows them.
+            room: what there is of the tasks (``room`` of this class).
 
         Raises:
             UsageError: an unknown name or preset, or tasks that the learner cannot learn.
         """
         kind: str = registry.load("tasks", self.tasks).kind
-        return recipe_of(self.learner, Setting(preset=self.preset, tasks=self.tasks, kind=kind, way=way, shot=shot))
+        has = room or {}
+        way = min(way, max(2, has.get("way", way)))
+        setting = Setting(
+            preset=self.preset, tasks=self.tasks, kind=kind, way=way, shot=shot, steps=steps, room=has.get("examples")
+        )
+        recipe = recipe_of(self.learner, setting)
+        return recipe.but(tasks={"way": way}) if "way" in has else recipe
 
-    def defaults(self, way: int = 5, shot: int = 1) -> dict[str, Any]:
-        """What the recipe sets for this way and shot, by option.
+    def room(self, given: Mapping[str, Any]) -> dict[str, int] | None:
+        """How many classes and examples the tasks have, where they can say so before they are built (None: not)."""
+        count: Any = getattr(registry.load("tasks", self.tasks), "room", None)
+        if count is None:
+            return None
+        try:
+            return count(**{name: value for name, value in matching(count, given).items() if value is not None})
+        except (QuickstudyError, TypeError):  # what is wrong, or lacking, is said when they are built
+            return None
+
+    def defaults(self, way: int = 5, shot: int = 1, **known: Any) -> dict[str, Any]:
+        """What the recipe sets for this way and shot (and what else ``recipe`` may know), by option.
 
         Raises:
             UsageError: as ``recipe``, or a recipe that sets what nobody takes.
         """
-        recipe, groups = self.recipe(way, shot), self.groups()
+        recipe, groups = self.recipe(way, shot, **known), self.groups()
         of_nets = {net: (registry.load("nets", net), LEAVE_OUT["nets"]) for net in recipe.net_options}
         for target, said in (
             (groups["tasks"], recipe.tasks),
@@ -124,6 +158,10 @@ class Choice:
         rest = {f.name: getattr(recipe, f.name) for group in (TrainingTaskOptions, TestOptions) for f in fields(group)}
         return {**recipe.tasks, **of_net, **recipe.learner, **recipe.training, **rest}
 
+    def known(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What else the recipe may know of what is given (see ``recipe``)."""
+        return {"steps": given.get("steps"), "room": self.room(given)}
+
     def options(self, given: Mapping[str, Any] | None = None, *, way: int = 5, shot: int = 1) -> dict[str, Any]:
         """Every option: what is given, else what the recipe sets for this way and shot, else its own default.
 
@@ -138,9 +176,9 @@ class Choice:
             net = f" with {self.net}" if self.takes_net else ""
             raise UsageError(
                 f"{self.learner} on {self.tasks}{net} has no option {' or '.join(unknown)}; there are "
-                f"{', '.join(sorted(found))}."
+                f"{', '.join(sorted(found))}.{meant(unknown[0], found)}"
             )
-        found |= {**self.defaults(way, shot), **(given or {})}
+        found |= {**self.defaults(way, shot, **self.known(given or {})), **(given or {})}
         missing = [name for name, value in found.items() if value is _WITHOUT]
         if missing:
             raise UsageError(f"{self.learner} on {self.tasks} must be given {' and '.join(missing)}.")
@@ -176,7 +214,7 @@ class Choice:
 
     def _training_shape(self, options: Mapping[str, Any]) -> dict[str, int]:
         """What the shape of training tasks changes."""
-        more = options["train_way"]
+        more = options.get("train_way")
         if more is None:
             return {}
         if "way" not in options:

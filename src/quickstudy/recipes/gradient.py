@@ -74,20 +74,20 @@ def protomaml(s: Setting) -> Recipe:
 def mamlpp(s: Setting) -> Recipe:
     """``paper``: the authors' settings for Omniglot. ``quick``, ``demo``: ours, for two cores."""
     if s.regression:  # none in the paper
-        steps = s.pick(demo=2000, quick=10000, paper=70000)
+        steps = s.steps or s.pick(demo=2000, quick=10000, paper=70000)
         return Recipe(
             learner={"inner_lr": 0.01, "inner_steps": 3, "multi_step": steps // 10},
             training={"steps": steps, "meta_batch": 25, **COSINE},
         )
     if s.paper:
         return Recipe(
-            learner={"inner_lr": 0.1, "inner_steps": 5, "multi_step": 5000},
+            learner={"inner_lr": 0.1, "inner_steps": 5, "multi_step": (s.steps or 50000) // 10},
             tasks={"query": 1},
             net_options=filters(64),
             training={"steps": 50000, "meta_batch": 8, "meta_lr": 1e-3, "schedule": "cosine"},
             test_query=15,
         )
-    steps = 500 if s.preset == "demo" else 2000 if s.shot == 1 else 1000
+    steps = s.steps or (500 if s.preset == "demo" else 2000 if s.shot == 1 else 1000)
     return Recipe(
         learner={"inner_lr": 0.2, "inner_steps": 3, "multi_step": steps // 4},
         tasks={"query": 5},
@@ -216,7 +216,7 @@ def lstm_meta(s: Setting) -> Recipe:
 
 def meta_nas(s: Setting) -> Recipe:
     """All ours, for a CPU. ``paper`` only searches for longer, with more channels."""
-    steps = s.pick(demo=200, quick=1000, paper=10000)
+    steps = s.steps or s.pick(demo=200, quick=1000, paper=10000)
     return Recipe(
         learner={"anneal": steps, "filters": 32 if s.paper else 16},
         tasks={"query": 5},

@@ -7,7 +7,7 @@ from quickstudy.recipes.recipe import MakeRecipe, Recipe, Setting
 
 def network(s: Setting) -> Recipe:
     """A rule that is a network. ``paper``: with the long unrolls of the papers."""
-    steps = s.pick(demo=100, quick=400, paper=20000)
+    steps = s.steps or s.pick(demo=100, quick=400, paper=20000)
     horizon = s.pick(demo=(10, 40), quick=(20, 100), paper=(20, 1000))
     return Recipe(
         learner={

@@ -47,8 +47,8 @@ def matching(target: Callable[..., Any], options: Mapping[str, Any]) -> dict[str
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What ``train`` takes, and what the final test takes: its options, and ``test_way`` where training has another."""
-    test = {field.name: options[field.name] for field in fields(TestOptions)}
-    return matching(train, options), {**test, "test_way": None if options["train_way"] is None else options["way"]}
+    test = {field.name: options.get(field.name) for field in fields(TestOptions)}
+    return matching(train, options), {**test, "test_way": options["way"] if options.get("train_way") else None}
 
 
 def held_out(tasks: Any, test: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -72,6 +72,7 @@ def preset(
     built, training_tasks = choice.build(values)
     training, test = split_options(values)
     validation, test_tasks = held_out(training_tasks, test)
-    said = {name: training[name] for name in training if name in choice.defaults(**whole) or name in given}
+    usual = choice.defaults(**whole, **choice.known(given))
+    said = {name: training[name] for name in training if name in usual or name in given}
     evaluation = {"n_tasks": test["test_tasks"], "steps": test["test_steps"]}
     return Preset(built, training_tasks, {**said, "validation": validation}, test_tasks, evaluation)

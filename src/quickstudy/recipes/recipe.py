@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
 from quickstudy.core.errors import UsageError
+from quickstudy.core.words import meant
 
 PRESETS = ("demo", "quick", "paper")
 PHOTOS = ("cifar-fs", "fc100", "mini-imagenet", "tiered-imagenet", "cub")  # of 60 classes for training or more
@@ -27,6 +28,8 @@ class Setting:
         kind: of these tasks: ``classification``, ``regression``, ...
         way: classes per task, where there are classes.
         shot: support examples per class.
+        steps: outer steps that were asked for (None: as many as the preset has).
+        room: how many examples of a class there are at least, where that is known.
 
     Raises:
         UsageError: an unknown preset.
@@ -37,10 +40,12 @@ class Setting:
     kind: str
     way: int = 5
     shot: int = 1
+    steps: int | None = None
+    room: int | None = None
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            raise UsageError(f"there is no preset {self.preset!r}: {', '.join(PRESETS)}.")
+            raise UsageError(f"there is no preset {self.preset!r}: {', '.join(PRESETS)}.{meant(self.preset, PRESETS)}")
 
     @property
     def paper(self) -> bool:

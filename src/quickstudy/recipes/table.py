@@ -12,6 +12,7 @@ from typing import Any
 from quickstudy import registry
 from quickstudy.core.errors import UsageError
 from quickstudy.recipes import agents, generative, gradient, in_context, memory, metric, optimizers
+from quickstudy.recipes.folder import on_folder
 from quickstudy.recipes.recipe import MakeRecipe, Recipe, Setting
 
 RECIPES: Mapping[str, MakeRecipe] = {
@@ -64,6 +65,8 @@ def recipe_of(learner: str, setting: Setting) -> Recipe:
     recipe = found(setting) if callable(found) else found
     if not isinstance(recipe, Recipe):
         raise UsageError(f"{cls.__name__}.recipe must give a quickstudy.recipes.Recipe, got {type(recipe).__name__}.")
+    if setting.tasks == "folder":
+        return on_folder(recipe, setting, cls)
     return recipe if tasks.__module__.startswith("quickstudy.") else _fitting(recipe, tasks)
 
 

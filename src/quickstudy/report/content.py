@@ -6,7 +6,8 @@ from typing import Any
 
 from quickstudy.core.errors import RunError
 from quickstudy.core.scores import score
-from quickstudy.report.words import in_words, title
+from quickstudy.report.citation import citation
+from quickstudy.report.words import about, in_words, title
 from quickstudy.training.results import Result, StepScore
 from quickstudy.training.runs import Run
 
@@ -34,6 +35,7 @@ class Evaluation:
     tasks: str
     split: str
     checkpoint: int | None
+    result: Result
 
     @property
     def mean(self) -> float:
@@ -76,6 +78,11 @@ class Story:
     ending: str
     """Why the run is shorter than planned; empty where it is not."""
     command: str | None
+    citation: str
+    about: str
+    """What the learner is, and the tasks, in a sentence each, as far as they are quickstudy's own."""
+    parameters: int | None
+    machine: str
     settings: list[tuple[str, list[tuple[str, str]]]]
 
     @property
@@ -94,6 +101,7 @@ def read_story(run: Run) -> Story:
     """Everything but the drawn tasks."""
     config, records, damaged = run.config, run.metrics(), run.unread()
     training: dict[str, Any] = config.get("training") or {}
+    machine: dict[str, Any] = config.get("machine") or {}
     options: dict[str, Any] = (config.get("tasks") or {}).get("options") or {}
     evaluations = [_evaluation(record) for record in run.results()]
     read = [e for e in evaluations if e is not None]
@@ -125,6 +133,10 @@ def read_story(run: Run) -> Story:
             steps_done, training, curves.get(f"validation/{metric}"), lower=not score(metric).larger_is_better
         ),
         command=config.get("command"),
+        citation=citation(run),
+        about=" ".join(filter(None, (about(config.get(part)) for part in ("learner", "tasks")))),
+        parameters=count if isinstance(count := config.get("parameters"), int) else None,
+        machine=", ".join(str(name) for part in ("processor", "gpu") if (name := machine.get(part))),
         settings=_settings(config),
     )
 
@@ -143,6 +155,7 @@ def _evaluation(record: Any) -> Evaluation | None:
         tasks=result.tasks,
         split=str(record.get("split", "")),
         checkpoint=record.get("checkpoint"),
+        result=result,
     )
 
 

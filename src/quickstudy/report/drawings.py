@@ -65,10 +65,9 @@ def draw_tasks(drawn: DrawnTasks, key: str) -> list[Drawing]:
     return [_draw(drawn, task, f"{key}-task{task}") for task in range(len(drawn))]
 
 
-def is_ink(drawn: DrawnTasks) -> bool:
-    """Whether the images are strokes on an empty ground (ink = 1), which the page draws as ink on its own paper."""
-    x = drawn.tensors["support_x"]
-    return x.ndim == 5 and x.shape[2] == 1 and bool(x.min() >= 0) and bool(x.median() < 0.2)
+def is_ink(x: Tensor) -> bool:
+    """Whether images ``[..., C, H, W]`` are strokes on an empty ground (ink = 1), drawn as ink on the page's paper."""
+    return x.ndim > 3 and x.shape[-3] == 1 and bool(x.min() >= 0) and bool(x.median() < 0.2)
 
 
 def _draw(drawn: DrawnTasks, task: int, key: str) -> Drawing:
@@ -84,7 +83,7 @@ def _draw(drawn: DrawnTasks, task: int, key: str) -> Drawing:
 def _rows(drawn: DrawnTasks, task: int) -> list[ClassRow]:
     t = drawn.tensors
     probabilities = t["predictions"][-1, task].softmax(-1)
-    ink = is_ink(drawn)
+    ink = is_ink(t["support_x"])
     low, high = float(t["support_x"].min()), float(t["support_x"].max())
     ways = max(int(t["support_y"].max()), int(t["query_y"].max()), probabilities.shape[-1] - 1) + 1
     names = list(ALPHABET[:ways]) if ways <= len(ALPHABET) else [str(i) for i in range(ways)]
@@ -93,10 +92,10 @@ def _rows(drawn: DrawnTasks, task: int) -> list[ClassRow]:
         names = [*own, *[OTHER] * (ways - len(own))]
     rows: list[ClassRow] = []
     for label in torch.unique(t["support_y"][task]).tolist():
-        shown = [_picture(x, ink, low, high) for x in t["support_x"][task][t["support_y"][task] == label]]
+        shown = [picture(x, ink, low, high) for x in t["support_x"][task][t["support_y"][task] == label]]
         queries = [
             Guess(
-                _picture(t["query_x"][task, i], ink, low, high),
+                picture(t["query_x"][task, i], ink, low, high),
                 names[label],
                 names[int(probabilities[i].argmax())],
                 float(probabilities[i].max()),
@@ -108,7 +107,7 @@ def _rows(drawn: DrawnTasks, task: int) -> list[ClassRow]:
     return rows
 
 
-def _picture(x: Tensor, ink: bool, low: float, high: float) -> str | None:
+def picture(x: Tensor, ink: bool, low: float, high: float) -> str | None:
     """``data:`` address of an image ``[C, H, W]``; None if x is no image."""
     if x.ndim != 3:
         return None

@@ -18,6 +18,7 @@ from quickstudy.report import content, drawings
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.report.content import Evaluation, Series, Story
 from quickstudy.report.examples import DrawnTasks, load_examples
+from quickstudy.report.paired import differences, seeds
 from quickstudy.report.pictured import pictures_of
 from quickstudy.training.runs import Run
 from quickstudy.version import __version__
@@ -64,13 +65,15 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def write_report(runs: Sequence[Run], out: Path | None = None, *, tables: Sequence[Table] = ()) -> Path:
+def write_report(
+    runs: Run | str | Path | Sequence[Run | str | Path], out: Path | None = None, *, tables: Sequence[Table] = ()
+) -> Path:
     """Write one page about a run, or about several compared: a function of their folders alone.
 
     A folder that has no pictures yet of what its learner does, though it can be rebuilt, gets them.
 
     Args:
-        runs: at least one.
+        runs: one or several, or their folders.
         out: the HTML file (None: ``report.html`` in the folder of a single run).
         tables: what else is said of several runs together.
 
@@ -81,6 +84,8 @@ def write_report(runs: Sequence[Run], out: Path | None = None, *, tables: Sequen
         UsageError: no run, or nowhere to write to.
         RunError: a run holds what no page can be made of, or the page cannot be written.
     """
+    several = [runs] if isinstance(runs, Run | str | Path) else runs
+    runs = [run if isinstance(run, Run) else Run.open(run) for run in several]
     if not runs:
         raise UsageError("a report needs at least one run.")
     named = out is not None
@@ -116,6 +121,8 @@ def _render(runs: Sequence[Run], tables: Sequence[Table]) -> str:
         names=names,
         tables=tables,
         comparison=_comparison(stories, names) if len(stories) > 1 else [],
+        differences=differences(runs, stories),
+        seeds=seeds(runs, stories, names),
         style=Markup("".join((Path(__file__).parent / name).read_text() for name in ("palette.css", "report.css"))),
         version=__version__,
         score=score,
@@ -176,7 +183,7 @@ def _learning(story: Story, key: str) -> list[Chart]:
             for look, _, series in present
         ]
         heading = _capital(score(name).words)
-        spread = any(series.ci95 for _, _, series in present)
+        spread = any(series.ci95 and len(series.steps) > 1 for _, _, series in present)
         charts.append(
             Chart(
                 line_chart(

@@ -3,22 +3,18 @@
 from typing import Any
 
 from quickstudy import registry
+from quickstudy.registry import named as title
 
 
-def title(description: Any) -> str:
-    """What a registered thing is called in Python: ``{"learners": "maml", ...}`` is ``MAML``.
+def about(description: Any) -> str:
+    """What a registered thing of quickstudy's own is, in a sentence; empty of others.
 
-    >>> title({"learners": "maml", "options": {}}), title({"opaque": "mine.Net"}), title(None)
-    ('MAML', 'Net', 'not recorded')
+    >>> about({"learners": "protonet"}).partition(":")[0], about({"opaque": "mine.Net"})
+    ('Prototypical networks', '')
     """
-    if not isinstance(description, dict):
-        return "not recorded" if description is None else str(description)
-    if "opaque" in description:
-        return str(description["opaque"]).rpartition(".")[2]
-    kind = next((k for k in description if k in registry.KINDS), None)
-    if kind is None:
-        return "not recorded"
-    return registry.title(kind, str(description[kind]))
+    kind = next((k for k in description if k in registry.KINDS), None) if isinstance(description, dict) else None
+    name = str(description[kind]) if kind else ""
+    return registry.line(kind, name) if kind and name in registry.KINDS[kind].own else ""
 
 
 def in_words(value: Any) -> str:

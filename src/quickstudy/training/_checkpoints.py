@@ -116,6 +116,16 @@ def clean(folder: Path) -> None:
             _stem(folder, step).with_suffix(".safetensors").unlink(missing_ok=True)
 
 
+def remove(folder: Path) -> None:
+    """Remove all checkpoints of a folder.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for step, kind in sorted(_files(folder), key=lambda found: found[1]):  # the seals first
+        _stem(folder, step).with_suffix(f".{kind}").unlink(missing_ok=True)
+
+
 def _damaged(stem: Path, why: str) -> RunError:
     there = steps(stem.parent)
     return RunError(

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from quickstudy import registry
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_json
 from quickstudy.core.learner import MetaLearner
+from quickstudy.core.meant import check_distribution, check_learner
 from quickstudy.core.options import COUNT, POSITIVE, Range, check_options
 from quickstudy.training import distributed
 from quickstudy.training._differences import check_same
 from quickstudy.training._fingerprint import fingerprint, other_draws
+from quickstudy.training._machine import machine
 from quickstudy.training.classes import classes_of
 from quickstudy.training.optim import put_at
-from quickstudy.training.runs import Checkpoint, Run, holds_run, load_weights, machine
+from quickstudy.training.runs import Checkpoint, Run, holds_run, load_weights
 
 _COUNTS = ("steps", "meta_batch", "validate_every", "log_every", "checkpoint_every", "keep", "patience", "workers")
 RANGES: Mapping[str, Range] = {
@@ -53,9 +56,15 @@ class State:
 
 def check(train: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` for options of ``train`` that cannot be meant."""
+    check_learner(options["learner"])
+    check_distribution(options["tasks"])
+    if options["validation"] is not None:
+        check_distribution(options["validation"], "validation")
     check_options(train, options, RANGES)
     if options["patience"] is not None and options["validation"] is None:
         raise UsageError("patience (>= 1) counts validations: pass validation=, a held-out task distribution.")
+    if options["resume"] and options["overwrite"]:
+        raise UsageError("resume goes on with the run that is in out, and overwrite removes it: choose one.")
     if not any(p.requires_grad for p in options["learner"].parameters()):
         raise UsageError(
             f"{type(options['learner']).__name__} has no parameter that requires a gradient: there is nothing to "
@@ -73,10 +82,11 @@ def configuration(options: Mapping[str, Any]) -> dict[str, Any]:
         "classes": classes_of(options["tasks"]),
         "training": {name: registry.describe(options[name]) for name in RECORDED},
         "bn": learner.bn_mode,
+        "parameters": sum(p.numel() for p in learner.parameters()),
         "machine": machine(),
         "fingerprint": {
             "tasks": fingerprint(options["tasks"]),
-            "learner": re.sub(r" at 0x[0-9a-f]+", "", repr(learner)).splitlines(),
+            "learner": re.sub(r" at 0x[0-9a-f]+", "", nn.Module.__repr__(learner)).splitlines(),
         },
         **(options["notes"] or {}),
     }
@@ -97,8 +107,13 @@ def open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start
     then = dict(run.config)
     training = then.get("training")
     more = now["training"]["steps"]
-    if isinstance(training, dict) and isinstance(training.get("steps"), int) and training["steps"] < more:
-        then["training"] = {**training, "steps": more}  # it may go on for longer than planned
+    if isinstance(training, dict) and isinstance(training.get("steps"), int):
+        # It may go on for longer than planned, and how often it is logged changes nothing.
+        then["training"] = {
+            **training,
+            "steps": max(training["steps"], more),
+            "log_every": now["training"]["log_every"],
+        }
     check_same(then, now, str(out))
     found = _other_code_or_data(run.config, now)
     if found:

@@ -25,6 +25,11 @@ class Confusion:
 
     counts: Mapping[str, Mapping[str, int]]
 
+    def __repr__(self) -> str:
+        right = sum(row.get(name, 0) for name, row in self.counts.items())
+        total = sum(sum(row.values()) for row in self.counts.values())
+        return f"<Confusion of {len(self.names)} classes: {right} of {total} queries right>"
+
     @property
     def names(self) -> tuple[str, ...]:
         """The classes that occurred, sorted; last, where a learner predicted it, ``OTHER``."""

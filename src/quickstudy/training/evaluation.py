@@ -8,6 +8,7 @@ blocks are small, so that there are many.
 import copy
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -20,6 +21,7 @@ from quickstudy.core.checks import fits_memory
 from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
 from quickstudy.core.learner import B, MetaLearner, Solver, in_floats_of
+from quickstudy.core.meant import check_distribution, check_learner
 from quickstudy.core.model_checks import device_of, precision_told
 from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
@@ -29,6 +31,7 @@ from quickstudy.core.stateless import in_evaluation
 from quickstudy.training import distributed
 from quickstudy.training.confusion import confusion_of, counted
 from quickstudy.training.intervals import half_width
+from quickstudy.training.progress import Advance, Waiting
 from quickstudy.training.results import Result, StepScore
 
 L = TypeVar("L", bound=MetaLearner)
@@ -79,6 +82,7 @@ def evaluate(
     at: Collection[int] | None = None,
     device: torch.device | str | None = None,
     workers: int | None = None,
+    progress: bool | Advance | None = True,
 ) -> Result:
     """Adapt to ``n_tasks`` tasks and score what comes of it (solvers, on the query examples).
 
@@ -91,10 +95,14 @@ def evaluate(
         at: the inner steps after which to score (None: ``steps_to_score``); the last is always scored.
         device: where to run (None: where the learner is).
         workers: threads on a CPU (None: as many as torch may use).
+        progress: show how far it is, once it has taken two seconds; or a function that is called with how many tasks
+            are done, and how many there are.
 
     Raises:
         UsageError: an option out of its range.
     """
+    check_learner(learner)
+    check_distribution(tasks)
     check_options(evaluate, locals(), {"workers": COUNT})
     plan = draws(tasks, n_tasks, seed)
     taken = learner.adapt_steps
@@ -109,12 +117,15 @@ def evaluate(
     scored: list[tuple[int, _Scored]] = []
     metric = ""
     own = _own(learner, device)
-    for group in groups[distributed.rank() :: distributed.world()]:
-        with fits_memory(f"{sum(draw.size for draw in group)} tasks at a time of {_called(tasks)}"):
-            batches = [sample(tasks, draw.size, draw.seed) for draw in group]
-        metric = own.score_name(batches[0])
-        results = _score(own, batches, at, workers, Noise(fold(seed, "noise"), group[0].start))
-        scored += [(draw.start, result) for draw, result in zip(group, results, strict=True)]
+    with Waiting("testing", "task", after=2) if progress is True else nullcontext(progress or None) as advance:
+        for group in groups[distributed.rank() :: distributed.world()]:
+            with fits_memory(f"{sum(draw.size for draw in group)} tasks at a time of {_called(tasks)}"):
+                batches = [sample(tasks, draw.size, draw.seed) for draw in group]
+            metric = own.score_name(batches[0])
+            results = _score(own, batches, at, workers, Noise(fold(seed, "noise"), group[0].start))
+            scored += [(draw.start, result) for draw, result in zip(group, results, strict=True)]
+            if advance is not None and distributed.rank() == 0:
+                advance(group[-1].start + group[-1].size, n_tasks)
     everywhere = [pair for part in distributed.gather(scored) for pair in part]
     found = [result for _, result in sorted(everywhere, key=lambda pair: pair[0])]
     values, losses = torch.cat([result.scores for result in found], -1)

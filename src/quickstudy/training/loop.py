@@ -31,7 +31,8 @@ from quickstudy.training.evaluation import BLOCK, evaluate
 from quickstudy.training.interruption import interruptible
 from quickstudy.training.meters import Clock, Progress, Window
 from quickstudy.training.optim import MakeOptimizer, MakeSchedule, make_optimizer, make_schedule
-from quickstudy.training.runs import Checkpoint, Run, locked
+from quickstudy.training.progress import ProgressLine, Waiting
+from quickstudy.training.runs import Checkpoint, Run, locked, remove_run
 
 
 def train(
@@ -48,17 +49,18 @@ def train(
     validate_every: int = 500,
     validation_tasks: int = 200,
     patience: int | None = None,
-    log_every: int = 50,
+    log_every: int | None = None,
     checkpoint_every: int = 500,
     keep: int = 2,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     device: str = "auto",
     workers: int | None = None,
     compile: bool = False,
     tensorboard: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = True,
     notes: dict[str, Any] | None = None,
 ) -> Run:
     """Meta-train a learner on a distribution of tasks.
@@ -78,22 +80,25 @@ def train(
         validate_every: outer steps between validations.
         validation_tasks: tasks per validation.
         patience: stop after this many validations without a better score (None: never).
-        log_every: outer steps between lines of ``metrics.jsonl``.
+        log_every: outer steps between lines of ``metrics.jsonl`` (None: 50, fewer in a short run).
         checkpoint_every: outer steps between checkpoints.
         keep: how many of the last checkpoints stay, beside the best one.
         seed: of tasks and dropout (the learner's initial weights are the caller's).
         out: the run folder (None: nothing is written).
         resume: go on from the last checkpoint in ``out``, if there is one.
+        overwrite: remove the run that is in ``out``, if there is one.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ...
         workers: threads on a CPU (None: as many as torch may use).
         compile: compile the meta-gradient at the first outer step (some ten seconds, and a C++ compiler is needed on a
             CPU); pays for long runs of small networks.
         tensorboard: write the metrics for TensorBoard too, into ``out`` (needs the ``tensorboard`` extra).
-        progress: called after every outer step.
+        progress: show how far it is and how good, in a terminal, a notebook or a log; or a function that is called
+            after every outer step.
         notes: more to write into ``config.json`` (the command that started the run, say).
 
     Returns:
-        The run; ``learner`` holds the last step's weights, ``run.learner()`` gives the best ones.
+        The run; ``learner`` holds the last step's weights, ``run.learner()`` gives the best ones, ``run.test(tasks)``
+        tests them, and ``run.report()`` writes the page.
 
     Raises:
         UsageError: an option out of its range.
@@ -128,7 +133,10 @@ def train(
     first = distributed.rank() == 0
     with contextlib.ExitStack() as held:
         held.enter_context(locked(Path(out) if first and out is not None else None))
+        if overwrite and first and out is not None:
+            remove_run(Path(out))
         run = open_run(out, configuration(options), resume, now())
+        run.trained_here = learner
         # One process reads and writes; the others may be on machines that do not have the folder.
         last_saved = distributed.from_first(run.load() if run.steps() else None)
         if last_saved is not None:
@@ -149,6 +157,10 @@ def train(
             if board is not None:
                 board.log(record, state.step)
 
+        shown = ProgressLine() if progress is True and first else None
+        if shown is not None:
+            held.callback(shown.close)
+        advance = progress if callable(progress) else shown
         learner.train()
         before = Before(learner, params)
         interrupted = held.enter_context(interruptible())
@@ -183,14 +195,17 @@ def train(
             state.step += 1
             window.add({**metrics, "grad_norm": float(norm)})
             last = state.step == steps
-            if progress is not None:
-                progress(Progress(state.step, steps, window.means(), validated))
-            if state.step % log_every == 0 or last:
+            if advance is not None:
+                advance(Progress(state.step, steps, window.means(), validated))
+            if state.step % (log_every or max(1, min(50, steps // 20))) == 0 or last:
                 means = {f"train/{name}": value for name, value in window.means().items()}
                 log({**means, "meta_lr": float(lr.get_last_lr()[0]), "seconds": clock.seconds()})
                 window = Window()
             if validation is not None and (state.step % validate_every == 0 or last):
-                validated = _validate(learner, validation, validation_tasks, fold(seed, "validation"), workers, state)
+                with Waiting("validating", "task", after=2) as waiting:
+                    validated = _validate(
+                        learner, validation, validation_tasks, seed, workers, state, waiting if shown else None
+                    )
                 log({f"validation/{name}": value for name, value in validated.items()})
             stale = patience is not None and state.stale >= patience
             if state.step % checkpoint_every == 0 or state.step == state.best_step or last or stop or stale:
@@ -207,8 +222,11 @@ def _validate(
     seed: int,
     workers: int | None,
     state: State,
+    waiting: Waiting | None,
 ) -> Metrics:
-    result = evaluate(learner, tasks, n_tasks=n_tasks, seed=seed, at=(), workers=workers)
+    result = evaluate(
+        learner, tasks, n_tasks=n_tasks, seed=fold(seed, "validation"), at=(), workers=workers, progress=waiting
+    )
     score = result.mean if score_of(result.metric).larger_is_better else -result.mean
     if score > state.best_score:
         state.best_step, state.best_score, state.stale = state.step, score, 0

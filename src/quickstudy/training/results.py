@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from quickstudy.core.above import above
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.scores import score as score_of
 from quickstudy.training.confusion import Confusion
@@ -109,6 +110,13 @@ class Result:
             )
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RunError(f"this is no record of a result: {error!r}.") from error
+
+    def __repr__(self) -> str:
+        return f"<Result {self}>"
+
+    def _repr_html_(self) -> str:
+        """Notebooks: the score, and how it came about step by step."""
+        return above("report.notebook:result_html")(self)
 
     def __str__(self) -> str:
         known = score_of(self.metric)

@@ -7,21 +7,26 @@ results.jsonl      one line per evaluation
 report.html        what to look at
 """
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from quickstudy.core.errors import QuickstudyError, RunError
+from quickstudy import registry
+from quickstudy.core.above import above
+from quickstudy.core.errors import QuickstudyError, RunError, UsageError
 from quickstudy.core.files import read_json, reason, remove_unfinished, write_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.training import _checkpoints, _records
 from quickstudy.training._checkpoints import Checkpoint as Checkpoint
 from quickstudy.training._checkpoints import RemovedError
+from quickstudy.training._folder import holds_run as holds_run
+from quickstudy.training._folder import remove_run as remove_run
 from quickstudy.training._lock import locked as locked
 from quickstudy.training.classes import check_classes
+from quickstudy.training.results import Result
 from quickstudy.training.upgrade import FORMAT, built, upgraded_config
 from quickstudy.version import __version__
 
@@ -35,7 +40,19 @@ class Run:
     def __init__(self, path: Path | None, config: dict[str, Any]) -> None:
         self.path = path
         self.config = config
+        self.trained_here: MetaLearner | None = None
+        """What this program trains in the run; networks of a person's own are in no folder."""
         self._history: list[dict[str, Any]] = []
+
+    def __repr__(self) -> str:
+        learner, tasks = (registry.named(self.config.get(part)) for part in ("learner", "tasks"))
+        planned, where = (self.config.get("training") or {}).get("steps"), repr(str(self.path or "in memory"))
+        try:
+            done = max((record["step"] for record in self.metrics()), default=0)
+            told = f"{done} of {planned} outer steps, {len(self.results())} results"
+        except RunError as error:  # a folder may hold anything, and has to be shown all the same
+            told = str(error)
+        return f"<Run {where}: {learner} on {tasks}; {told}>"
 
     @staticmethod
     def create(path: str | Path | None, config: dict[str, Any], start: Checkpoint | None = None) -> "Run":
@@ -49,7 +66,7 @@ class Run:
             return Run(None, full)
         path = Path(path)
         if holds_run(path):
-            raise RunError(f"{path} already holds a run; resume it, or choose another folder.")
+            raise RunError(f"{path} already holds a run; resume it, overwrite it, or choose another folder.")
         run = Run(path, full)
         if [step for step in run.steps() if step] or run.metrics() or run.results():
             raise RunError(
@@ -67,8 +84,12 @@ class Run:
 
         Raises:
             RunError: no run there, one of a later format, or one whose configuration is damaged.
+            UsageError: no path.
         """
-        path = Path(path)
+        try:
+            path = Path(path)
+        except TypeError as error:
+            raise UsageError(f"a run is opened by its folder, a path, got {path!r:.80}.") from error
         if not holds_run(path):
             raise RunError(f"{path} holds no run (no config.json); give the folder that `train --out` wrote.")
         config = read_json(path / "config.json")
@@ -174,6 +195,10 @@ class Run:
     def learner(self, step: int | None = None) -> MetaLearner:
         """The learner as trained (None: with the best checkpoint's weights), in evaluation mode.
 
+        Where it was trained in this program it may have any parts; else it is built as the run folder says. One with
+        parts of your own (a network that is not quickstudy's) you build, and ``run.load_into(learner)`` puts the
+        weights in.
+
         Raises:
             RunError: it cannot be built as the configuration says, or the weights do not fit.
             UsageError: it has parts that only the program that trained it can build.
@@ -182,8 +207,14 @@ class Run:
 
     def trained(self, step: int | None = None) -> tuple[MetaLearner, int]:
         """The learner as ``learner`` gives it, and the outer step of its weights."""
+        if self.path is None and self.trained_here is not None and step is None:  # there is none but the last
+            return copy.deepcopy(self.trained_here).eval(), self.metrics()[-1]["step"]
         checkpoint = self._best() if step is None else self.load(step)
-        learner: MetaLearner = self.built("learner", weights=checkpoint.learner)
+        learner: MetaLearner = (
+            self.built("learner", weights=checkpoint.learner)
+            if self.trained_here is None
+            else copy.deepcopy(self.trained_here)
+        )
         load_weights(learner, checkpoint.learner)
         return learner.eval(), checkpoint.step
 
@@ -197,6 +228,38 @@ class Run:
         load_weights(learner, checkpoint.learner)
         learner.eval()
         return checkpoint.step
+
+    def test(self, tasks: Any, *, checkpoint: int | None = None, split: str | None = None, **options: Any) -> Result:
+        """Test the trained learner, and keep the result, a few tasks and pictures for the report.
+
+        Args:
+            tasks: unseen ones, ``qs.tasks.Glyphs(split="test")`` say.
+            checkpoint: the outer step of the weights (None: the best).
+            split: what the result is called in the report (None: as the tasks call it, else ``test``).
+            options: of ``evaluate``: n_tasks, seed, steps, device, workers, progress.
+
+        Raises:
+            UsageError: as ``evaluate`` and ``learner``.
+            RunError: as ``learner``; the folder cannot be written.
+        """
+        learner, step = self.trained(checkpoint)
+        return above("report.tested:test")(self, learner, tasks, checkpoint=step, split=split, **options)
+
+    def report(self, *others: "Run", out: str | Path | None = None) -> Path:
+        """Write the page about this run, or about it and others compared.
+
+        Args:
+            others: runs beside this one.
+            out: the HTML file (None: ``report.html`` in the run's folder; needed where there are others).
+
+        Returns:
+            Where the page is.
+
+        Raises:
+            UsageError: nowhere to write to.
+            RunError: the page cannot be written.
+        """
+        return above("report.page:write_report")([self, *others], None if out is None else Path(out))
 
     def _best(self) -> Checkpoint:
         wanted = self.best_step()
@@ -231,18 +294,6 @@ class Run:
         return built(self.config[part], FORMAT, file, weights=weights, **changes)
 
 
-def holds_run(path: Path) -> bool:
-    """Whether there is a run in a folder.
-
-    Raises:
-        RunError: the folder may not be looked into, or can be none.
-    """
-    try:
-        return (path / "config.json").is_file()
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {reason(error)}.") from error
-
-
 def load_weights(learner: MetaLearner, weights: Mapping[str, Tensor]) -> None:
     """``load_state_dict`` whose failure is a ``RunError`` that says what does not fit."""
     try:
@@ -257,15 +308,3 @@ def _is_metric(record: Mapping[str, Any]) -> bool:
 
 def _is_result(record: Mapping[str, Any]) -> bool:
     return True
-
-
-def machine() -> dict[str, Any]:
-    """What a result depends on, for the record."""
-    import platform
-
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "threads": torch.get_num_threads(),
-    }

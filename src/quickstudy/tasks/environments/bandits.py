@@ -17,6 +17,7 @@ from torch import Tensor
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown, shown_batch
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
 
@@ -29,6 +30,8 @@ class BanditBatch(EnvBatch):
     """
 
     chances: Float[Tensor, "tasks arms"]
+
+    __repr__ = shown_batch
 
     @property
     def observations(self) -> int:
@@ -89,6 +92,8 @@ class Bandits:
     def outputs(self) -> int:
         """Actions to choose from."""
         return self.arms
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -25,6 +25,7 @@ from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold, generator
+from quickstudy.core.shown import shown, shown_batch
 from quickstudy.tasks.environments.base import Step, seeds_of
 
 Draw = Callable[[int, torch.Generator], Tensor]
@@ -91,6 +92,8 @@ class GymBatch:
     parameters: Float[Tensor, " tasks"]
     horizon: int
     pool: Any
+
+    __repr__ = shown_batch
 
     @property
     def observations(self) -> int:
@@ -187,6 +190,8 @@ class GymTasks:
     def outputs(self) -> int:
         """Actions to choose from, or numbers in an action."""
         return self._pool.actions
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

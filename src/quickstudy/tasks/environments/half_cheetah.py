@@ -12,6 +12,7 @@ from torch import Tensor
 
 from quickstudy.core.checks import one_of
 from quickstudy.core.purity import pure
+from quickstudy.core.shown import shown
 from quickstudy.tasks.environments.gym_tasks import GymBatch, GymTasks
 
 
@@ -48,6 +49,8 @@ class HalfCheetah:
     def outputs(self) -> int:
         """Numbers in an action: 6."""
         return self._tasks.outputs
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown, shown_batch
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
 
@@ -33,6 +34,8 @@ class MDPBatch(EnvBatch):
 
     upto: Float[Tensor, "tasks states actions states"]
     means: Float[Tensor, "tasks states actions"]
+
+    __repr__ = shown_batch
 
     @property
     def discrete(self) -> bool:
@@ -101,6 +104,8 @@ class TabularMDPs:
     def outputs(self) -> int:
         """Actions to choose from."""
         return self.actions
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

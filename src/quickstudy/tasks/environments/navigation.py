@@ -20,6 +20,7 @@ from torch import Tensor
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator, uniform
+from quickstudy.core.shown import shown, shown_batch
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
 Reward = Literal["squared", "distance"]
@@ -38,6 +39,8 @@ class NavigationBatch(EnvBatch):
 
     goals: Float[Tensor, "tasks 2"]
     reward: Reward
+
+    __repr__ = shown_batch
 
     @property
     def observations(self) -> int:
@@ -107,6 +110,8 @@ class Navigation:
     def outputs(self) -> int:
         """Numbers in an action: 2."""
         return 2
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -11,6 +11,7 @@ from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown
 from quickstudy.tasks.functions._sequences import (
     bits_of,
     channels_after,
@@ -65,6 +66,8 @@ class Copy:
     def shares(self) -> tuple[str, ...]:
         """What the tasks of one batch have in common: the length, where it is a range."""
         return ranges(length=self.length)
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -26,6 +26,7 @@ from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator, uniform
+from quickstudy.core.shown import shown
 
 JITTER = 1e-6
 """Of the output scale's square, on the diagonal of the prior's covariance: for its factorisation."""
@@ -106,6 +107,8 @@ class GaussianProcesses:
     def shares(self) -> tuple[str, ...]:
         """What the tasks of one batch have in common: the shot, where it is a range."""
         return () if isinstance(self.shot, int) or self.shot[0] == self.shot[1] else ("shot",)
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -11,6 +11,7 @@ from quickstudy.core.batch import TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown
 from quickstudy.tasks.functions._sequences import (
     below,
     bits_of,
@@ -86,6 +87,8 @@ class RepeatCopy:
     def shares(self) -> tuple[str, ...]:
         """What the tasks of one batch have in common: length and copies, where they are ranges."""
         return ranges(length=self.length, copies=self.copies)
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

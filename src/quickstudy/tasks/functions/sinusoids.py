@@ -18,6 +18,7 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator, uniform
+from quickstudy.core.shown import shown
 
 
 class Sinusoids:
@@ -80,6 +81,8 @@ class Sinusoids:
     def shares(self) -> tuple[str, ...]:
         """What the tasks of one batch have in common: the shot, where it is a range."""
         return () if isinstance(self.shot, int) or self.shot[0] == self.shot[1] else ("shot",)
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -32,6 +32,7 @@ from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown
 from quickstudy.tasks.functions._random_tables import columns_of, every_class, hidden_nodes, labels_of, support_first
 
 WAYS_IN = [0.15, 0.2, 0.5, 0.15]  # how often a label is bins, largest, cause, rules
@@ -102,6 +103,8 @@ class TabularPrior:
     def shares(self) -> tuple[str, ...]:
         """What the tasks of one batch have in common: classes and shots, where they are not fixed."""
         return () if self.fixed else ("way", "shot")
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

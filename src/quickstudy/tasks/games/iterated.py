@@ -35,6 +35,7 @@ from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown, shown_batch
 from quickstudy.tasks.games.opponents import OPPONENTS, Opponents, draw_opponents
 
 Game = Literal["prisoners-dilemma", "matching-pennies", "stag-hunt", "chicken"]
@@ -81,6 +82,8 @@ class GameBatch:
     starts: Float[Tensor, "tasks 5"]
     opponents: Opponents
     seat: Float[Tensor, " tasks"]
+
+    __repr__ = shown_batch
 
     def __len__(self) -> int:
         return len(self.payoffs)
@@ -203,6 +206,8 @@ class IteratedGames:
     def outputs(self) -> int:
         """Logits of a policy: 5."""
         return 5
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -18,6 +18,7 @@ from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown, shown_batch
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class ParallelGameBatch:
     games: "ParallelGames"
     seeds: Int[Tensor, " tasks"]
     seat: Float[Tensor, " tasks"]
+
+    __repr__ = shown_batch
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -143,6 +146,8 @@ class ParallelGames:
     def outputs(self) -> int:
         """Parameters of a policy: features times actions."""
         return self.features * self.actions
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -20,6 +20,7 @@ from quickstudy.core.checks import at_least, one_of, shape_text
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown
 from quickstudy.tasks.images._arrays import as_examples
 from quickstudy.tasks.images._pictures import Changes, pictures
 from quickstudy.tasks.images.affine import random_maps
@@ -161,6 +162,8 @@ class Episodes:
     def outputs(self) -> int:
         """Outputs a model needs: the way."""
         return self.way
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

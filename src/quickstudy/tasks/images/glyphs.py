@@ -22,6 +22,7 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.core.shown import shown
 from quickstudy.tasks.images.pixels import read_ink
 from quickstudy.tasks.images.strokes import draw_classes, redraw, render
 
@@ -81,6 +82,8 @@ class Glyphs:
     def outputs(self) -> int:
         """Outputs a model needs: the way."""
         return self.way
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -22,6 +22,7 @@ from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.files import data_in
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
+from quickstudy.core.shown import shown
 from quickstudy.tasks.images._class_folders import find_classes
 from quickstudy.tasks.images.episodes import Episodes
 from quickstudy.tasks.images.pixels import as_float, crop_pixels, open_image
@@ -108,6 +109,22 @@ class ImageFolder:
             names=self.class_names,
         )
 
+    @staticmethod
+    def room(*, root: Path | str, split_seed: int = 0, split_by: str = "name") -> dict[str, int]:
+        """How many classes (``way``) the smallest split has, and how many images (``examples``) the smallest class.
+
+        Raises:
+            DataError: as the class.
+            UsageError: classes too few to be split.
+        """
+        with data_in(root):
+            found = [
+                find_classes(Path(root).expanduser(), split, by_name=split_by == "name", seed=split_seed)
+                for split in ("train", "val", "test")
+            ]
+        examples = min(len(images) for split in found for images in split.files.values())
+        return {"way": min(len(split.files) for split in found), "examples": examples}
+
     def _check(self, files: dict[str, list[Path]]) -> None:
         if len(files) < self.way:
             names = sorted(name for found in self.splits.values() for name in found)
@@ -159,6 +176,8 @@ class ImageFolder:
     def n_classes(self) -> int:
         """How many classes the split has."""
         return self._episodes.n_classes
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -28,6 +28,7 @@ from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
+from quickstudy.core.shown import shown
 from quickstudy.tasks.images._omniglot_splits import first_of, split_characters
 from quickstudy.tasks.images.episodes import Affine, Episodes, Rotate
 from quickstudy.tasks.images.omniglot_files import DRAWINGS, find_root, load_characters
@@ -147,6 +148,8 @@ class Omniglot:
     def class_names(self) -> tuple[str, ...]:
         """What the classes that are drawn from are called, ``Alphabet/characterNN`` (and how it is turned)."""
         return self._episodes.class_names
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

@@ -11,6 +11,7 @@ from quickstudy.core.batch import Examples
 from quickstudy.core.functional import Params
 from quickstudy.core.losses import task_losses
 from quickstudy.core.seeding import GOLDEN, mixed
+from quickstudy.core.shown import shown_batch
 from quickstudy.tasks.problems._nets import Net
 
 
@@ -41,6 +42,8 @@ class ProblemBatch:
     seeds: Int[Tensor, " tasks"]
     batch_size: int
     horizon: int
+
+    __repr__ = shown_batch
 
     def __len__(self) -> int:
         return len(self.seeds)

@@ -22,6 +22,7 @@ from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.functional import Params
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold, generator, uniform
+from quickstudy.core.shown import shown
 from quickstudy.tasks.problems import _data as data_of
 from quickstudy.tasks.problems._nets import ConvNets, MLPs, Net, Transformers
 from quickstudy.tasks.problems.batch import ProblemBatch
@@ -99,6 +100,8 @@ class Problems:
     def shares(self) -> tuple[str, ...]:
         """What the tasks of one batch have in common: the architecture, the batch size, the pool of images."""
         return ("architecture",)
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""
