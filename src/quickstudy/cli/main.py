@@ -23,6 +23,7 @@ COMMANDS = {
     "resume": ("resume:resume", "Go on with a run that was interrupted, as if it had not been."),
     "evaluate": ("evaluate:evaluate", "Test a trained run on unseen tasks, of another shape if wanted."),
     "adapt": ("adapt:adapt", "Apply a trained run to your own few images: a table of predictions."),
+    "teach": ("teach:teach", "Open a page in the browser that is taught: characters, photos, tables."),
     "report": ("report:report", "Write a report of one run, or of several compared."),
     "optimize": ("optimize:optimize", "Compare learned optimizers with tuned usual ones on some problems."),
     "list": ("listing:listing", "List every learner, task distribution and net, with a line each."),

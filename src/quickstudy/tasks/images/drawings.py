@@ -56,7 +56,7 @@ def paper(strokes: Sequence[Stroke], *, pad: float = 1.0) -> Image.Image:
 
 
 def placed(strokes: Sequence[Stroke], *, pad: float = 1.0) -> list[Stroke]:
-    """The strokes in pixels of the canvas: the longer side of their box as long as it should be, the box in the middle."""
+    """The strokes in pixels of the canvas: their box in its middle, the longer side as long as it should be."""
     every = np.concatenate(strokes)
     low, high = every.min(0), every.max(0)
     scale = LONGER / max(float((high - low).max()), LEAST * pad)

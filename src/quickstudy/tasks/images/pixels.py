@@ -123,7 +123,7 @@ def ink_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size"]:
     return np.asarray(ImageOps.invert(resized), dtype=np.uint8)
 
 
-def read_ink(path: Path | str, size: int) -> Float[Tensor, "1 size size"]:
+def read_ink(path: Path | str | BytesIO, size: int) -> Float[Tensor, "1 size size"]:
     """A file of dark ink on light paper as float32 in [0, 1], ink = 1."""
     return as_float(ink_pixels(open_image(path, "L"), size)[None])
 

@@ -3,12 +3,17 @@
 The thinning is that of Zhang and Suen: A fast parallel algorithm for thinning digital patterns. CACM 27, 1984.
 """
 
+from pathlib import Path
+
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
-from quickstudy.tasks.images.drawings import Stroke
+from quickstudy.core.errors import DataError
+from quickstudy.tasks.images.drawings import Stroke, rasterized
+from quickstudy.tasks.images.pixels import open_image
 
 SIDE = 128  # pixels of the longer side of a drawing when it is traced
 AROUND = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1))  # straight before slanted
@@ -98,3 +103,15 @@ def _smooth(way: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(way) < 3:
         return way
     return np.concatenate([way[:1], (way[:-2] + 2 * way[1:-1] + way[2:]) / 4, way[-1:]])
+
+
+def read_drawing(path: Path | str, size: int) -> Float[Tensor, "1 size size"]:
+    """The picture of a drawing as a learner of Omniglot's images is shown it, float32 in [0, 1], ink = 1.
+
+    Raises:
+        DataError: a file that is not a readable image, or a picture without ink.
+    """
+    strokes = traced(open_image(path, "L"))
+    if not strokes:
+        raise DataError(f"{path} holds no drawing: dark and light in it are too close to each other.")
+    return rasterized(strokes, size)
