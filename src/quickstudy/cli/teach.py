@@ -66,8 +66,8 @@ def _teaching(folder: Path | None, run: str | None, checkpoint: str, kind: str) 
     from quickstudy.cli.trained import checkpoint_step
     from quickstudy.training.runs import Run
     from quickstudy.web.pupil import of_run, shipped
-    from quickstudy.web.server import Teaching
     from quickstudy.web.start import read_folder
+    from quickstudy.web.teaching import Teaching
 
     start: dict[str, Any] = {}
     if folder is not None:

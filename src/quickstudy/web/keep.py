@@ -31,7 +31,7 @@ PHOTOS = """\
 import quickstudy as qs
 
 classifier = qs.ImageClassifier().fit("few")  # few/CLASS/1.jpg, ...: the folder in the zip
-print(classifier.predict(["few/{folder}/1.jpg"]))  # or of other photos
+print(classifier.predict("new"))  # a folder of others, or a list of files
 """
 TABLE = """\
 from pathlib import Path

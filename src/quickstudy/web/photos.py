@@ -1,6 +1,8 @@
 """Photos: the one place that knows ``ImageClassifier`` (of the extra ``images``), and a run's learner in its stead."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,6 +10,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from quickstudy.core.errors import UsageError
+from quickstudy.web.exported import onnx_of
 from quickstudy.web.pupil import Pupil
 
 MISSING = (
@@ -25,6 +28,10 @@ class Sorter(Protocol):
 
     def next(self, images: Sequence[Image.Image]) -> int:
         """Which of several, if a person named its class, would tell most."""
+        ...
+
+    def onnx(self, names: list[str]) -> bytes:
+        """All of it as an ONNX file."""
         ...
 
 
@@ -78,6 +85,9 @@ class _OfRun:
         best = np.sort(self.shares(images), 1)
         return int((best[:, -1] - best[:, -2]).argmin())
 
+    def onnx(self, names: list[str]) -> bytes:
+        return onnx_of(self.learned, names)
+
 
 class _OfEncoder:
     def __init__(
@@ -93,6 +103,12 @@ class _OfEncoder:
 
     def next(self, images: Sequence[Image.Image]) -> int:
         return int(self.classifier.next_to_label([*images], 1)[0])
+
+    def onnx(self, names: list[str]) -> bytes:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "sorter.onnx"
+            self.classifier.to_onnx(path)
+            return path.read_bytes()
 
     def _none(self, score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """The odds that a score says, one to one at the threshold."""

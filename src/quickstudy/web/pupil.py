@@ -15,7 +15,7 @@ from quickstudy.apply import pretrained
 from quickstudy.apply.one_task import OneTask
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.batchnorm import together
-from quickstudy.core.errors import QuickstudyError, UsageError
+from quickstudy.core.errors import QuickstudyError, RunError, UsageError
 from quickstudy.core.files import read_json
 from quickstudy.core.learner import MetaLearner
 from quickstudy.core.support_query import SupportQueryLearner
@@ -27,8 +27,8 @@ from quickstudy.web.doubt import Doubt, chosen
 SHIPPED = "characters"
 DOUBT = Path(__file__).with_name("doubt.json")
 """Of the learner that ships, written by ``benchmarks/none_of_these.py``."""
-WAY, QUERY, TASKS = 10, 2, 10
-"""Of the tasks that a run's doubt is chosen on; fewer classes where there are not so many."""
+WAYS, QUERY, TASKS = (2, 4, 8), 2, 6
+"""What a run's doubt is chosen on; of fewer classes where there are not so many."""
 LARGER = 112  # pixels a side at which small images are traced
 
 
@@ -49,7 +49,11 @@ class Learned:
 
     def shares(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n more"]:
         """Of each class, and last of none of them; they sum to one."""
-        logits = self.task(x)[:, : self.classes].double()
+        return self.shares_of(self.task(x).double())
+
+    def shares_of(self, logits: Float[Tensor, "n outputs"]) -> Float[Tensor, "n more"]:
+        """The shares that logits say."""
+        logits = logits[:, : self.classes]
         if self.pupil.doubt is None:
             return torch.cat([logits.softmax(1), torch.zeros_like(logits[:, :1])], 1)
         return self.pupil.doubt.shares(logits)
@@ -97,8 +101,11 @@ class Pupil:
         return Learned(self, x, labels)
 
 
-def shipped() -> Pupil:
+def shipped(*, doubted: bool = True) -> Pupil:
     """The character learner that comes with the package.
+
+    Args:
+        doubted: with the doubt that was chosen for these very weights, which there must be.
 
     Raises:
         UsageError: it is not there.
@@ -106,9 +113,12 @@ def shipped() -> Pupil:
     if SHIPPED not in pretrained.names():
         raise UsageError("this quickstudy comes without a learner of characters; teach one of your own: --run RUN.")
     learner = pretrained.load(SHIPPED)
-    about = pretrained.about(SHIPPED)
-    told = read_json(DOUBT)
-    doubt = Doubt(told["threshold"], told["scale"]) if told["sha256"] == about["sha256"] else None
+    doubt = None
+    if doubted:
+        told = read_json(DOUBT)
+        if told["sha256"] != pretrained.about(SHIPPED)["sha256"]:
+            raise RunError(f"{DOUBT.name} is of other weights: run benchmarks/none_of_these.py --write.")
+        doubt = Doubt(told["ways"], told["thresholds"], told["scales"])
     (size,) = {tuple(m.x_shape) for m in learner.modules() if hasattr(m, "x_shape")}
     return Pupil(learner, size, doubt, "964 other characters")
 
@@ -128,11 +138,13 @@ def of_run(path: str | Path, checkpoint: int | None = None) -> Pupil:
     learner = _one_by_one(run, checkpoint)
     ink = bool(getattr(tasks, "ink", False))
     doubt = None
-    for way in (WAY, WAY // 2, 2):
+    for count in range(len(WAYS), 0, -1):
+        ways = WAYS[:count]
         try:
-            doubt = chosen(learner, _as_seen(run.tasks(split="val", way=way, shot=1, query=QUERY), ink))
+            few = run.tasks(split="val", way=2 * ways[-1], shot=1, query=QUERY).sample(TASKS, 0)
+            doubt = chosen(learner, as_seen(few) if ink else few, ways)
             break
-        except QuickstudyError:  # fewer classes, or images, than that
+        except QuickstudyError:  # fewer classes, images or outputs than that
             continue
     return Pupil(learner, tasks.x_shape, doubt, _trained_on(run), tasks, ink)
 
@@ -149,10 +161,9 @@ def _one_by_one(run: Run, checkpoint: int | None) -> MetaLearner:
     return learner.eval()
 
 
-def _as_seen(tasks: Any, ink: bool) -> TaskBatch:
-    """Tasks whose drawings are drawn again, as those of the page are."""
-    batch: TaskBatch = tasks.sample(TASKS, 0)
-    return batch if not ink else TaskBatch(_again(batch.support), _again(batch.query))
+def as_seen(batch: TaskBatch) -> TaskBatch:
+    """Tasks of drawings, each drawn again as those of the page are."""
+    return TaskBatch(_again(batch.support), _again(batch.query))
 
 
 def _again(examples: Examples) -> Examples:

@@ -13,7 +13,8 @@ import uvicorn
 
 from quickstudy.core.errors import UsageError
 from quickstudy.core.files import reason
-from quickstudy.web.server import Teaching, application
+from quickstudy.web.server import application
+from quickstudy.web.teaching import Teaching
 
 PORT = 8017
 """Unless another is asked for; where it is taken, the system's choice."""

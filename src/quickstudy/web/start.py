@@ -48,7 +48,7 @@ def read_folder(folder: Path, kind: Kind | None = None) -> tuple[Kind, list[dict
     if kind is None:
         every = [_is_drawing(image) for group in images.values() for image in group]
         kind = "drawings" if sum(every) > len(every) / 2 else "photos"
-    written = _strokes if kind == "drawings" else _encoded
+    written = _strokes if kind == "drawings" else encoded
     return kind, [
         {"name": name[:NAME], "examples": [written(image) for image in group]} for name, group in images.items()
     ]
@@ -66,7 +66,8 @@ def _strokes(image: Image.Image) -> list[list[int]]:
     return [np.rint(way * PAD).astype(int).ravel().tolist() for way in traced(image)]
 
 
-def _encoded(image: Image.Image) -> str:
+def encoded(image: Image.Image) -> str:
+    """A photo as the page has it: a small JPEG file, in base64."""
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     out = BytesIO()
     image.save(out, "JPEG", quality=90)
