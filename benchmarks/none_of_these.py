@@ -84,10 +84,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.write:
         pupil = shipped(doubted=False)
-        drawn = Omniglot(split="val", protocol="lake", way=10, shot=1, query=2, rotate=False, size=pupil.shape[-1])
-        doubt = chosen(pupil.learner, as_seen(drawn.sample(100, 0)))
-        sha256 = pretrained.about(SHIPPED)["sha256"]
-        write_json(DOUBT, {"threshold": doubt.threshold, "scale": doubt.scale, "sha256": sha256})
+        most = 2 * WAYS[-1]
+        drawn = Omniglot(split="val", protocol="lake", way=most, query=2, rotate=False, size=pupil.shape[-1])
+        doubt = chosen(pupil.learner, as_seen(drawn.sample(40, 0)), WAYS)
+        write_json(DOUBT, {**asdict(doubt), "sha256": pretrained.about(SHIPPED)["sha256"]})
     pupil = of_run(options.run) if options.run else shipped()
     print(json.dumps(asdict(pupil.doubt)))
     print("| characters | way | right | known rejected | unknown rejected | AUROC | scribbles rejected |")
