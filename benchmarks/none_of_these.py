@@ -86,7 +86,7 @@ def main() -> None:
         pupil = shipped(doubted=False)
         most = 2 * WAYS[-1]
         drawn = Omniglot(split="val", protocol="lake", way=most, query=2, rotate=False, size=pupil.shape[-1])
-        doubt = chosen(pupil.learner, as_seen(drawn.sample(40, 0)), WAYS)
+        doubt = chosen(pupil.learner, as_seen(drawn.sample(15, 0)), WAYS)
         write_json(DOUBT, {**asdict(doubt), "sha256": pretrained.about(SHIPPED)["sha256"]})
     pupil = of_run(options.run) if options.run else shipped()
     print(json.dumps(asdict(pupil.doubt)))
