@@ -4,6 +4,7 @@ Needs the extra ``sklearn``; ``import quickstudy`` does not import this module.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +91,7 @@ def _target(table: Table) -> str:
     raise UsageError("no cell is empty: leave those empty that are to be filled in, or write ? there.")
 
 
-def _check(target: str, classes: list[str], known: NDArray[np.str_], empty: int) -> None:
+def _check(target: str, classes: list[str], known: NDArray[Any], empty: int) -> None:
     if not empty:
         raise UsageError(f"no cell of {target!r} is empty: leave those empty that are to be filled in, or write ?.")
     if len(classes) < 2:
@@ -102,7 +103,7 @@ def _check(target: str, classes: list[str], known: NDArray[np.str_], empty: int)
         )
 
 
-def _checked(x: NDArray[np.float64], y: NDArray[np.str_]) -> float | None:
+def _checked(x: NDArray[np.float64], y: NDArray[Any]) -> float | None:
     """By cross-validation, each class shared out evenly."""
     order = np.argsort(y, kind="stable")
     fold = np.empty(len(y), int)

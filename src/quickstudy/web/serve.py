@@ -75,6 +75,7 @@ def serve(teaching: Teaching, listening: socket.socket, host: str, *, ready: Cal
         while not server.started and thread.is_alive():
             thread.join(0.01)
         ready()
+        threading.Thread(target=teaching.warm_up, daemon=True).start()
         while thread.is_alive():
             thread.join(0.5)
     finally:

@@ -5,6 +5,7 @@ again with every stroke. Nothing is written anywhere.
 """
 
 import base64
+import contextlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -86,6 +87,15 @@ class Teaching:
             "most": {"classes": CLASSES, "examples": EXAMPLES, "asked": ASKED},
             **self.start,
         }
+
+    def warm_up(self) -> None:
+        """Do once what takes longer the first time."""
+        if self.pupil is not None:
+            line, bow = [[0, 0, PAD, PAD]], [[0, 0, PAD, 0, PAD, PAD]]
+            two = [{"name": "line", "examples": [line]}, {"name": "bow", "examples": [bow]}]
+            self.draw({"classes": two, "drawing": bow})
+        with contextlib.suppress(ImportError):
+            import quickstudy.apply.fill_in  # noqa: F401
 
     def draw(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Which class a drawing belongs to."""

@@ -75,8 +75,12 @@ def thinned(ink: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height w
 
 
 def followed(lines: Bool[np.ndarray, "height width"]) -> list[NDArray[np.float64]]:
-    """Every line of pixels from end to end, each pixel of it once, (across, down); straight on at a crossing."""
-    left = {(int(y), int(x)) for y, x in np.argwhere(lines)}
+    """Every line of pixels from end to end, each pixel of it once, (across, down); straight on at a crossing.
+
+    Single pixels beside a line, which thinning leaves in its corners, are no lines of their own.
+    """
+    every = {(int(y), int(x)) for y, x in np.argwhere(lines)}
+    left = {*every}
 
     def next_to(y: int, x: int) -> list[tuple[int, int]]:
         return [(y + dy, x + dx) for dy, dx in AROUND if (y + dy, x + dx) in left]
@@ -92,6 +96,8 @@ def followed(lines: Bool[np.ndarray, "height width"]) -> list[NDArray[np.float64
             here = max(near, key=lambda at: (at[0] - here[0]) * ahead[0] + (at[1] - here[1]) * ahead[1])
             left.discard(here)
             way.append(here)
+        if len(way) == 1 and any((here[0] + dy, here[1] + dx) in every for dy, dx in AROUND):
+            continue
         if len(way) > 3 and max(abs(here[0] - start[0]), abs(here[1] - start[1])) == 1:
             way.append(start)  # a ring
         ways.append(np.array(way, float)[:, ::-1] + 0.5)

@@ -19,6 +19,9 @@ const EXAMPLE = `weight,length,skin,fruit
 149,8,dimpled,orange
 168,8,smooth,?
 137,20,smooth,?
+122,20,smooth,banana
+158,7,dimpled,orange
+176,8,smooth,apple
 `;
 const ROWS = 500; // that are shown; the file has all
 
