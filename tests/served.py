@@ -38,7 +38,7 @@ def serving(teaching: Teaching, **options: Any) -> Iterator[int]:
     """The port at which it is answered."""
     listening = listen("127.0.0.1", 0)
     app = application(teaching, **{"names": ["127.0.0.1", "localhost"], **options})
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none")
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", server_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

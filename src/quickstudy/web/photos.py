@@ -1,9 +1,10 @@
 """Photos: the one place that knows ``ImageClassifier`` (of the extra ``images``), and a run's learner in its stead."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,20 +20,20 @@ MISSING = (
 )
 
 
-class Sorter(Protocol):
+class Sorter(ABC):
     """What has learned to tell photos apart."""
 
+    @abstractmethod
     def shares(self, images: Sequence[Image.Image]) -> Float[np.ndarray, "n more"]:
         """Of each class, and last of none of them; they sum to one."""
-        ...
 
+    @abstractmethod
     def next(self, images: Sequence[Image.Image]) -> int:
         """Which of several, if a person named its class, would tell most."""
-        ...
 
+    @abstractmethod
     def onnx(self, names: list[str]) -> bytes:
         """All of it as an ONNX file."""
-        ...
 
 
 def why_not(run: Pupil | None) -> str:
@@ -72,7 +73,7 @@ def _classifier() -> Any:
     return ImageClassifier
 
 
-class _OfRun:
+class _OfRun(Sorter):
     def __init__(self, run: Pupil, images: Sequence[Image.Image], labels: Sequence[int]) -> None:
         self.run = run
         self.learned = run.learned(run.photos(images), labels)
@@ -89,7 +90,7 @@ class _OfRun:
         return onnx_of(self.learned, names)
 
 
-class _OfEncoder:
+class _OfEncoder(Sorter):
     def __init__(
         self, classifier: Any, images: Sequence[Image.Image], names: Sequence[str], labels: Sequence[int]
     ) -> None:

@@ -12,7 +12,7 @@ from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.files import data_in
 from quickstudy.tasks.images.folders import LeftOut, class_files, subfolders
 from quickstudy.tasks.images.pixels import open_image
-from quickstudy.tasks.images.tracing import traced
+from quickstudy.tasks.images.tracing import ink_of
 from quickstudy.web.lesson import CLASSES, EXAMPLES, NAME, PAD
 
 Kind = Literal["drawings", "photos"]
@@ -44,14 +44,15 @@ def read_folder(folder: Path, kind: Kind | None = None) -> tuple[Kind, list[dict
         raise UsageError(
             f"{folder} has {len(found)} classes of up to {most} images; the page takes {CLASSES} of {EXAMPLES}."
         )
-    images = {name: [open_image(path, "RGB") for path in files] for name, files in found.items()}
+    images = {name: {path: open_image(path, "RGB") for path in files} for name, files in found.items()}
     if kind is None:
-        every = [_is_drawing(image) for group in images.values() for image in group]
+        every = [_is_drawing(image) for group in images.values() for image in group.values()]
         kind = "drawings" if sum(every) > len(every) / 2 else "photos"
-    written = _strokes if kind == "drawings" else encoded
-    return kind, [
-        {"name": name[:NAME], "examples": [written(image) for image in group]} for name, group in images.items()
-    ]
+    if kind == "photos":
+        examples = {name: [encoded(image) for image in group.values()] for name, group in images.items()}
+    else:
+        examples = {name: [_strokes(image, path) for path, image in group.items()] for name, group in images.items()}
+    return kind, [{"name": name[:NAME], "examples": group} for name, group in examples.items()]
 
 
 def _is_drawing(image: Image.Image) -> bool:
@@ -61,9 +62,9 @@ def _is_drawing(image: Image.Image) -> bool:
     return bool(grey and even)
 
 
-def _strokes(image: Image.Image) -> list[list[int]]:
+def _strokes(image: Image.Image, path: Path) -> list[list[int]]:
     """A drawing as the page has it (see ``lesson.strokes``)."""
-    return [np.rint(way * PAD).astype(int).ravel().tolist() for way in traced(image)]
+    return [np.rint(way * PAD).astype(int).ravel().tolist() for way in ink_of(image, path)]
 
 
 def encoded(image: Image.Image) -> str:

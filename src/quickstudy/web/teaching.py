@@ -109,7 +109,7 @@ class Teaching:
 
     def sort(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Which class photos belong to, and which of several to name next."""
-        key, sorter = self._learned(asked, self._sorter)
+        key, sorter = self._learned("photos", asked, self._sorter)
         images = _photos(asked.get("photos"), ASKED)
         next_one = sorter.next(images) if len(images) > 1 else None
         return {"key": key, "shares": sorter.shares(images).tolist() if images else [], "next": next_one}
@@ -150,7 +150,7 @@ class Teaching:
     def photos_onnx(self, asked: dict[str, Any]) -> bytes:
         """See ``exported``, or ``ImageClassifier.to_onnx``."""
         these = lesson(asked.get("classes"))
-        return self._learned(asked, self._sorter)[1].onnx(these.names)
+        return self._learned("photos", asked, self._sorter)[1].onnx(these.names)
 
     def drawings_zip(self, asked: dict[str, Any]) -> bytes:
         """See ``keep``."""
@@ -171,27 +171,29 @@ class Teaching:
     def _learned_drawings(self, asked: dict[str, Any]) -> tuple[str, Learned]:
         pupil = self._pupil()
         return self._learned(
-            asked, lambda these: pupil.learned(pupil.drawn(list(map(strokes, these.every)), pad=PAD), these.labels)
+            "drawings",
+            asked,
+            lambda these: pupil.learned(pupil.drawn(list(map(strokes, these.every)), pad=PAD), these.labels),
         )
 
     def _sorter(self, these: Lesson) -> photos.Sorter:
         images = _photos(these.every, CLASSES * EXAMPLES)
         return photos.learned(self.run, images, these.names, these.labels)
 
-    def _learned(self, asked: dict[str, Any], learn: Callable[[Lesson], Any]) -> tuple[str, Any]:
+    def _learned(self, kind: str, asked: dict[str, Any], learn: Callable[[Lesson], Any]) -> tuple[str, Any]:
         """What was learned of the classes that are sent, or whose key is."""
         if "classes" not in asked:
             key = text(asked.get("key"), "the key", 64)
-            if (learned := self.recent.get(key)) is None:
+            if (learned := self.recent.get(kind + key)) is None:
                 raise RequestError(409, "Send the classes again.")
             return key, learned
         these = lesson(asked["classes"])
-        learned = self.recent.get(these.key)
+        learned = self.recent.get(kind + these.key)
         if learned is None:
             if len(these.names) < 2:
                 raise UsageError("it takes two classes to tell apart.")
             learned = learn(these)
-            self.recent.put(these.key, learned)
+            self.recent.put(kind + these.key, learned)
         return these.key, learned
 
 

@@ -77,7 +77,7 @@ def thinned(ink: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height w
 def followed(lines: Bool[np.ndarray, "height width"]) -> list[NDArray[np.float64]]:
     """Every line of pixels from end to end, each pixel of it once, (across, down); straight on at a crossing.
 
-    Single pixels beside a line, which thinning leaves in its corners, are no lines of their own.
+    One or two pixels beside a line, which thinning leaves in its corners, are no line of their own.
     """
     every = {(int(y), int(x)) for y, x in np.argwhere(lines)}
     left = {*every}
@@ -96,7 +96,7 @@ def followed(lines: Bool[np.ndarray, "height width"]) -> list[NDArray[np.float64
             here = max(near, key=lambda at: (at[0] - here[0]) * ahead[0] + (at[1] - here[1]) * ahead[1])
             left.discard(here)
             way.append(here)
-        if len(way) == 1 and any((here[0] + dy, here[1] + dx) in every for dy, dx in AROUND):
+        if len(way) <= 2 and all(any((y + dy, x + dx) in every - {*way} for dy, dx in AROUND) for y, x in way):
             continue
         if len(way) > 3 and max(abs(here[0] - start[0]), abs(here[1] - start[1])) == 1:
             way.append(start)  # a ring
@@ -117,7 +117,16 @@ def read_drawing(path: Path | str, size: int) -> Float[Tensor, "1 size size"]:
     Raises:
         DataError: a file that is not a readable image, or a picture without ink.
     """
-    strokes = traced(open_image(path, "L"))
+    return rasterized(ink_of(open_image(path, "L"), path), size)
+
+
+def ink_of(image: Image.Image, path: Path | str) -> list[Stroke]:
+    """The strokes of a picture that must hold some.
+
+    Raises:
+        DataError: it holds none.
+    """
+    strokes = traced(image)
     if not strokes:
         raise DataError(f"{path} holds no drawing: dark and light in it are too close to each other.")
-    return rasterized(strokes, size)
+    return strokes
