@@ -27,7 +27,7 @@ from quickstudy.core.seeding import fold
 from quickstudy.recipes import Choice, split_options
 from quickstudy.training.evaluation import draws
 from quickstudy.training.intervals import half_width, mean_and_half_width
-from rows import add, is_done, read, steps_in_time
+from rows import Row, add, add_steps, is_done, outer_steps, own_steps, read
 
 LEARNERS = ("cnp", "anp")
 SHOTS = (3, 5, 10, 20)
@@ -72,16 +72,16 @@ def squared_error(learner: qs.MetaLearner, tasks: Any, n_tasks: int) -> tuple[fl
     return mean_and_half_width(torch.cat(errors))
 
 
-def trained(name: str, tasks_name: str, budget: float, seed: int, folder: Path) -> tuple[qs.MetaLearner, int, float]:
-    """The learner after the budget, its steps and seconds; what an earlier call left goes on."""
-    choice = Choice(name, tasks_name, "mlp", "quick")
-    options = {**choice.options(), "seed": seed, "workers": 1, "device": "cpu"}
+def trained(row: Row, folder: Path) -> tuple[qs.MetaLearner, int, float]:
+    """A row's learner after its budget, its steps and seconds; what an earlier call left goes on."""
+    choice = Choice(row["learner"], row["tasks"], "mlp", "quick")
+    options = {**choice.options(), "seed": row["seed"], "workers": 1, "device": "cpu"}
     learner, tasks = choice.build(options)
     resume = (folder / "config.json").exists()
     if resume:
         options["steps"] = qs.Run.open(folder).config["training"]["steps"]
     else:
-        options["steps"] = steps_in_time(learner, tasks, options["meta_batch"], budget)
+        options["steps"] = outer_steps(row, learner, tasks, options["meta_batch"])
         learner, tasks = choice.build(options)  # the measurement has not moved it, but a run begins afresh
     options["checkpoint_every"] = max(1, options["steps"] // 10)
     training, _ = split_options(options)
@@ -94,10 +94,10 @@ def trained(name: str, tasks_name: str, budget: float, seed: int, folder: Path) 
     return learner.eval(), options["steps"], seconds
 
 
-def one_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
+def one_row(row: Row, out: Path, n_tasks: int) -> None:
     """Train, test, and append to ``results.jsonl``."""
     folder = out / "-".join(str(value) for value in row.values())
-    learner, steps, seconds = trained(row["learner"], row["tasks"], row["budget"], row["seed"], folder)
+    learner, steps, seconds = trained(row, folder)
     record = {**row, "steps": steps, "seconds": seconds, "n_tasks": n_tasks}
     if row["tasks"] == "gp":
         results = {name: qs.evaluate(learner, tasks, n_tasks=n_tasks, workers=1) for name, tasks in tests().items()}
@@ -155,6 +155,7 @@ def print_table(out: Path, n_tasks: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=float, default=600, help="seconds of training of each run, on one core")
+    add_steps(parser)
     parser.add_argument("--learners", nargs="+", default=LEARNERS, choices=LEARNERS)
     parser.add_argument("--tasks", nargs="+", default=("gp", "sinusoids"), choices=("gp", "sinusoids"))
     parser.add_argument("--seeds", nargs="+", type=int, default=(0,))
@@ -168,6 +169,7 @@ def main() -> None:
         for tasks in given.tasks:
             for learner in given.learners:
                 row = {"learner": learner, "tasks": tasks, "budget": given.budget, "seed": seed}
+                row |= own_steps(given.steps)
                 if not is_done(row, given.out):
                     one_row(row, given.out, given.n_tasks)
     print_table(given.out, given.n_tasks)

@@ -28,7 +28,7 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, split_options, usual_tasks
-from rows import add, read, run_all, show, steps_in_time
+from rows import add, add_steps, outer_steps, own_steps, read, run_all, show
 
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1), "20w5s": (20, 5)}
 # In percent, as each method's paper (first-order MAML and Reptile: the Reptile paper, with transduction) has them.
@@ -90,7 +90,7 @@ def run_row(row: dict[str, Any], out: Path) -> None:
         given["filters"] = row["filters"]
     options = {**choice.options(own, way=way, shot=shot), **given}
     learner, tasks = choice.build(options)
-    steps = steps_in_time(learner, tasks, options["meta_batch"], row["budget"])
+    steps = outer_steps(row, learner, tasks, options["meta_batch"])
     options |= {"steps": steps, "checkpoint_every": steps}
     if "multi_step" in options:
         options["multi_step"] = steps // 4  # the recipe's share of the steps
@@ -111,7 +111,7 @@ def run_row(row: dict[str, Any], out: Path) -> None:
 
 
 def rows_of(given: argparse.Namespace) -> list[dict[str, Any]]:
-    same = {"preset": given.preset, "filters": given.filters, "budget": given.budget}
+    same = {"preset": given.preset, "filters": given.filters, "budget": given.budget, **own_steps(given.steps)}
     return [
         {"learner": learner, "setting": s, "protocol": given.protocol or protocol_of(learner), "seed": seed, **same}
         for seed in given.seeds
@@ -125,11 +125,12 @@ def print_tables(records: list[dict[str, Any]]) -> None:
     groups: dict[Any, dict[str, dict[str, list[dict[str, Any]]]]] = defaultdict(lambda: defaultdict(dict))
     for r in records:
         shared = "lake" if r["protocol"] == "lake" else "the papers' protocols"
-        cell = groups[r["preset"], r["filters"], r["budget"], shared][r["learner"]]
+        spent = "outer steps as given" if "outer_steps" in r else f"{r['budget']:g} s of training on one core"
+        cell = groups[r["preset"], r["filters"], spent, shared][r["learner"]]
         cell.setdefault(r["setting"], []).append(r)
-    for (preset, filters, budget, protocol), learners in groups.items():
+    for (preset, filters, spent, protocol), learners in groups.items():
         of = "" if filters is None else f", {filters} filters"
-        print(f"\n{protocol}; preset {preset}{of}; {budget:g} s of training on one core; ± 95% over test tasks\n")
+        print(f"\n{protocol}; preset {preset}{of}; {spent}; ± 95% over test tasks\n")
         settings = [s for s in SETTINGS if any(s in by_setting for by_setting in learners.values())]
         lines = []
         for name in sorted(learners, key=lambda n: (LEARNERS.index(learner_of(n)[0]), n)):
@@ -162,6 +163,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=("quick", "paper"), default="quick")
     parser.add_argument("--filters", type=int, help="default: the preset's")
     parser.add_argument("--budget", type=float, default=45.0, help="seconds of training on one core")
+    add_steps(parser)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, one core each")
     parser.add_argument("--out", type=Path, default=Path("runs/omniglot"))

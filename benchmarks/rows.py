@@ -1,5 +1,6 @@
 """What the benchmarks that train many learners share: a budget of a core's time, and rows that are run once."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -29,6 +30,28 @@ def steps_in_time(learner: qs.MetaLearner, tasks: Any, meta_batch: int, budget: 
     return max(1, round(budget * count / (time.process_time() - started)))
 
 
+def outer_steps(row: Row, learner: qs.MetaLearner, tasks: Any, meta_batch: int) -> int:
+    """A row's own number of outer steps (``--steps``), else what fits into its budget."""
+    given = row.get("outer_steps")
+    return steps_in_time(learner, tasks, meta_batch, row["budget"]) if given is None else given
+
+
+def add_steps(parser: argparse.ArgumentParser) -> None:
+    """``--steps``, for rows that are made again on a busy machine, where a second of a core does less."""
+    parser.add_argument("--steps", type=_count, help="so many outer steps, whatever they take, in place of a budget")
+
+
+def own_steps(steps: int | None) -> Row:
+    """What ``--steps`` adds to a row; nothing where it was not given, so that older rows are found again."""
+    return {} if steps is None else {"outer_steps": steps}
+
+
+def _count(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return int(text)
+
+
 def read(out: Path) -> list[Row]:
     """The rows that are there."""
     file = out / "results.jsonl"
@@ -43,7 +66,8 @@ def add(out: Path, record: Row) -> None:
 
 def is_done(row: Row, out: Path) -> bool:
     """Whether there is a result of a row."""
-    return any(row.items() <= record.items() for record in read(out))
+    same = (record for record in read(out) if record.get("outer_steps") == row.get("outer_steps"))
+    return any(row.items() <= record.items() for record in same)
 
 
 def run_all(rows: Sequence[Row], script: str, out: Path, jobs: int, *more: str) -> None:

@@ -1,28 +1,15 @@
 """benchmarks/agents.py runs, at sizes that take seconds, and its rules for bandits are what they are called."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from scripts import output as run
+
 pytestmark = pytest.mark.slow
 
 AGENTS = Path(__file__).resolve().parents[1] / "benchmarks" / "agents.py"
-
-
-def run(*arguments: object) -> str:
-    ran = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
 
 
 def test_rows_are_run_once_and_printed(tmp_path):

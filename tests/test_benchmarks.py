@@ -2,12 +2,11 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from scripts import output as run
 
 pytestmark = pytest.mark.slow
 
@@ -15,19 +14,6 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PEERS = ("higher", "torchopt", "metalearn")
 missing = [name for name in PEERS if importlib.util.find_spec(name) is None]
 needs_peers = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)} (the extra 'peers')")
-
-
-def run(*arguments: object) -> str:
-    """A process of its own: peers warn as they are imported, and warnings are errors here."""
-    ran = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
 
 
 @needs_peers
@@ -139,9 +125,15 @@ def test_multiply_adds_are_those_that_torch_counts():
 def test_a_learner_of_the_omniglot_table_with_options_of_its_own(tmp_path):
     row = {"learner": "metagan:base=relation,pools=2", "setting": "5w1s", "protocol": "maml", "seed": 0, "steps": 7}
     record = {**row, "preset": "quick", "filters": None, "budget": 1.0, "mean": 0.5, "ci95": 0.01}
-    (tmp_path / "results.jsonl").write_text(json.dumps(record) + "\n")
+    again = {**record, "outer_steps": 7, "mean": 0.75}
+    (tmp_path / "results.jsonl").write_text(json.dumps(record) + "\n" + json.dumps(again) + "\n")
     done = ("--learners", row["learner"], "--settings", "5w1s", "--protocol", "maml", "--budget", 1, "--out", tmp_path)
-    assert "| metagan:base=relation,pools=2 | 50.00 ± 1.00 |  | 7 |" in run(BENCHMARKS / "omniglot.py", *done)
+    by_budget, as_given = run(BENCHMARKS / "omniglot.py", *done, "--steps", 7).split("outer steps as given")
+    assert "1 s of training on one core" in by_budget
+    assert "| metagan:base=relation,pools=2 | 50.00 ± 1.00 |  | 7 |" in by_budget
+    assert "| metagan:base=relation,pools=2 | 75.00 ± 1.00 |  | 7 |" in as_given
+    with pytest.raises(AssertionError, match="must be at least 1, got 0"):
+        run(BENCHMARKS / "omniglot.py", *done, "--steps", 0)
     with pytest.raises(AssertionError, match="there is no 'metagun'"):
         run(BENCHMARKS / "omniglot.py", "--learners", "metagun:base=relation")
 

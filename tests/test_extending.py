@@ -1,13 +1,12 @@
 """The touches that docs/extending.md counts are all there are: its own learner and tasks, added to a copy by these."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from scripts import output
 
 pytestmark = pytest.mark.slow
 
@@ -77,10 +76,7 @@ def copy(tmp_path_factory):
 
 
 def python(copy, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
-    done = subprocess.run([sys.executable, *arguments], cwd=copy, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return output(*arguments, cwd=copy, path=[copy / "src"])
 
 
 def test_the_rest_follows(copy):

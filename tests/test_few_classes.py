@@ -1,12 +1,11 @@
 """The benchmark of few classes runs at a size that takes seconds, and goes on where it stopped."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from scripts import output
 
 pytestmark = pytest.mark.slow
 
@@ -15,15 +14,12 @@ SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "few_classes.py"
 
 def test_few_classes(omniglot_data, tmp_path):
     def run(*arguments: object) -> str:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "QUICKSTUDY_DATA": str(omniglot_data)}
-        command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--bases", "20", *map(str, arguments)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
+        environment = {"QUICKSTUDY_DATA": str(omniglot_data)}
+        return output(SCRIPT, "--out", tmp_path, "--bases", 20, *arguments, env=environment)
 
     small = ("--learners", "protonet", "--kinds", "real", "made", "--budget", 0.2, "--gan-budget", 0.2, "--n-tasks", 4)
-    output = run(*small)
-    assert "task-gan of 20 classes" in output
+    printed = run(*small)
+    assert "task-gan of 20 classes" in printed
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [(row["learner"], row["kind"]) for row in rows] == [
         ("task-gan", "real"),
@@ -31,5 +27,5 @@ def test_few_classes(omniglot_data, tmp_path):
         ("protonet", "made"),
     ]
     assert all(row["base"] == 20 and row["n_tasks"] == 4 for row in rows)
-    assert run(*small).splitlines()[-1] == output.splitlines()[-1] == run("--table").splitlines()[-1]
+    assert run(*small).splitlines()[-1] == printed.splitlines()[-1] == run("--table").splitlines()[-1]
     assert (tmp_path / "results.jsonl").read_text().count("\n") == 3

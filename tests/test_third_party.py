@@ -1,13 +1,12 @@
 """A package of somebody else, from the command line: by the names of its entry points, and by ``module:Class``."""
 
-import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from scripts import SOURCE, run
 
 pytestmark = pytest.mark.slow
 
@@ -17,10 +16,8 @@ OPTIONS = ["--steps", "2", "--meta-batch", "2", "--validation-tasks", "2", "--te
 
 def quickstudy(folder, *arguments, **env):
     """Its output; nothing is written where it is imported from."""
-    path = os.pathsep.join([str(Path(__file__).parents[1] / "src"), env.pop("site", "")])
-    command = [sys.executable, "-m", "quickstudy", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": path, **env}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    path = [SOURCE, *filter(None, [env.pop("site", "")])]
+    return run("-m", "quickstudy", *arguments, cwd=folder, path=path, env=env)
 
 
 @pytest.fixture(scope="module")

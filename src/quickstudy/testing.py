@@ -3,7 +3,8 @@
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -43,27 +44,49 @@ def check_learner(
     """
     learner = copy.deepcopy(learner).double().eval()
     batch = double(tasks.sample(3, seed=0))
+    found = Found(learner, batch)
     nothing_is_changed(learner, batch)
-    same_under_a_seed(learner, batch)
-    no_task_sees_another(learner, batch)
+    same_under_a_seed(found)
+    no_task_sees_another(found)
     if learner.whole_batch is None:
-        gradient_is_the_mean_over_tasks(learner, batch)
+        gradient_is_the_mean_over_tasks(found)
     else:
         pieces_are_refused(learner, batch)
-    backward_adds_the_gradient(learner, batch)
+    backward_adds_the_gradient(found)
     loss_is_among_the_metrics(learner, batch)
     if exact_gradient:
         gradient_is_the_derivative(learner, batch)
-    scores_are_of_every_step_and_task(learner, batch)
-    path_ends_where_adapt_does(learner, batch)
+    scores_are_of_every_step_and_task(found)
+    path_ends_where_adapt_does(found)
     if isinstance(batch, TaskBatch) and queries_alone and learner.bn_mode != "transductive":
-        queries_are_alone(learner, batch)
+        queries_are_alone(found)
     if isinstance(batch, TaskBatch):
-        padding_is_nothing_or_refused(learner, batch)
-    survives_a_round_trip(learner, batch)
+        padding_is_nothing_or_refused(found)
+    survives_a_round_trip(found)
     for distribution in (tasks, *others):
         result = evaluate(copy.deepcopy(learner).float(), distribution, n_tasks=2)
         assert result.mean == result.mean, f"evaluate gives nan on {result.tasks}"
+
+
+class Found(Generic[B]):
+    """What comes of a learner on a batch, computed when first asked for: several checks compare with it."""
+
+    def __init__(self, learner: MetaLearner[B], batch: B) -> None:
+        self.learner = learner
+        self.batch = batch
+
+    @cached_property
+    def outcomes(self) -> dict[str, Tensor]:
+        return outcomes(self.learner, self.batch)
+
+    @cached_property
+    def gradient(self) -> Tensor:
+        return gradient(self.learner, self.batch)
+
+    @cached_property
+    def alone(self) -> "list[Found[B]]":
+        """The same for each of the batch's tasks."""
+        return [Found(self.learner, self.batch[t : t + 1]) for t in range(len(self.batch))]
 
 
 def double(batch: T) -> T:
@@ -115,25 +138,25 @@ def nothing_is_changed(learner: MetaLearner[B], batch: B) -> None:
     assert all(p.grad is None for p in learner.parameters()), "only meta_backward may fill .grad"
 
 
-def same_under_a_seed(learner: MetaLearner[B], batch: B) -> None:
+def same_under_a_seed(found: Found[Any]) -> None:
     """The same batch and torch seed give the same outcome and gradient, to the bit."""
-    again = outcomes(learner, batch)
-    for name, found in outcomes(learner, batch).items():
-        assert torch.equal(found, again[name]), f"{name} differ under one seed"
-    assert torch.equal(gradient(learner, batch), gradient(learner, batch)), "gradients differ under one seed"
+    again = Found(found.learner, found.batch)
+    for name, first in found.outcomes.items():
+        assert torch.equal(first, again.outcomes[name]), f"{name} differ under one seed"
+    assert torch.equal(found.gradient, again.gradient), "gradients differ under one seed"
 
 
-def no_task_sees_another(learner: MetaLearner[B], batch: B) -> None:
+def no_task_sees_another(found: Found[Any]) -> None:
     """A batch gives what its tasks give alone."""
-    alone = [outcomes(learner, batch[t : t + 1]) for t in range(len(batch))]
-    for name, found in outcomes(learner, batch).items():
-        _close(found, torch.cat([one[name] for one in alone]), f"a task's {name} depend on the batch's other tasks")
+    for name, together in found.outcomes.items():
+        alone = torch.cat([one.outcomes[name] for one in found.alone])
+        _close(together, alone, f"a task's {name} depend on the batch's other tasks")
 
 
-def gradient_is_the_mean_over_tasks(learner: MetaLearner[B], batch: B) -> None:
+def gradient_is_the_mean_over_tasks(found: Found[Any]) -> None:
     """The mean of the gradients of the tasks alone."""
-    each = torch.stack([gradient(learner, batch[t : t + 1]) for t in range(len(batch))])
-    _close(gradient(learner, batch), each.mean(0), "the meta-gradient is not the mean over the tasks'")
+    each = torch.stack([one.gradient for one in found.alone])
+    _close(found.gradient, each.mean(0), "the meta-gradient is not the mean over the tasks'")
 
 
 def pieces_are_refused(learner: MetaLearner[B], batch: B) -> None:
@@ -147,9 +170,9 @@ def pieces_are_refused(learner: MetaLearner[B], batch: B) -> None:
     raise AssertionError("the learner takes the whole batch, but meta_backward took it in pieces")
 
 
-def backward_adds_the_gradient(learner: MetaLearner[B], batch: B) -> None:
+def backward_adds_the_gradient(found: Found[Any]) -> None:
     """``meta_backward`` adds ``meta_gradient`` to ``.grad``, however the batch is split up."""
-    expected = gradient(learner, batch)
+    learner, batch = found.learner, found.batch
     own = copy.deepcopy(learner)
     chunks = (learner.chunk, 1, 2) if learner.whole_batch is None else (None, len(batch))
     for times, chunk in enumerate(chunks, start=1):
@@ -157,8 +180,8 @@ def backward_adds_the_gradient(learner: MetaLearner[B], batch: B) -> None:
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
             own.meta_backward(batch, workers=min(times, 2))
-        found = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in own.parameters()])
-        _close(found, times * expected, "meta_backward does not add meta_gradient to .grad")
+        added = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in own.parameters()])
+        _close(added, times * found.gradient, "meta_backward does not add meta_gradient to .grad")
 
 
 def loss_is_among_the_metrics(learner: MetaLearner[B], batch: B) -> None:
@@ -191,9 +214,10 @@ def gradient_is_the_derivative(learner: MetaLearner[B], batch: B) -> None:
         _close(expected @ (direction * trainable), found, "the meta-gradient is not the derivative", 1e-4)
 
 
-def scores_are_of_every_step_and_task(learner: MetaLearner[B], batch: B) -> None:
+def scores_are_of_every_step_and_task(found: Found[Any]) -> None:
     """``score_tasks`` gives ``[2, steps, tasks]``, and after a step the same whichever other steps are asked for."""
-    last = outcomes(learner, batch)["scores"][..., -1]
+    learner, batch = found.learner, found.batch
+    last = found.outcomes["scores"][..., -1]
     at = sorted({0, learner.adapt_steps or 0})
     with torch.no_grad(), torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -204,57 +228,59 @@ def scores_are_of_every_step_and_task(learner: MetaLearner[B], batch: B) -> None
     assert learner.score_name(batch), "the score must have a name"
 
 
-def path_ends_where_adapt_does(learner: MetaLearner[B], batch: B) -> None:
+def path_ends_where_adapt_does(found: Found[Any]) -> None:
     """``adapt_path`` gives ``adapt_steps`` + 1 solvers (one, if it adapts in one go), the last of them ``adapt``'s."""
+    learner, batch = found.learner, found.batch
     steps = learner.adapt_steps or 0
     support: Any = batch.support if isinstance(batch, TaskBatch) else batch
     with torch.no_grad():
         path = list(learner.adapt_path(support, steps))
         assert len(path) == steps + 1, "adapt_path must give one solver more than there are steps"
         if isinstance(batch, TaskBatch):
-            _close(path[-1](batch.query.x), predict(learner, batch), "adapt_path does not end where adapt does")
+            _close(path[-1](batch.query.x), found.outcomes["predictions"], "adapt_path does not end where adapt does")
 
 
-def queries_are_alone(learner: MetaLearner[Any], batch: TaskBatch) -> None:
+def queries_are_alone(found: Found[Any]) -> None:
     """A query's prediction does not depend on the other queries."""
+    learner, batch = found.learner, found.batch
     first = dataclasses.replace(batch, query=Examples(batch.query.x[:, :1], batch.query.y[:, :1]))
     message = f"a query sees the other queries, with BatchNorm mode {learner.bn_mode!r}"
-    _close(predict(learner, first), predict(learner, batch)[:, :1], message)
+    _close(predict(learner, first), found.outcomes["predictions"][:, :1], message)
 
 
-def padding_is_nothing_or_refused(learner: MetaLearner[Any], batch: TaskBatch) -> None:
+def padding_is_nothing_or_refused(found: Found[Any]) -> None:
     """A task padded to the length of another gives what it gives alone, or ``UsageError`` says that it cannot."""
-    alone, other = batch[:1], batch[1:2]
+    learner, batch, alone = found.learner, found.batch, found.alone[0]
+    other = batch[1:2]
     for part in ("support", "query"):
-        short, long = getattr(alone, part), getattr(other, part)
+        short, long = getattr(alone.batch, part), getattr(other, part)
         twice = Examples(torch.cat([long.x, long.x], 1), torch.cat([long.y, long.y], 1))
         both = dataclasses.replace(batch[:2], **{part: pad([short, twice])})
         try:
-            found, of_both = outcomes(learner, both), gradient(learner, both)
+            padded, of_both = outcomes(learner, both), gradient(learner, both)
         except Exception as error:  # of any type: the learner is somebody's own
             if isinstance(error, UsageError) and "padding" in str(error):
                 continue
             advice = "handle it, or refuse it: quickstudy.core.pad.refuse"
             raise AssertionError(f"padding in the {part} set ends in an error ({advice}): {error}") from error
         message = f"padding in the {part} set changes a task (handle it, or refuse it: quickstudy.core.pad.refuse)"
-        expected, n = outcomes(learner, alone), alone.query.y.shape[1]
-        _close(found["scores"][:1], expected["scores"], message)
-        _close(found["predictions"][:1, :n], expected["predictions"], message)
+        n = alone.batch.query.y.shape[1]
+        _close(padded["scores"][:1], alone.outcomes["scores"], message)
+        _close(padded["predictions"][:1, :n], alone.outcomes["predictions"], message)
         if learner.whole_batch is None:
-            each = [gradient(learner, one) for one in (alone, dataclasses.replace(other, **{part: twice}))]
-            _close(of_both, (each[0] + each[1]) / 2, message)
+            longer = gradient(learner, dataclasses.replace(other, **{part: twice}))
+            _close(of_both, (alone.gradient + longer) / 2, message)
 
 
-def survives_a_round_trip(learner: MetaLearner[B], batch: B) -> None:
+def survives_a_round_trip(found: Found[Any]) -> None:
     """A learner of the same build with the ``state_dict`` put in does the same."""
-    other = copy.deepcopy(learner)
+    other = copy.deepcopy(found.learner)
     with torch.no_grad():
         for p in other.parameters():
             p.add_(0.1)
-    other.load_state_dict(learner.state_dict())
-    own = outcomes(learner, batch)
-    for name, found in outcomes(other, batch).items():
-        assert torch.equal(found, own[name]), "state_dict does not hold the whole learner"
+    other.load_state_dict(found.learner.state_dict())
+    for name, restored in outcomes(other, found.batch).items():
+        assert torch.equal(restored, found.outcomes[name]), "state_dict does not hold the whole learner"
 
 
 def _mapped(thing: Any, change: Callable[[Tensor], Tensor]) -> Any:

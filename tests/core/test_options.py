@@ -1,8 +1,6 @@
 """Options that cannot be meant end in one sentence; the types are asked where nothing else checks them."""
 
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,6 +9,7 @@ import quickstudy as qs
 from quickstudy import registry
 from quickstudy.core.options import Range, check_options
 from quickstudy.training.distributed import pick_device
+from scripts import output
 
 
 def function(count: int, rate: float = 0.1, pair: tuple[float, float] = (0.0, 1.0), name: str | None = None) -> None:
@@ -100,9 +99,7 @@ for wrong in (
 
 def test_types_are_asked_for_where_no_test_checks_them():
     """In a process of its own: in this one beartype has seen every call before."""
-    done = subprocess.run([sys.executable, "-c", TYPES], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert len(said) == 10, done.stdout
+    said = output("-c", TYPES).splitlines()
+    assert len(said) == 10, said
     assert said[0] == "train: steps must be a whole number >= 1, got '3'."
     assert said[7] == "MAML: inner_steps must be a whole number, got '3'."

@@ -13,6 +13,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy.training import distributed
+from scripts import output
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +35,11 @@ def start(tmp_path, *launcher, out, steps):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def alone(out, steps):
+    """The same on one process, to its end."""
+    output("-c", SCRIPT, out, steps)
+
+
 def finish(process):
     try:
         output, _ = process.communicate(timeout=150)
@@ -49,7 +55,7 @@ def weights(path: Path):
 
 def test_two_processes_give_the_parameters_of_one(tmp_path):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    finish(start(tmp_path, out=tmp_path / "one", steps=6))
+    alone(tmp_path / "one", 6)
     finish(start(tmp_path, *torchrun, out=tmp_path / "two", steps=6))
     (step_1, one), (step_2, two) = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert step_1 == step_2 == 6
@@ -64,7 +70,7 @@ def test_two_processes_give_the_parameters_of_one(tmp_path):
 
 def test_killed_and_resumed_is_bit_identical(tmp_path):
     """SIGKILL once something is written; ``benchmarks/resume.py`` does it twenty times at random moments."""
-    finish(start(tmp_path, out=tmp_path / "straight", steps=12))
+    alone(tmp_path / "straight", 12)
     process = start(tmp_path, out=tmp_path / "killed", steps=12)
     metrics = tmp_path / "killed" / "metrics.jsonl"
     deadline = time.monotonic() + 120
@@ -75,7 +81,7 @@ def test_killed_and_resumed_is_bit_identical(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "the run ended before the kill"
-    finish(start(tmp_path, out=tmp_path / "killed", steps=12))
+    alone(tmp_path / "killed", 12)
     (_, one), (_, two) = weights(tmp_path / "straight"), weights(tmp_path / "killed")
     assert torch.equal(one, two)
     lines = (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()

@@ -9,7 +9,6 @@ from quickstudy.cli.options import make_options, options_of
 from quickstudy.cli.terminal import ProgressLine
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.learner import MetaLearner
-from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.recipes import Choice, held_out
 from quickstudy.report import make_pictures, save_examples
 from quickstudy.training import distributed
@@ -116,8 +115,7 @@ def train_and_test(
         try:
             if not tested:
                 run.add_result({**result.to_json(), "split": "test", "checkpoint": step})
-            if isinstance(learner, SupportQueryLearner):
-                save_examples(run, learner, test_tasks, steps=test["test_steps"])
+            save_examples(run, learner, test_tasks, steps=test["test_steps"])
             make_pictures(run, learner, test_tasks)
         except RunError:
             say(f"{result}; not all of it could be saved.")

@@ -121,6 +121,10 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
     def score_tasks(self, batch: B, at: Sequence[int]) -> Tensor:
         """The score and the loss of each task after each of the steps ``at`` (ascending): ``[2, len(at), tasks]``."""
 
+    def score_answers(self, batch: B, at: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        """``score_tasks``, and which class each query was taken for, ``[tasks, queries]`` (None: there are none)."""
+        return self.score_tasks(batch, at), None
+
     @abstractmethod
     def score_name(self, batch: B) -> str:
         """What the score is called; of ``accuracy`` and ``return`` more is better, of anything else less."""

@@ -51,6 +51,13 @@ class SupportQueryLearner(MetaLearner[TaskBatch]):
         """The score and the loss of each task's query after each of the steps ``at`` (ascending)."""
         return self.scores_of(batch, self.predict_tasks(batch, at))
 
+    def score_answers(self, batch: TaskBatch, at: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        own = type(self).score_tasks is not SupportQueryLearner.score_tasks  # its score is not of these predictions
+        if own or self.score_name(batch) != "accuracy":
+            return super().score_answers(batch, at)
+        predictions = self.predict_tasks(batch, at)
+        return self.scores_of(batch, predictions), predictions[-1].argmax(-1)
+
     def scores_of(self, batch: TaskBatch, predictions: Sequence[Tensor]) -> Float[Tensor, "2 steps tasks"]:
         """The score and the loss of such predictions."""
         y, padding = batch.query.y, self._padding(batch.query.y)

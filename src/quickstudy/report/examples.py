@@ -22,11 +22,11 @@ from torch import Tensor
 from quickstudy.core.batch import TaskBatch
 from quickstudy.core.errors import RunError, UsageError
 from quickstudy.core.files import write_atomic
+from quickstudy.core.learner import MetaLearner
 from quickstudy.core.losses import score_name, task_scores
 from quickstudy.core.sealed import open_tensors, sealed_tensors
 from quickstudy.core.seeding import fold
 from quickstudy.core.stateless import in_evaluation
-from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.tasks.functions.sinusoids import Sinusoids
 from quickstudy.training.evaluation import solvers
 from quickstudy.training.runs import Run
@@ -56,9 +56,11 @@ class DrawnTasks:
 
 
 def save_examples(
-    run: Run, learner: SupportQueryLearner, tasks: Any, *, n: int = 3, seed: int = 0, steps: int | None = None
+    run: Run, learner: MetaLearner[Any], tasks: Any, *, n: int = 3, seed: int = 0, steps: int | None = None
 ) -> None:
     """Adapt to a few tasks and keep them, with the predictions after every inner step, in the run folder.
+
+    Of tasks that are no support and query sets there is nothing to keep.
 
     Args:
         run: with a folder; in memory there is nothing to write to.
@@ -75,9 +77,13 @@ def save_examples(
     if n < 1 or run.path is None:
         raise UsageError(f"examples need n >= 1 and a run with a folder, got n={n} and {run.path}.")
     task_seed = fold(seed, "examples")
+    batch = tasks.sample(n, task_seed)
+    if not isinstance(batch, TaskBatch):
+        return
     parameter = next(learner.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    batch: TaskBatch = tasks.sample(n, task_seed).to(device)
+    batch = batch.to(device)
+    loss: Any = learner.loss  # a learner of such batches has one
     grid = _grid(tasks, batch)
     predictions: list[Tensor] = []
     curves: list[Tensor] = []
@@ -93,7 +99,7 @@ def save_examples(
         "query_x": _pick(batch.query.x, kept),
         "query_y": _pick(batch.query.y, kept),
         "predictions": torch.stack([_pick(p, kept) for p in predictions]),
-        "scores": torch.stack([task_scores(learner.loss, p, batch.query.y) for p in predictions]),
+        "scores": torch.stack([task_scores(loss, p, batch.query.y) for p in predictions]),
     }
     if grid is not None:
         tensors |= {"grid_x": grid, "curves": torch.stack(curves)}
@@ -102,7 +108,7 @@ def save_examples(
             tensors["truth"] = (amplitude[:, None] * torch.sin(grid - phase[:, None])).unsqueeze(-1)
     described = getattr(tasks, "describe", None)
     about: dict[str, str] = {
-        "metric": score_name(learner.loss, batch.query.y),
+        "metric": score_name(loss, batch.query.y),
         "tasks": str(described()) if callable(described) else type(tasks).__name__,
         "bn": learner.bn_mode,
         "class_names": json.dumps(batch.class_names),

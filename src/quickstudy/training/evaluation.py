@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from quickstudy.core.batch import Examples, TaskBatch, TaskDistribution, shared_draws
+from quickstudy.core.batch import Examples, TaskDistribution, shared_draws
 from quickstudy.core.checks import fits_memory
 from quickstudy.core.draws import Noise
 from quickstudy.core.errors import UsageError
@@ -26,7 +26,6 @@ from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.purity import sample
 from quickstudy.core.seeding import fold
 from quickstudy.core.stateless import in_evaluation
-from quickstudy.core.support_query import SupportQueryLearner
 from quickstudy.training import distributed
 from quickstudy.training.confusion import confusion_of, counted
 from quickstudy.training.intervals import half_width
@@ -177,17 +176,10 @@ def _score(
 
 
 def _score_piece(learner: MetaLearner[Any], piece: Any, at: Sequence[int]) -> _Scored:
-    if (
-        isinstance(piece, TaskBatch)
-        and piece.class_names is not None
-        and isinstance(learner, SupportQueryLearner)
-        and type(learner).score_tasks is SupportQueryLearner.score_tasks  # or its score is not of these predictions
-        and learner.score_name(piece) == "accuracy"
-    ):
-        predictions = learner.predict_tasks(piece, at)
-        taken_for = counted(piece.class_names, piece.query.y, predictions[-1].argmax(-1))
-        return _Scored(learner.scores_of(piece, predictions).double().cpu(), taken_for)
-    return _Scored(learner.score_tasks(piece, at).double().cpu(), Counter())
+    scores, answers = learner.score_answers(piece, at)
+    names = getattr(piece, "class_names", None)
+    told = None if answers is None or names is None else counted(names, piece.query.y, answers)
+    return _Scored(scores.double().cpu(), told or Counter())
 
 
 def _joined(parts: Sequence[_Scored]) -> _Scored:
