@@ -3,10 +3,10 @@
     python benchmarks/characters.py --csv results/characters.csv        # the shipped learner, the evaluation alphabets
     python benchmarks/characters.py --split val --learner runs/trial    # to choose by: the validation alphabets
 
-``unseen alphabets``: 20 random characters of the split's alphabets, one drawing each, 5 queries a character. ``within an
-alphabet``: Lake's 20 published runs (the test split has them), and others like them (``hard_runs.py``). ``by mouse``:
-of such runs and of tasks of random characters, support and query drawings redrawn (``mouse.py``), and the difference to
-the same tasks as they are, in pairs. All is 20-way 1-shot, accuracy in [0, 1], and no query sees another.
+``unseen alphabets``: 20 random characters of the split's alphabets, one drawing each, 5 queries a character.
+``within an alphabet``: Lake's 20 published runs (the test split has them), and others like them (``hard_runs.py``).
+``by mouse``: of such runs and of tasks of random characters, support and query drawings redrawn (``mouse.py``), and the
+difference to the same tasks as they are, in pairs. All is 20-way 1-shot, and no query sees another.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import csv
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,8 @@ class Drawings:
         self.data = load_characters(root, WHOLE)
         self.chosen = split_characters(self.data, protocol="lake", split=split, root=root)
         self.index = {name: i for i, name in enumerate(self.data.names)}
-        self.alphabets = (
-            list(LAKE_VALIDATION) if split == "val" else sorted({r.characters[0].split("/")[0] for r in published()})
-        )
+        tested = {run.characters[0].split("/")[0] for run in published()}
+        self.alphabets = LAKE_VALIDATION if split == "val" else sorted(tested)
         self.strokes: Callable[[int, int], list[Stroke]] = cache(lambda c, d: strokes_of(self.pixels(c, d) > 127))
 
     def pixels(self, character: int, drawing: int) -> Any:
@@ -87,15 +86,19 @@ class Drawings:
         return found
 
 
-def scores(learner: qs.MetaLearner, drawings: Drawings, tasks: Sequence[Task], mouse: str | None, seed: int) -> Tensor:
+def accuracy(learner: Any, support: Examples, query: Examples) -> Tensor:
+    """Of one task."""
+    with torch.no_grad():
+        return (learner.adapt(support)(query.x).argmax(-1) == query.y).double().mean()
+
+
+def scores(learner: Any, drawings: Drawings, tasks: Sequence[Task], mouse: str | None, seed: int) -> Tensor:
     """The accuracy of each task."""
     found: list[Tensor] = []
-    y = torch.arange(WAY)
+    y = torch.arange(WAY)[None]
     for task in tasks:
-        support, query = (torch.stack([drawings.image(c, d, mouse, seed) for c, d in part]) for part in task)
-        with torch.no_grad():
-            logits = learner.adapt(Examples(support[None], y[None]))(query[None])[0]
-        found.append((logits.argmax(-1) == y).double().mean())
+        support, query = (torch.stack([drawings.image(c, d, mouse, seed) for c, d in part])[None] for part in task)
+        found.append(accuracy(learner, Examples(support, y), Examples(query, y)))
     return torch.stack(found)
 
 
@@ -110,43 +113,32 @@ def milliseconds(learner: qs.MetaLearner, size: int) -> Tensor:
     return torch.tensor(times[1:])
 
 
-def measured(learner: Any, given: argparse.Namespace) -> list[tuple[str, str, Tensor]]:
+def measured(learner: Any, given: argparse.Namespace) -> Iterator[tuple[str, str, Tensor]]:
     """Settings with metrics and values, one per independent task."""
-    size = learner.model.size
-    options = {
-        "split": given.split,
-        "protocol": "lake",
-        "way": WAY,
-        "shot": 1,
-        "query": 5,
-        "rotate": False,
-        "size": size,
-    }
-    found = [("one answer", "ms", milliseconds(learner, size))]
-    tasks = qs.tasks.Omniglot(**options)
-    batches = (tasks.sample(1, fold(given.seed, k)) for k in range(given.tasks))
-    with torch.no_grad():
-        by_task = [(learner.adapt(b.support)(b.query.x).argmax(-1) == b.query.y).double().mean() for b in batches]
-    found.append(("unseen alphabets", "accuracy", torch.stack(by_task)))
+    size, seed = learner.model.size, given.seed
+    yield "one answer", "ms", milliseconds(learner, size)
+    options = {"split": given.split, "protocol": "lake", "rotate": False, "size": size}
+    omniglot = qs.tasks.Omniglot(**options, way=WAY, shot=1, query=5)
+    batches = (omniglot.sample(1, fold(seed, k)) for k in range(given.tasks))
+    yield "unseen alphabets", "accuracy", torch.stack([accuracy(learner, b.support, b.query) for b in batches])
     drawings = Drawings(given.split, size)
-    names = [drawings.data.names[i] for i in drawings.chosen]
     if given.split == "test":
-        tasks = drawings.hard(published())
-        found.append(
-            ("within an alphabet, published runs", "accuracy", scores(learner, drawings, tasks, None, given.seed))
-        )
-    runs = drawings.hard(drawn(names, drawings.alphabets, given.runs, given.seed))
-    found.append(("within an alphabet, drawn runs", "accuracy", scores(learner, drawings, runs, None, given.seed)))
+        runs = drawings.hard(published())
+        yield "within an alphabet, published runs", "accuracy", scores(learner, drawings, runs, None, seed)
+    names = [drawings.data.names[i] for i in drawings.chosen]
+    runs = drawings.hard(drawn(names, drawings.alphabets, given.runs, seed))
+    yield "within an alphabet, drawn runs", "accuracy", scores(learner, drawings, runs, None, seed)
+    if not given.mice:
+        return
     for where, tasks in (
-        ("unseen alphabets", drawings.random(given.mice, given.seed)),
+        ("unseen alphabets", drawings.random(given.mice, seed)),
         ("within an alphabet", runs[: given.mice]),
     ):
-        plain = scores(learner, drawings, tasks, None, given.seed)
-        for mouse in MICE if given.mice else ():
-            by_mouse = scores(learner, drawings, tasks, mouse, given.seed)
-            found.append((f"{where}, by mouse: {mouse}", "accuracy", by_mouse))
-            found.append((f"{where}, by mouse: {mouse}, less as drawn", "accuracy difference", by_mouse - plain))
-    return found
+        plain = scores(learner, drawings, tasks, None, seed)
+        for mouse in MICE:
+            redrawn = scores(learner, drawings, tasks, mouse, seed)
+            yield f"{where}, by mouse: {mouse}", "accuracy", redrawn
+            yield f"{where}, by mouse: {mouse}, less as drawn", "accuracy difference", redrawn - plain
 
 
 def main() -> None:
@@ -160,46 +152,41 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="write the rows there")
     given = parser.parse_args()
     learner = qs.pretrained.characters() if given.learner is None else qs.pretrained.read(given.learner, "characters")
-    found = measured(learner, given)
     lines = [["setting", "tasks", "metric", "mean ± 95%"]]
-    for setting, metric, values in found:
+    rows: list[dict[str, Any]] = []
+    shared = described(learner, given)
+    for setting, metric, values in measured(learner, given):
         mean, half = mean_and_half_width(values)
         unit = 1 if metric == "ms" else 100
         lines.append([setting, str(len(values)), metric, f"{unit * mean:.2f} ± {unit * half:.2f}"])
+        figures = {"metric": metric, "mean": f"{mean:.5f}", "ci95": f"{half:.5f}", "n_tasks": len(values)}
+        rows.append({**shared, "setting": f"20w1s {setting}", **figures})
     show(lines)
     if given.csv is not None:
-        write(given.csv, found, learner, given)
+        given.csv.parent.mkdir(parents=True, exist_ok=True)
+        with given.csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
-def write(
-    path: Path, found: Sequence[tuple[str, str, Tensor]], learner: qs.MetaLearner, given: argparse.Namespace
-) -> None:
-    """The rows of ``results/characters.csv``."""
+def described(learner: Any, given: argparse.Namespace) -> dict[str, Any]:
+    """What the rows have in common."""
     here = machine()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    shared = {
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
         "benchmark": "characters",
         "learner": "pretrained/characters" if given.learner is None else given.learner,
         "tasks": "omniglot",
-        "protocol": f"lake ({given.split})",
+        "protocol": f"lake, {given.split}",
         "bn": learner.bn_mode,
         "seed": given.seed,
         "command": f"python benchmarks/characters.py {' '.join(sys.argv[1:])}".strip(),
-        "commit": commit,
+        "commit": commit.stdout.strip(),
         "machine": f"{here['cpu']}, {here['threads']} of {here['cores']} cores",
         "torch": here["torch"],
         "precision": "float32",
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        rows = csv.DictWriter(file, [*COLUMNS.split(), "precision"], lineterminator="\n")
-        rows.writeheader()
-        for setting, metric, values in found:
-            mean, half = mean_and_half_width(values)
-            figures = {"mean": f"{mean:.5f}", "ci95": f"{half:.5f}", "n_tasks": len(values), "metric": metric}
-            rows.writerow({**shared, "setting": f"20w1s {setting}", **figures})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""What the shipped character learner is trained on: characters of the same alphabets, each drawing distorted by itself."""
+"""What the shipped character learner is trained on: tasks within alphabets, every drawing distorted by itself."""
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -99,12 +101,12 @@ class Alphabets:
         stretch = torch.stack([(across / 4).exp(), 0.3 * slant, torch.zeros(n), (down / 4).exp()], -1).view(-1, 2, 2)
         shift = 0.2 * torch.rand(n, 2, 1, generator=rng) - 0.1
         maps = torch.cat([1.12 * turn @ stretch, shift], -1)
-        grid = torch.nn.functional.affine_grid(maps, [*x.shape], align_corners=False)
+        grid = F.affine_grid(maps, [*x.shape], align_corners=False)
         points = self.bend * torch.randn(n, 2, POINTS, POINTS, generator=rng)
         grid = grid + (self._basis @ points @ self._basis.T).permute(0, 2, 3, 1)
         x = _other_pen(x, torch.rand(n, generator=rng))
         ink = 0.7 + 1.1 * torch.rand(n, 1, 1, 1, generator=rng)
-        return torch.nn.functional.grid_sample(x, grid, align_corners=False).mul_(ink).clamp_(0, 1)
+        return F.grid_sample(x, grid, align_corners=False).mul_(ink).clamp_(0, 1)
 
 
 def _other_pen(x: Tensor, pen: Float[Tensor, " n"]) -> Tensor:
@@ -117,16 +119,13 @@ def _other_pen(x: Tensor, pen: Float[Tensor, " n"]) -> Tensor:
     return x
 
 
-def _spread(x: Tensor, by: type[torch.maximum]) -> Tensor:
+def _spread(x: Tensor, by: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """The extreme of every pixel and its eight neighbours."""
     for axis in (-1, -2):
-        y = x.clone()
-        inner, before, after = (
-            y.narrow(axis, 1, y.shape[axis] - 2),
-            *(x.narrow(axis, k, x.shape[axis] - 2) for k in (0, 2)),
-        )
-        inner.copy_(by(by(inner, before), after))
-        x = y
+        wide, inner = x.clone(), x.shape[axis] - 2
+        first, middle, last = (x.narrow(axis, k, inner) for k in range(3))
+        wide.narrow(axis, 1, inner).copy_(by(by(first, middle), last))
+        x = wide
     return x
 
 

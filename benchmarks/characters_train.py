@@ -1,7 +1,7 @@
 """Train the character learner that ships with the package: one command, which goes on where it was stopped.
 
-    python benchmarks/characters_train.py --out runs/characters                     # train, and export into --out
-    python benchmarks/characters_train.py --out runs/trial --split train --steps 800   # without the validation alphabets
+    python benchmarks/characters_train.py --out runs/characters                   # train, and export into --out
+    python benchmarks/characters_train.py --out runs/trial --split train --steps 800   # to choose on the others
 
 A prototypical network with cosine distances on an InkNet, 48-way 1-shot within alphabets of Omniglot's background part.
 BatchNorm is transductive in training alone: afterwards its statistics are estimated on distorted drawings of the same
@@ -89,7 +89,8 @@ def main() -> None:
         notes={"command": " ".join(sys.argv)},
     )
     learner = learner_of(without_batchnorm(net, tasks), "support")
-    qs.pretrained.export(run, given.out, "characters", given.steps, learner=learner)
+    notes = {"learner": qs.registry.describe(learner), "command": run.config["command"]}
+    qs.pretrained.export(run, given.out, "characters", given.steps, learner=learner, notes=notes)
 
 
 if __name__ == "__main__":

@@ -125,9 +125,3 @@ MICE: dict[str, Callable[[list[Stroke], Rng], Drawn]] = {
     "all at once": _all,
 }
 """What is done to a drawing, each time at random: see the names."""
-
-
-def by_mouse(ink: NDArray[np.bool_], how: str, size: int, seed: int) -> NDArray[np.uint8]:
-    """A square image of ink as drawn by mouse in one of the ways of ``MICE``, as an image of ``size``, ink = 255."""
-    strokes, pen = MICE[how](strokes_of(ink), np.random.default_rng(seed))
-    return draw(strokes, size, pen)
