@@ -65,13 +65,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--way", type=int, default=48)
-    parser.add_argument("--widths", type=int, nargs="+", default=[24, 48, 96])
+    parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--window", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.manual_seed(fold(given.seed, "init"))
     net = qs.nets.InkNet(widths=tuple(given.widths), channels=given.channels, window=given.window)
+    net.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
     tasks = Alphabets(split=given.split, way=given.way)
     run = qs.train(
         learner_of(net, "transductive"),

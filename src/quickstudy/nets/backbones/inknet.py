@@ -72,15 +72,14 @@ class InkNet(nn.Module):
         self.feature_shape = (channels * left * left,)
         self.head = None if out_features is None else nn.Linear(self.feature_shape[0], out_features)
 
-    def forward(self, x: Float[Tensor, "n 1 height width"]) -> Float[Tensor, "n f"]:
+    def forward(self, x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n f"]:
         """Features, or logits, of drawings with ink = 1 and paper = 0."""
         if x.shape[1:] != self.x_shape:
             raise UsageError(
                 f"this InkNet takes drawings [n, 1, {self.size}, {self.size}], got {[*x.shape]}; build it with the "
                 f"size of yours."
             )
-        seen = ink_frame(x, self.window).to(memory_format=torch.channels_last)
-        features = self.maps(self.body(seen)).flatten(1)
+        features = self.maps(self.body(ink_frame(x, self.window))).flatten(1)
         return features if self.head is None else self.head(features)
 
     def folded(self) -> "InkNet":
