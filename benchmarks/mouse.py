@@ -59,7 +59,8 @@ def strokes_of(ink: NDArray[np.bool_]) -> list[Stroke]:
             left.remove(path[-1])
         path += [q for q in _around(path[-1]) if q in drawn or q == path[0]][:1] if len(path) > 2 else []
         drawn.update(path)
-        found.append(path)
+        if len(path) > 4 or not joint:  # else a corner of a line that was drawn
+            found.append(path)
     return [(np.array(path, float)[:, ::-1] + 0.5) * 2 / len(ink) - 1 for path in found]
 
 
