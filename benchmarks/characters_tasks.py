@@ -13,6 +13,7 @@ from torch import Tensor
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import generator
+from quickstudy.nets.backbones.ink_frame import MARGIN, ink_frame
 from quickstudy.tasks.images._omniglot_splits import split_characters
 from quickstudy.tasks.images.omniglot_files import DRAWINGS, find_root, load_characters
 
@@ -24,7 +25,8 @@ class Alphabets:
 
     So most of what a character is told from is of its own alphabet, as in the hard protocol. All characters of an
     alphabet are turned by the same quarter turns, and mirrored or not: eight alphabets of each. Every drawing is bent,
-    turned, stretched, sheared and shifted, made thinner or thicker and paler or darker, by itself.
+    turned, stretched and sheared, made thinner or thicker and paler or darker, and framed a little beside its ink, by
+    itself.
 
     Args:
         split: of Lake's split: ``train``, ``val`` or ``trainval`` (all background alphabets).
@@ -32,7 +34,9 @@ class Alphabets:
         part: the share of a task's characters that one alphabet may give.
         strength: of the distortions; 1: up to 20 degrees, a factor of 1.28 each way, a shear of 0.3.
         bend: standard deviation of the control points, of half the drawing's side.
-        size: height and width in pixels.
+        jitter: of the frames: margins up to so much less or more, and half as much to a side.
+        size: height and width of the drawings in pixels.
+        window: height and width of what is seen of them.
     """
 
     kind: ClassVar[str] = "classification"
@@ -45,10 +49,12 @@ class Alphabets:
         part: float = 0.5,
         strength: float = 1.0,
         bend: float = 0.1,
+        jitter: float = 0.15,
         size: int = 64,
+        window: int = 32,
     ) -> None:
         self.split, self.way, self.part = split, way, part
-        self.strength, self.bend, self.size = strength, bend, size
+        self.strength, self.bend, self.jitter, self.size, self.window = strength, bend, jitter, size, window
         root = find_root(None)
         characters = load_characters(root, size)
         self._images = characters.images.view(-1, DRAWINGS, size, size)
@@ -57,7 +63,7 @@ class Alphabets:
             members[characters.names[index].split("/")[0]].append(index)
         self._alphabets = [torch.tensor(indices) for indices in members.values()]
         self._basis = _splines(size)
-        self.x_shape, self.outputs = (1, size, size), way
+        self.x_shape, self.outputs = (1, window, window), way
 
     def describe(self) -> str:
         """One line for people."""
@@ -66,7 +72,7 @@ class Alphabets:
 
     @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:
-        """Support and query ``x [tasks, way, 1, size, size]``, ``y [tasks, way]``."""
+        """Support and query ``x [tasks, way, 1, window, window]``, ``y [tasks, way]``."""
         rng = generator(seed, "tasks", "alphabets")
         drawings = torch.stack([self._pairs(rng) for _ in range(tasks)])  # [tasks, 2, way, size, size]
         x = self.distorted(drawings.flatten(0, 2).unsqueeze(1).float() / 255, rng)
@@ -92,21 +98,22 @@ class Alphabets:
                 break
         return torch.cat(found, 1)
 
-    def distorted(self, x: Float[Tensor, "n 1 h w"], rng: torch.Generator) -> Float[Tensor, "n 1 h w"]:
+    def distorted(self, x: Float[Tensor, "n 1 size size"], rng: torch.Generator) -> Float[Tensor, "n 1 window window"]:
         """Every drawing by itself."""
         n = len(x)
         angle, across, down, slant = self.strength * (2 * torch.rand(4, n, generator=rng) - 1)
         cos, sin = (angle * math.pi / 9).cos(), (angle * math.pi / 9).sin()
         turn = torch.stack([cos, -sin, sin, cos], -1).view(-1, 2, 2)
         stretch = torch.stack([(across / 4).exp(), 0.3 * slant, torch.zeros(n), (down / 4).exp()], -1).view(-1, 2, 2)
-        shift = 0.2 * torch.rand(n, 2, 1, generator=rng) - 0.1
-        maps = torch.cat([1.12 * turn @ stretch, shift], -1)
+        maps = torch.cat([1.12 * turn @ stretch, torch.zeros(n, 2, 1)], -1)
         grid = F.affine_grid(maps, [*x.shape], align_corners=False)
         points = self.bend * torch.randn(n, 2, POINTS, POINTS, generator=rng)
         grid = grid + (self._basis @ points @ self._basis.T).permute(0, 2, 3, 1)
         x = _other_pen(x, torch.rand(n, generator=rng))
         ink = 0.7 + 1.1 * torch.rand(n, 1, 1, 1, generator=rng)
-        return F.grid_sample(x, grid, align_corners=False).mul_(ink).clamp_(0, 1)
+        x = F.grid_sample(x, grid, align_corners=False).mul_(ink).clamp_(0, 1)
+        beside = self.jitter * (2 * torch.rand(4, n, generator=rng) - 1)
+        return ink_frame(x, self.window, MARGIN + beside[:2], beside[2:] / 2)
 
 
 def _other_pen(x: Tensor, pen: Float[Tensor, " n"]) -> Tensor:

@@ -1,11 +1,12 @@
 """Train the character learner that ships with the package: one command, which goes on where it was stopped.
 
-    python benchmarks/characters_train.py --out runs/characters                   # train, and export into --out
-    python benchmarks/characters_train.py --out runs/trial --split train --steps 800   # to choose on the others
+    python benchmarks/characters_train.py --out runs/characters
 
-A prototypical network with cosine distances on an InkNet, 48-way 1-shot within alphabets of Omniglot's background part.
-BatchNorm is transductive in training alone: afterwards its statistics are estimated on distorted drawings of the same
-alphabets, and folded into the weights. What is exported has no BatchNorm, so no drawing's answer depends on another.
+A prototypical network with cosine distances on an InkNet, 48-way 1-shot within alphabets of Omniglot's background part:
+first without the five validation alphabets (``--out``/choose, to choose by), then, from these weights, a little more on
+all thirty (``--out``). BatchNorm is transductive in training alone: afterwards its statistics are estimated on distorted
+drawings of the same alphabets, and folded into the weights. What is exported has no BatchNorm, so that no drawing's
+answer depends on another.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from characters_tasks import Alphabets
 from quickstudy.core.seeding import fold
 
 SCALE = 16.0
+FRAMES = 4
 
 
 def learner_of(net: qs.nets.InkNet, bn: Any) -> qs.ProtoNet:
@@ -44,7 +46,7 @@ def warm_cosine(optimizer: torch.optim.Optimizer, steps: int) -> Any:
     return torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, fall], [warm])
 
 
-def without_batchnorm(net: qs.nets.InkNet, tasks: Alphabets, batches: int = 60) -> qs.nets.InkNet:
+def without_batchnorm(net: qs.nets.InkNet, tasks: Alphabets, batches: int = 100) -> qs.nets.InkNet:
     """The trained network with BatchNorm's statistics, estimated on training drawings, folded into its weights."""
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
@@ -55,43 +57,52 @@ def without_batchnorm(net: qs.nets.InkNet, tasks: Alphabets, batches: int = 60) 
         for k in range(batches):
             batch = tasks.sample(1, fold(0, "statistics", k))
             net(torch.cat([batch.support.x[0], batch.query.x[0]]))
-    return net.folded().eval()
+    return net.folded(size=tasks.size, frames=FRAMES).eval()
+
+
+def stage(net: qs.nets.InkNet, out: Path, split: str, steps: int, lr: float, given: argparse.Namespace) -> None:
+    """Train the network, or go on, and export what became of it."""
+    tasks = Alphabets(split=split, way=given.way)
+    run = qs.train(
+        learner_of(net, "transductive"),
+        tasks,
+        steps=steps,
+        meta_batch=1,
+        meta_lr=lr,
+        optimizer=partial(adamw, lr=lr),
+        schedule=partial(warm_cosine, steps=steps),
+        log_every=50,
+        checkpoint_every=250,
+        seed=given.seed,
+        out=out / "run",
+        resume=True,
+        notes={"command": f"python {' '.join(sys.argv)}"},
+    )
+    learner = learner_of(without_batchnorm(net, tasks), "support")
+    card = {
+        "learner": qs.registry.describe(learner),
+        "command": run.config["command"],
+        "data": "Omniglot (Lake, Salakhutdinov, Tenenbaum 2015; MIT licence), background alphabets alone",
+        "takes": "drawings [n, 1, 64, 64], ink = 1, paper = 0",
+    }
+    qs.pretrained.export(run, out, "characters", steps, learner=learner, notes=card)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/characters"))
-    parser.add_argument("--split", choices=("train", "trainval"), default="trainval")
-    parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--steps", type=int, nargs=2, default=[8000, 2000], help="without, and with, all alphabets")
+    parser.add_argument("--lr", type=float, nargs=2, default=[3e-3, 1e-3])
     parser.add_argument("--way", type=int, default=48)
     parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128])
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--window", type=int, default=32)
+    parser.add_argument("--features", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.manual_seed(fold(given.seed, "init"))
-    net = qs.nets.InkNet(widths=tuple(given.widths), channels=given.channels, window=given.window)
+    net = qs.nets.InkNet(widths=tuple(given.widths), features=given.features, size=32, frames=0)
     net.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
-    tasks = Alphabets(split=given.split, way=given.way)
-    run = qs.train(
-        learner_of(net, "transductive"),
-        tasks,
-        steps=given.steps,
-        meta_batch=1,
-        meta_lr=given.lr,
-        optimizer=partial(adamw, lr=given.lr),
-        schedule=partial(warm_cosine, steps=given.steps),
-        log_every=50,
-        checkpoint_every=250,
-        seed=given.seed,
-        out=given.out / "run",
-        resume=True,
-        notes={"command": " ".join(sys.argv)},
-    )
-    learner = learner_of(without_batchnorm(net, tasks), "support")
-    notes = {"learner": qs.registry.describe(learner), "command": run.config["command"]}
-    qs.pretrained.export(run, given.out, "characters", given.steps, learner=learner, notes=notes)
+    stage(net, given.out / "choose", "train", given.steps[0], given.lr[0], given)
+    stage(net, given.out, "trainval", given.steps[1], given.lr[1], given)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ square to what fills it, so that a bar is no block and a flat word has height. R
 makes smaller (a triangle as wide as a pixel of the result), and a product with one small matrix for each side.
 """
 
+from typing import TypeAlias
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,20 +17,31 @@ MARGIN = 1.12  # the window by the box
 ASPECT = 0.5  # 0: the box's sides become a square's sides as they are; 1: whatever they are, they fill it
 LEAST = 1e-3  # ink, in pixels, below which there is none
 
+Sides: TypeAlias = tuple[float, float] | Float[Tensor, "2 n"]
+"""A number down and one across, the same for all drawings or each drawing's own."""
 
-def ink_frame(x: Float[Tensor, "n 1 height width"], window: int) -> Float[Tensor, "n 1 window window"]:
+
+def ink_frame(
+    x: Float[Tensor, "n 1 height width"],
+    window: int,
+    margin: Sides = (MARGIN, MARGIN),
+    shift: Sides = (0.0, 0.0),
+) -> Float[Tensor, "n 1 window window"]:
     """The box around the ink of every drawing, as ``window`` pixels squared; of paper without ink, paper.
 
     Args:
         x: drawings, ink = 1 and paper = 0.
         window: height and width in pixels of what is seen.
+        margin: what is seen by the box.
+        shift: how far its middle is from the box's, in half sides of the box.
     """
     paper = x.squeeze(1)
-    middle_down, half_down = _extent(paper.sum(2))
-    middle_across, half_across = _extent(paper.sum(1))
-    longest = MARGIN * torch.maximum(half_down, half_across) ** (1 - ASPECT)
-    rows = _resize(middle_down, longest * half_down**ASPECT, paper.shape[1], window)
-    columns = _resize(middle_across, longest * half_across**ASPECT, paper.shape[2], window)
+    down, half_down = _extent(paper.sum(2))
+    across, half_across = _extent(paper.sum(1))
+    longest = torch.maximum(half_down, half_across) ** (1 - ASPECT)
+    seen_down, seen_across = margin[0] * longest * half_down**ASPECT, margin[1] * longest * half_across**ASPECT
+    rows = _resize(down + shift[0] * half_down, seen_down, paper.shape[1], window)
+    columns = _resize(across + shift[1] * half_across, seen_across, paper.shape[2], window)
     return (rows @ paper @ columns.mT).unsqueeze(1)
 
 
