@@ -4,9 +4,9 @@
 
 A prototypical network with cosine distances on an InkNet, 48-way 1-shot within alphabets of Omniglot's background part:
 first without the five validation alphabets (``--out``/choose, to choose by), then, from these weights, a little more on
-all thirty (``--out``). BatchNorm is transductive in training alone: afterwards its statistics are estimated on distorted
-drawings of the same alphabets, and folded into the weights. What is exported has no BatchNorm, so that no drawing's
-answer depends on another.
+all thirty (``--out``). BatchNorm is transductive in training alone: afterwards its statistics are estimated on
+distorted drawings of the same alphabets, and folded into the weights. What is exported has no BatchNorm, so that no
+drawing's answer depends on another.
 """
 
 import argparse

@@ -7,9 +7,10 @@ from torch import nn
 import quickstudy as qs
 from quickstudy.nets import InkNet
 from quickstudy.nets.backbones.ink_frame import ink_frame
-from quickstudy.testing import check_learner
+from quickstudy.nets.backbones.inknet import FRAMES
+from quickstudy.testing import double
 
-SMALL = {"widths": (2, 3), "channels": 2, "window": 8, "size": 16}
+SMALL = {"widths": (2, 3), "features": 8, "window": 8, "size": 16}
 
 
 def drawing(size, top, left, side):
@@ -55,40 +56,65 @@ def test_paper_stays_paper_and_a_faint_line_is_seen_where_it_is():
 
 
 def test_all_of_it_is_differentiable_and_exact_in_float64():
-    x = drawing(16, 2, 3, 8).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: ink_frame(x, 8), x)
+    x = drawing(9, 0, 1, 8).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: ink_frame(x, 4), x)
 
 
-def test_folded_computes_the_same_without_batchnorm():
+def test_margins_and_shifts_move_the_window_of_each_drawing():
+    x = drawing(64, 16, 16, 32).expand(2, -1, -1, -1)
+    margin, shift = torch.tensor([[1.0, 2.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [0.0, 0.5]])
+    one, other = ink_frame(x, 32, margin, shift)[:, 0] > 0.5
+    assert one.all(0).any()  # all of the height
+    assert other.any(1).sum() == pytest.approx(16, abs=1)  # half as high
+    assert other[:, :23].any(0).all()  # a quarter of the window to the left, where it leaves it
+    assert not other[:, 25:].any()
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_folded_computes_the_same_without_batchnorm(frames):
     torch.manual_seed(0)
-    net, x = InkNet(**SMALL, out_features=3), torch.rand(7, 1, 16, 16)
+    net, x = InkNet(**{**SMALL, "size": 8}, frames=0, out_features=3), torch.rand(7, 1, 16, 16)
     for p in net.parameters():
         nn.init.normal_(p)
-    net(x)  # its running statistics move
-    plain = net.eval().folded()
+    net(torch.rand(9, 1, 8, 8))  # its running statistics move
+    plain = net.eval().folded(size=16, frames=frames)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in plain.modules())
-    torch.testing.assert_close(plain(x), net(x), rtol=1e-4, atol=1e-4)
-    assert qs.registry.describe(plain)["options"] == {**qs.registry.describe(net)["options"], "norm": False}
+    windows = FRAMES[frames]
+    expected = [net._features(ink_frame(x, 8, margin, shift)) for margin, shift in windows]
+    if frames == 4:
+        expected = [torch.nn.functional.normalize(features, dim=1) for features in expected]
+    torch.testing.assert_close(plain(x), net.head(sum(expected)), rtol=1e-4, atol=1e-4)
+    options = qs.registry.describe(net)["options"]
+    assert qs.registry.describe(plain)["options"] == {**options, "norm": False, "size": 16, "frames": frames}
 
 
 def test_features_say_their_shape_and_heads_their_way():
-    net = InkNet(**SMALL)
-    assert net(torch.rand(4, 1, 16, 16)).shape == (4, *net.feature_shape) == (4, 8)
+    net = InkNet(**{**SMALL, "widths": (2, 3, 4)})
+    assert net(torch.rand(4, 1, 16, 16)).shape == (4, *net.feature_shape) == (4, 16)
+    assert [maps.out_channels for maps in net.maps] == [2, 8]  # of 2 x 2 pixels, of one
     assert InkNet(**SMALL, out_features=3)(torch.rand(4, 1, 16, 16)).shape == (4, 3)
 
 
-def test_adapts_under_the_contract():
+def test_all_tasks_at_once_give_the_loops_gradient():
     torch.manual_seed(0)
-    tasks = qs.tasks.Glyphs(way=3, shot=2, query=2, size=16)
-    check_learner(qs.MAML(InkNet(**SMALL, out_features=3), inner_lr=0.05, inner_steps=1), tasks)
+    net = InkNet(**SMALL, frames=4).double()
+    batch = double(qs.tasks.Glyphs(way=3, shot=2, query=2, size=16).sample(2, seed=0))
+    loop, vmap = (
+        qs.ProtoNet(net, distance="cosine", bn="support", execution=how).meta_gradient(batch).gradients
+        for how in ("loop", "vmap")
+    )
+    for a, b in zip(loop, vmap, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": 12, "widths": (2, 3, 4)}, "a multiple of 8, got 12"),
-        ({"widths": ()}, "needs widths"),
-        ({"channels": 0}, "needs widths, channels"),
+        ({"window": 12, "widths": (2, 3, 4)}, "a multiple of 8, and features a multiple of the 9"),
+        ({"widths": (2,)}, "two widths or more"),
+        ({"features": 6}, "a multiple of the 64 pixels"),
+        ({"features": 0}, "features, size and out_features >= 1"),
+        ({"frames": 0}, "0 where size is window, got 0 with size=64"),
         ({"out_features": 0}, "out_features >= 1"),
     ],
 )
