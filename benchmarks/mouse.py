@@ -1,0 +1,128 @@
+"""Drawings as a mouse would draw them: the strokes are found in an image, and drawn again with another pen.
+
+An image of ink is thinned to lines one pixel wide (Zhang and Suen 1984), the lines are followed from end to end, and
+what was found is moved, bent and drawn with a round pen on a larger canvas, as a page in the browser has one.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from quickstudy.tasks.images.pixels import ink_pixels
+
+Stroke = NDArray[np.float64]
+"""Points ``[p, 2]``, across and down, where the canvas is [-1, 1] squared."""
+PEN = 0.075  # width of the pen, of the canvas's half side: that of Omniglot's drawings
+CANVAS = 256  # pixels
+
+
+def thinned(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Lines of one pixel in the middle of the strokes."""
+    ink = np.pad(ink, 1)
+    while True:
+        before = ink
+        for first in (True, False):
+            n, ne, e, se, s, sw, w, nw = ring = _ring(ink)
+            neighbours = np.sum(ring, 0)
+            turns = np.sum([~a & b for a, b in zip(ring, [*ring[1:], n], strict=True)], 0)
+            corners = ~(n & e & s) & ~(e & s & w) if first else ~(n & e & w) & ~(n & s & w)
+            ink = ink & ~((neighbours >= 2) & (neighbours <= 6) & (turns == 1) & corners)
+            del ne, se, sw, nw
+        if np.array_equal(before, ink):
+            return ink[1:-1, 1:-1]
+
+
+def _ring(ink: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """The eight neighbours of every pixel, from above it clockwise."""
+    around = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
+    return [np.roll(ink, shift, (0, 1)) for shift in around]
+
+
+def strokes_of(ink: NDArray[np.bool_]) -> list[Stroke]:
+    """The lines of a square image, followed from an end (or, of a ring, from anywhere) as straight on as they go."""
+    left = {(int(y), int(x)) for y, x in np.argwhere(thinned(ink))}
+    degree = {p: sum(q in left for q in _around(p)) for p in left}
+    drawn: set[tuple[int, int]] = set()
+    found: list[list[tuple[int, int]]] = []
+    for start in sorted(left, key=lambda p: (degree[p] != 1, p)):
+        if start not in left:
+            continue
+        joint = [q for q in _around(start) if q in drawn]
+        path = [*joint[:1], start]
+        left.remove(start)
+        while near := [q for q in _around(path[-1]) if q in left]:
+            ahead = np.subtract(path[-1], path[max(0, len(path) - 5)])
+            path.append(max(near, key=lambda q: float(ahead @ np.subtract(q, path[-1]))))
+            left.remove(path[-1])
+        path += [q for q in _around(path[-1]) if q in drawn or q == path[0]][:1] if len(path) > 2 else []
+        drawn.update(path)
+        if len(path) > 4 or not joint:  # else a corner of a line that was drawn
+            found.append(path)
+    return [(np.array(path, float)[:, ::-1] + 0.5) * 2 / len(ink) - 1 for path in found]
+
+
+def _around(p: tuple[int, int]) -> list[tuple[int, int]]:
+    return [(p[0] + dy, p[1] + dx) for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1))]
+
+
+def draw(strokes: list[Stroke], size: int, pen: float = PEN) -> NDArray[np.uint8]:
+    """The strokes as an image ``[size, size]``, ink = 255, read as ``quickstudy`` reads a file."""
+    canvas = Image.new("L", (CANVAS, CANVAS), 255)
+    brush, half = ImageDraw.Draw(canvas), max(1.0, pen * CANVAS / 4)
+    for stroke in strokes:
+        points = [(float(x), float(y)) for x, y in (stroke + 1) * CANVAS / 2]
+        brush.line(points, fill=0, width=round(2 * half), joint="curve")
+        for x, y in points:
+            brush.ellipse((x - half, y - half, x + half, y + half), fill=0)
+    return ink_pixels(canvas, size)
+
+
+Rng = np.random.Generator
+Drawn = tuple[list[Stroke], float]
+
+
+def _mapped(strokes: list[Stroke], scale: float, slant: float = 0.0, turn: float = 0.0) -> list[Stroke]:
+    """About the middle of the box of the strokes."""
+    points = np.concatenate(strokes)
+    middle = (points.min(0) + points.max(0)) / 2
+    cos, sin = math.cos(turn), math.sin(turn)
+    linear = scale * np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, slant], [0, 1]])
+    return [(stroke - middle) @ linear.T for stroke in strokes]
+
+
+def _placed(strokes: list[Stroke], rng: Rng) -> list[Stroke]:
+    """Anywhere on the canvas where there is room."""
+    points = np.concatenate(strokes)
+    low, high = -0.95 - points.min(0), 0.95 - points.max(0)
+    shift = np.where(low < high, rng.uniform(np.minimum(low, high), np.maximum(low, high)), (low + high) / 2)
+    return [stroke + shift for stroke in strokes]
+
+
+def _sampled(strokes: list[Stroke], rng: Rng) -> list[Stroke]:
+    """Few points with straight lines between, each a little beside where it was: a mouse that jumps."""
+    found: list[Stroke] = []
+    for stroke in strokes:
+        kept = np.unique([*np.arange(0, len(stroke) - 1, rng.integers(6, 11)), len(stroke) - 1])
+        found.append(stroke[kept] + rng.normal(0, 0.02, (len(kept), 2)))
+    return found
+
+
+def _all(strokes: list[Stroke], rng: Rng) -> Drawn:
+    strokes = _mapped(_sampled(strokes, rng), rng.uniform(0.5, 0.9), rng.uniform(-0.2, 0.2), rng.uniform(-0.1, 0.1))
+    return _placed(strokes, rng), PEN * math.exp(rng.uniform(-1, 1))
+
+
+MICE: dict[str, Callable[[list[Stroke], Rng], Drawn]] = {
+    "redrawn": lambda strokes, rng: (strokes, PEN),
+    "thin": lambda strokes, rng: (strokes, PEN / 4),
+    "thick": lambda strokes, rng: (strokes, PEN * rng.uniform(2, 3.5)),
+    "small": lambda strokes, rng: (_mapped(strokes, rng.uniform(0.35, 0.5)), PEN),
+    "off-centre": lambda strokes, rng: (_placed(_mapped(strokes, rng.uniform(0.6, 0.8)), rng), PEN),
+    "slanted": lambda strokes, rng: (_mapped(strokes, 0.8, rng.uniform(-0.4, 0.4), rng.uniform(-0.15, 0.15)), PEN),
+    "resampled": lambda strokes, rng: (_sampled(strokes, rng), PEN),
+    "all at once": _all,
+}
+"""What is done to a drawing, each time at random: see the names."""
