@@ -34,10 +34,10 @@ from quickstudy.tasks.images._omniglot_splits import LAKE_VALIDATION, split_char
 from quickstudy.tasks.images.omniglot_files import DRAWINGS, find_root, load_characters
 from quickstudy.tasks.images.pixels import ink_pixels
 from quickstudy.training.intervals import mean_and_half_width
-from rows import show
 
 COLUMNS = (
-    "benchmark learner tasks setting protocol bn seed budget_s n_tasks metric mean ci95 command commit machine torch"
+    *("benchmark", "learner", "tasks", "setting", "protocol", "bn", "seed", "n_tasks", "metric", "mean", "ci95"),
+    *("command", "commit", "machine", "torch", "precision"),
 )
 WHOLE = 105  # pixels of the data as published
 Task = tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]
@@ -55,18 +55,19 @@ class Drawings:
         self.index = {name: i for i, name in enumerate(self.data.names)}
         tested = {run.characters[0].split("/")[0] for run in published()}
         self.alphabets = LAKE_VALIDATION if split == "val" else sorted(tested)
-        self.strokes: Callable[[int, int], list[Stroke]] = cache(lambda c, d: strokes_of(self.pixels(c, d) > 127))
+        self.strokes: Callable[[int, int], list[Stroke]] = cache(lambda c, d: strokes_of(self.picture(c, d)))
 
-    def pixels(self, character: int, drawing: int) -> Any:
-        return self.data.images[character * DRAWINGS + drawing, 0].numpy()
+    def picture(self, character: int, drawing: int) -> Image.Image:
+        return Image.fromarray(255 - self.data.images[character * DRAWINGS + drawing, 0].numpy())
 
     def image(self, character: int, drawing: int, mouse: str | None, seed: int) -> Tensor:
         """``[1, size, size]`` in [0, 1]: as it is, or redrawn in one of the ways of ``MICE``."""
         if mouse is None:
-            found = ink_pixels(Image.fromarray(255 - self.pixels(character, drawing)), self.size)
+            found = ink_pixels(self.picture(character, drawing), self.size)
         else:
             rng = np.random.default_rng(fold(seed, mouse, character, drawing))
-            found = draw(*MICE[mouse](self.strokes(character, drawing), rng), size=self.size)
+            moved, pen = MICE[mouse](self.strokes(character, drawing), rng)
+            found = draw(moved, self.size, pen)
         return torch.tensor(found).float().div_(255).unsqueeze(0)
 
     def hard(self, runs: Sequence[HardRun]) -> list[Task]:
@@ -152,16 +153,14 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="write the rows there")
     given = parser.parse_args()
     learner = qs.pretrained.characters() if given.learner is None else qs.pretrained.read(given.learner, "characters")
-    lines = [["setting", "tasks", "metric", "mean ± 95%"]]
     rows: list[dict[str, Any]] = []
     shared = described(learner, given)
     for setting, metric, values in measured(learner, given):
         mean, half = mean_and_half_width(values)
         unit = 1 if metric == "ms" else 100
-        lines.append([setting, str(len(values)), metric, f"{unit * mean:.2f} ± {unit * half:.2f}"])
+        print(f"{setting:60} {len(values):5} {metric:20} {unit * mean:6.2f} ± {unit * half:.2f}", flush=True)
         figures = {"metric": metric, "mean": f"{mean:.5f}", "ci95": f"{half:.5f}", "n_tasks": len(values)}
         rows.append({**shared, "setting": f"20w1s {setting}", **figures})
-    show(lines)
     if given.csv is not None:
         given.csv.parent.mkdir(parents=True, exist_ok=True)
         with given.csv.open("w", newline="") as file:
@@ -176,7 +175,7 @@ def described(learner: Any, given: argparse.Namespace) -> dict[str, Any]:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "benchmark": "characters",
-        "learner": "pretrained/characters" if given.learner is None else given.learner,
+        "learner": "pretrained/characters" if given.learner is None else given.learner.name,
         "tasks": "omniglot",
         "protocol": f"lake, {given.split}",
         "bn": learner.bn_mode,

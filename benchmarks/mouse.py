@@ -1,7 +1,6 @@
-"""Drawings as a mouse would draw them: the strokes are found in an image, and drawn again with another pen.
+"""Drawings as a mouse would draw them: the strokes of an image are moved, bent, and drawn with another pen.
 
-An image of ink is thinned to lines one pixel wide (Zhang and Suen 1984), the lines are followed from end to end, and
-what was found is moved, bent and drawn with a round pen on a larger canvas, as a page in the browser has one.
+The pen is round and the canvas large, as a page in the browser has one.
 """
 
 import math
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from quickstudy.tasks.images.pixels import ink_pixels
+from quickstudy.tasks.images.tracing import traced
 
 Stroke = NDArray[np.float64]
 """Points ``[p, 2]``, across and down, where the canvas is [-1, 1] squared."""
@@ -19,53 +19,9 @@ PEN = 0.075  # width of the pen, of the canvas's half side: that of Omniglot's d
 CANVAS = 256  # pixels
 
 
-def thinned(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Lines of one pixel in the middle of the strokes."""
-    ink = np.pad(ink, 1)
-    while True:
-        before = ink
-        for first in (True, False):
-            n, ne, e, se, s, sw, w, nw = ring = _ring(ink)
-            neighbours = np.sum(ring, 0)
-            turns = np.sum([~a & b for a, b in zip(ring, [*ring[1:], n], strict=True)], 0)
-            corners = ~(n & e & s) & ~(e & s & w) if first else ~(n & e & w) & ~(n & s & w)
-            ink = ink & ~((neighbours >= 2) & (neighbours <= 6) & (turns == 1) & corners)
-            del ne, se, sw, nw
-        if np.array_equal(before, ink):
-            return ink[1:-1, 1:-1]
-
-
-def _ring(ink: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """The eight neighbours of every pixel, from above it clockwise."""
-    around = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
-    return [np.roll(ink, shift, (0, 1)) for shift in around]
-
-
-def strokes_of(ink: NDArray[np.bool_]) -> list[Stroke]:
-    """The lines of a square image, followed from an end (or, of a ring, from anywhere) as straight on as they go."""
-    left = {(int(y), int(x)) for y, x in np.argwhere(thinned(ink))}
-    degree = {p: sum(q in left for q in _around(p)) for p in left}
-    drawn: set[tuple[int, int]] = set()
-    found: list[list[tuple[int, int]]] = []
-    for start in sorted(left, key=lambda p: (degree[p] != 1, p)):
-        if start not in left:
-            continue
-        joint = [q for q in _around(start) if q in drawn]
-        path = [*joint[:1], start]
-        left.remove(start)
-        while near := [q for q in _around(path[-1]) if q in left]:
-            ahead = np.subtract(path[-1], path[max(0, len(path) - 5)])
-            path.append(max(near, key=lambda q: float(ahead @ np.subtract(q, path[-1]))))
-            left.remove(path[-1])
-        path += [q for q in _around(path[-1]) if q in drawn or q == path[0]][:1] if len(path) > 2 else []
-        drawn.update(path)
-        if len(path) > 4 or not joint:  # else a corner of a line that was drawn
-            found.append(path)
-    return [(np.array(path, float)[:, ::-1] + 0.5) * 2 / len(ink) - 1 for path in found]
-
-
-def _around(p: tuple[int, int]) -> list[tuple[int, int]]:
-    return [(p[0] + dy, p[1] + dx) for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1))]
+def strokes_of(image: Image.Image) -> list[Stroke]:
+    """Those of a square image, where they are."""
+    return [2 * stroke - 1 for stroke in traced(image)]
 
 
 def draw(strokes: list[Stroke], size: int, pen: float = PEN) -> NDArray[np.uint8]:
