@@ -69,31 +69,32 @@ def posted(port: int, path: str, body: Any, status: int = 200) -> Any:
 
 
 class ByColour:
-    """What ``ImageClassifier`` promises, done with the mean colours of images."""
+    """What ``ImageClassifier`` promises, done with the mean colours of images; its head is itself."""
 
     threshold_ = 0.25
 
     def fit(self, images: list[Image.Image], labels: list[str]) -> "ByColour":
         self.classes_ = sorted(set(labels))
-        x = self._means(images)
+        x = self.features(images)
         self.centres = np.stack([x[[y == name for y in labels]].mean(0) for name in self.classes_])
+        self.classifier_ = self
         return self
 
-    def predict_proba(self, images: list[Image.Image]) -> np.ndarray:
-        p = np.exp(-20 * self._away(images))
+    def features(self, images: list[Image.Image]) -> np.ndarray:
+        return np.stack([np.asarray(image).mean((0, 1)) / 255 for image in images])
+
+    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+        p = np.exp(-20 * self._away(rows))
         return p / p.sum(1, keepdims=True)
 
-    def unknown_score(self, images: list[Image.Image]) -> np.ndarray:
-        return self._away(images).min(1)
+    def unknown_score(self, rows: np.ndarray) -> np.ndarray:
+        return self._away(rows).min(1)
 
-    def next_to_label(self, images: list[Image.Image], n: int) -> list[int]:
-        return np.argsort(-self.unknown_score(images))[:n].tolist()
+    def next_to_label(self, rows: np.ndarray, n: int) -> np.ndarray:
+        return np.argsort(-self.unknown_score(rows))[:n]
 
     def to_onnx(self, path: Any) -> None:
         path.write_bytes(b"onnx")
 
-    def _away(self, images: list[Image.Image]) -> np.ndarray:
-        return np.linalg.norm(self._means(images)[:, None] - self.centres, axis=2)
-
-    def _means(self, images: list[Image.Image]) -> np.ndarray:
-        return np.stack([np.asarray(image).mean((0, 1)) / 255 for image in images])
+    def _away(self, rows: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(rows[:, None] - self.centres, axis=2)

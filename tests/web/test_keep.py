@@ -47,7 +47,8 @@ def test_the_folder_is_where_the_page_can_begin(unzipped):
 
 
 def test_photos_zipped_and_begun_with(tmp_path, monkeypatch):
-    monkeypatch.setattr(photos, "_classifier", lambda: ByColour)
+    monkeypatch.setattr(photos, "_classifier", ByColour)
+    monkeypatch.setattr(photos, "NEEDED", ())
     noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     taught = classes(noise=[encoded(Image.fromarray(noise))], red=[encoded(Image.new("RGB", (9, 9), "red"))])
     teaching = Teaching(None)

@@ -54,10 +54,10 @@ def test_a_run_of_photos(photos):
     assert why_not(pupil) == ""
     images = [Image.new("RGB", (30, 20), colour) for colour in ("red", "blue")]
     sorter = learned(pupil, images, ["red", "blue"], [0, 1])
-    shares = sorter.shares([*images, Image.new("RGB", (50, 50), "#e01010")])
+    shares, _ = sorter.sort([*images, Image.new("RGB", (50, 50), "#e01010")])
     assert shares.argmax(1).tolist() == [0, 1, 0]
     assert (shares[:, -1] == 0).all()
-    assert sorter.next([*images, Image.new("RGB", (20, 20), "#800080")]) == 2
+    assert sorter.sort([*images, Image.new("RGB", (20, 20), "#800080")])[1] == 2
 
 
 def test_a_run_of_something_else(tmp_path):

@@ -26,7 +26,8 @@ def port():
 
 @pytest.fixture
 def sorter(monkeypatch):
-    monkeypatch.setattr(photos, "_classifier", lambda: ByColour)
+    monkeypatch.setattr(photos, "_classifier", ByColour)
+    monkeypatch.setattr(photos, "NEEDED", ())
 
 
 def coloured(*colours: str) -> list[str]:
@@ -179,10 +180,7 @@ def test_a_kind_that_a_browser_does_not_know(port):
 
 
 def test_without_the_extra_photos_say_how_to_get_it(port, monkeypatch):
-    def missing():
-        raise ImportError("no encoder")
-
-    monkeypatch.setattr(photos, "_classifier", missing)
+    monkeypatch.setattr(photos, "NEEDED", ("no_encoder",))
     assert "pip install 'quickstudy[images]'" in Teaching(None).begin()["noPhotos"]
     taught = classes(red=coloured("red"), blue=coloured("green"))
     assert "quickstudy[images]" in posted(port, "/api/photos", {"classes": taught, "photos": []}, status=400)["error"]
@@ -212,7 +210,8 @@ def test_what_breaks_is_told_without_its_inside(port, monkeypatch):
     assert "secret" not in error
 
 
-def test_warming_up_asks_it_once():
+def test_warming_up_asks_it_once(monkeypatch):
+    monkeypatch.setattr(photos, "NEEDED", ("no_encoder",))  # of which the first photo's wait is spared, too
     teaching = Teaching(pupil())
     teaching.warm_up()
     Teaching(None).warm_up()

@@ -38,7 +38,7 @@ def onnx_of(learned: Learned, names: list[str]) -> bytes:
         import onnxruntime
         import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
-        raise UsageError(f"an ONNX file needs the extra images ({error}): pip install 'quickstudy[images]'.") from error
+        raise UsageError(f"ONNX files need the extra onnx: pip install 'quickstudy[onnx]' ({error}).") from error
 
     x = torch.rand(ASKED, *learned.task.x.shape[1:])
     with torch.no_grad():

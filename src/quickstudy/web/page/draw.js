@@ -173,7 +173,7 @@ function learnTried(i) {
   document.querySelector(".try .pad").focus();
 }
 
-const ask = latest(async () => {
+const ask = latest($("draw-answer"), async () => {
   const known = taught();
   const drawing = trying.strokes;
   for (const one of classes) one.card.classList.remove("meant");

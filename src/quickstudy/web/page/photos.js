@@ -143,7 +143,7 @@ function thumb(one, image, at) {
 }
 
 /** Ask for those that have no answer yet, some at a time; which to name next is said of the last of them. */
-const sort = latest(async () => {
+const sort = latest($("sorted"), async () => {
   list();
   if (taught().length < 2) return;
   const now = version;
@@ -198,7 +198,7 @@ function watched() {
   if (on) watch();
 }
 
-const watch = latest(async () => {
+const watch = latest($("live-answer"), async () => {
   while (camera.isOn() && taught().length > 1 && !$("photos").hidden) {
     const seen = await camera.photo($("video"));
     try {
