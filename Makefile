@@ -29,7 +29,7 @@ demo: install  ## train MAML for about five minutes and write a report (an unfin
 
 test: install  ## run the tests on two processes (PYTEST_ARGS=... for more options)
 	$(BIN)/pytest -n 2 --dist worksteal $(PYTEST_ARGS)
-	@command -v chromium chromedriver >/dev/null || \
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  echo "Chromium is missing, so the page was NOT tested in a browser: apt-get install chromium chromium-driver"
 
 quick: install  ## run the tests without the slow ones

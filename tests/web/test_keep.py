@@ -64,7 +64,8 @@ def test_photos_zipped_and_begun_with(tmp_path, monkeypatch):
 def test_the_onnx_file_answers_as_the_page_does():
     onnxruntime = pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
-    learner = qs.ProtoNet(qs.nets.Conv4(filters=4, out_features=None), bn="support").eval()
+    net = qs.nets.InkNet(widths=(2, 3), features=8, window=8, size=28, frames=4, norm=False)
+    learner = qs.ProtoNet(net, distance="cosine", scale=16.0).eval()
     teaching = Teaching(replace(pupil(), learner=learner))
     content = teaching.drawings_onnx({"classes": TAUGHT})
     session = onnxruntime.InferenceSession(content)

@@ -37,7 +37,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         except (OSError, OverflowError, UnicodeError) as error:
             last = error
     raise UsageError(
-        f"nothing can listen at {host}, port {port or PORT}: {reason(last)}. Choose another --port (0: any)."
+        f"nothing can listen at {host}, port {port or PORT}: {reason(last).rstrip('.')}. Choose another --port (0: any)."
     ) from last
 
 

@@ -100,8 +100,9 @@ class InkNet(nn.Module):
                 f"size of yours."
             )
         if self.frames == 4:
-            seen = torch.cat([ink_frame(x, self.window, margin, shift) for margin, shift in FRAMES[4]])
-            features = F.normalize(self._features(seen), dim=1).view(4, len(x), -1).sum(0)
+            each = torch.tensor(FRAMES[4]).to(x).permute(1, 2, 0).unsqueeze(-1).expand(2, 2, 4, x.shape[0]).flatten(2)
+            seen = ink_frame(x.repeat(4, 1, 1, 1), self.window, each[0], each[1])
+            features = F.normalize(self._features(seen), dim=1).view(4, x.shape[0], -1).sum(0)
         else:
             features = self._features(ink_frame(x, self.window) if self.frames else x)
         return features if self.head is None else self.head(features)
