@@ -14,7 +14,7 @@ import quickstudy as qs
 from quickstudy.web import photos
 from quickstudy.web.lesson import CLASSES, EXAMPLES, POINTS
 from quickstudy.web.start import encoded
-from quickstudy.web.teaching import ASKED, LESSONS, Teaching
+from quickstudy.web.teaching import ASKED, LESSONS, REMEMBERED, Recent, Teaching
 from served import CROSS, HOOK, LINE, ByColour, asked, classes, posted, pupil, serving
 
 
@@ -90,6 +90,15 @@ def test_what_was_learned_longest_ago_is_forgotten():
     with pytest.raises(Exception, match="Send the classes again") as refused:
         teaching.draw({"key": first, "drawing": LINE})
     assert refused.value.status == 409
+
+
+def test_what_is_large_leaves_little_room():
+    recent = Recent()
+    recent.put("a", 1, 10)
+    recent.put("b", 2, REMEMBERED - 10)
+    assert (recent.get("a"), recent.get("b")) == (1, 2)
+    recent.put("c", 3, REMEMBERED + 1)
+    assert (recent.get("a"), recent.get("b"), recent.get("c")) == (None, None, 3)
 
 
 MANY = [[[0, 0] for _ in range(POINTS + 1)]]

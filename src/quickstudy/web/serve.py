@@ -36,8 +36,9 @@ def listen(host: str, port: int | None) -> socket.socket:
             return socket.create_server((host, wanted), family=family, backlog=CONNECTIONS)
         except (OSError, OverflowError, UnicodeError) as error:
             last = error
+    why = reason(last).rstrip(".")
     raise UsageError(
-        f"nothing can listen at {host}, port {port or PORT}: {reason(last).rstrip('.')}. Choose another --port (0: any)."
+        f"nothing can listen at {host}, port {port or PORT}: {why}. Choose another --port (0: any)."
     ) from last
 
 

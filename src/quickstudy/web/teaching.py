@@ -23,32 +23,36 @@ from quickstudy.web.start import encoded
 
 ASKED = 50
 """Photos in one request."""
-LESSONS = 64
-"""Of which it is remembered what was learned."""
+LESSONS, REMEMBERED = 64, 4000
+"""Of so many it is remembered what was learned, if they have no more examples than that together."""
 TEXT = 4_000_000
 """Characters of a table."""
 
 
 class Recent:
-    """What was learned last, by its lesson's key: ``LESSONS`` at most; what was asked for longest ago goes first."""
+    """What was learned last, by its lesson's key, within ``LESSONS`` and ``REMEMBERED``; the oldest goes first."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: str) -> Any | None:
         """What was learned, if it is remembered."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
 
-    def put(self, key: str, learned: Any) -> None:
-        """Remember."""
+    def put(self, key: str, learned: Any, examples: int) -> None:
+        """Remember what was learned of so many examples."""
         with self._lock:
-            self._kept[key] = learned
-            while len(self._kept) > LESSONS:
+            self._kept[key] = learned, examples
+            while len(self._kept) > LESSONS or self._examples() > max(REMEMBERED, examples):
                 self._kept.popitem(last=False)
+
+    def _examples(self) -> int:
+        return sum(count for _, count in self._kept.values())
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,7 @@ class Teaching:
             if len(these.names) < 2:
                 raise UsageError("it takes two classes to tell apart.")
             learned = learn(these)
-            self.recent.put(kind + these.key, learned)
+            self.recent.put(kind + these.key, learned, len(these.every))
         return these.key, learned
 
 

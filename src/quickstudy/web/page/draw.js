@@ -48,6 +48,15 @@ export function setUp(begin) {
   restart(kept ?? begin.drawings.map((one) => ({ name: one.name, drawings: one.examples })));
 }
 
+/** So that it is there when the page is loaded again. */
+function remember() {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify({ id: begun.id, classes: classes.map(({ name, drawings }) => ({ name, drawings })) }));
+  } catch {
+    // More than the browser keeps for a page: then it is not there.
+  }
+}
+
 function restored() {
   try {
     const kept = JSON.parse(sessionStorage.getItem(KEPT));
@@ -129,7 +138,7 @@ function changed() {
   });
   $("draw-classes").lastElementChild.hidden = classes.length >= begun.most.classes;
   $("draw-keep").hidden = taught().length < 2;
-  sessionStorage.setItem(KEPT, JSON.stringify({ id: begun.id, classes: classes.map(({ name, drawings }) => ({ name, drawings })) }));
+  remember();
   ask();
 }
 
