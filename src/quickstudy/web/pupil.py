@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +84,7 @@ class Pupil:
 
     def photos(self, images: Sequence[Image.Image]) -> Float[Tensor, "n channels size size"]:
         """Photos as the learner sees them."""
-        seen: list[Tensor] = []
-        for image in images:
-            file = BytesIO()
-            image.save(file, "BMP")
-            seen.append(self.tasks.read_image(file))
-        return torch.stack(seen)
+        return torch.stack([self.tasks.read_image(image) for image in images])
 
     def learned(self, x: Float[Tensor, "n ..."], labels: Sequence[int]) -> Learned:
         """What it makes of a few examples.

@@ -10,12 +10,12 @@ learning through probabilistic program induction. Science 2015; the distribution
 """
 
 import math
-from io import BytesIO
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
+from PIL import Image
 from torch import Tensor
 
 from quickstudy.core.batch import Examples, TaskBatch
@@ -104,7 +104,7 @@ class Glyphs:
         support, query = x.split([self.shot, self.query], dim=2)
         return TaskBatch(self._examples(support), self._examples(query))
 
-    def read_image(self, path: Path | str | BytesIO) -> Float[Tensor, "1 size size"]:
+    def read_image(self, path: Path | str | Image.Image) -> Float[Tensor, "1 size size"]:
         """A user's own drawing (dark ink on light paper) as this distribution's images are: grey, resized, ink = 1.
 
         Raises:

@@ -7,13 +7,13 @@ read at once and held as uint8.
 """
 
 import warnings
-from io import BytesIO
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from quickstudy.core.batch import TaskBatch
@@ -142,7 +142,7 @@ class ImageFolder:
             )
         return torch.from_numpy(images)
 
-    def _pixels(self, path: Path | str | BytesIO) -> UInt8[np.ndarray, "channels size size"]:
+    def _pixels(self, path: Path | str | Image.Image) -> UInt8[np.ndarray, "channels size size"]:
         return crop_pixels(open_image(path, "RGB" if self.channels == 3 else "L"), self.size)
 
     @property
@@ -177,7 +177,7 @@ class ImageFolder:
         """
         return self._episodes.sample(tasks, fold(seed, "tasks", "image_folder", self.split))
 
-    def read_image(self, path: Path | str | BytesIO) -> Float[Tensor, "channels size size"]:
+    def read_image(self, path: Path | str | Image.Image) -> Float[Tensor, "channels size size"]:
         """An image file as this distribution's images are: resized, centre square, float32 in [0, 1].
 
         Raises:

@@ -15,12 +15,12 @@ Science 2015 (the data). Finn, Abbeel, Levine: MAML. ICML 2017. Vinyals et al.: 
 files as published with Snell, Swersky, Zemel: Prototypical Networks. NeurIPS 2017.
 """
 
-from io import BytesIO
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from quickstudy.core.batch import TaskBatch
@@ -164,7 +164,7 @@ class Omniglot:
         """
         return self._episodes.sample(tasks, fold(seed, "tasks", "omniglot", self.protocol, self.split))
 
-    def read_image(self, path: Path | str | BytesIO) -> Float[Tensor, "1 size size"]:
+    def read_image(self, path: Path | str | Image.Image) -> Float[Tensor, "1 size size"]:
         """A user's own drawing (dark ink on light paper) as this distribution's images are: grey, resized, ink = 1.
 
         Raises:

@@ -18,33 +18,53 @@ WHOLE = {"PNG": 65535, "PPM": 65535}  # formats whose whole numbers (Pillow's mo
 
 _UNREADABLE = (
     *(OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
-    *(EOFError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+    *(EOFError, MemoryError, struct.error, zlib.error),
 )
 """What Pillow's decoders raise for files that are damaged, or made to be."""
 
 
-def open_image(source: Path | str | BytesIO, mode: str, name: str | None = None) -> Image.Image:
+def open_image(
+    source: Path | str | BytesIO | Image.Image, mode: str, name: str | None = None, *, at_least: int | None = None
+) -> Image.Image:
     """Decode a whole image file into a Pillow mode (``"L"`` grey, ``"RGB"``); transparency becomes white paper.
 
     Args:
-        source: a path, or a file's content.
+        source: a path, a file's content, or an image that was opened.
         mode: the Pillow mode wanted.
         name: what an error calls the file; its path if None.
+        at_least: pixels a side that will do: a larger JPEG is decoded at a half, a quarter or an eighth of its size,
+            and what is then still of more pixels than Pillow warns of is refused.
 
     Raises:
         DataError: a file that is missing, not an image, broken off, or as ``in_mode``.
     """
     try:
+        if isinstance(source, Image.Image):
+            return in_mode(source, mode, name or "an image")
         if not isinstance(source, BytesIO) and Path(source).exists() and not Path(source).is_file():
             raise OSError("it is no regular file")  # a pipe might never end
         with Image.open(source) as opened:
+            if at_least is not None:
+                opened.draft(None, (at_least, at_least))
+                _check_size(opened)
             return in_mode(opened, mode, str(name or source))
     except UnidentifiedImageError as error:
         raise DataError(
             f"{name or source} is not an image that can be read; expected a PNG, JPEG or similar file."
         ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{name or source} is too large to be decoded safely ({str(error).rstrip('.')}); save it with fewer pixels."
+        ) from error
     except _UNREADABLE as error:
         raise DataError(f"{name or source} cannot be read as an image ({error}); is the file complete?") from error
+
+
+def _check_size(image: Image.Image) -> None:
+    """Refuse what Pillow only warns of: several are decoded at once."""
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and image.width * image.height > most:
+        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, more than {most:,}")
 
 
 def in_mode(image: Image.Image, mode: str, name: str = "an image") -> Image.Image:
@@ -123,8 +143,8 @@ def ink_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size"]:
     return np.asarray(ImageOps.invert(resized), dtype=np.uint8)
 
 
-def read_ink(path: Path | str | BytesIO, size: int) -> Float[Tensor, "1 size size"]:
-    """A file of dark ink on light paper as float32 in [0, 1], ink = 1."""
+def read_ink(path: Path | str | Image.Image, size: int) -> Float[Tensor, "1 size size"]:
+    """A picture of dark ink on light paper as float32 in [0, 1], ink = 1."""
     return as_float(ink_pixels(open_image(path, "L"), size)[None])
 
 
