@@ -53,8 +53,7 @@ def teach(
                 tell("No browser could be opened here: open that address in yours.")
 
         with contextlib.suppress(KeyboardInterrupt):
-            serve(teaching, listening, host, ready=ready)
-    say("Closed.")
+            serve(teaching, listening, host, ready=ready, closed=lambda: say("Closed."))
 
 
 def _teaching(folder: Path | None, run: str | None, checkpoint: str, kind: str) -> Any:

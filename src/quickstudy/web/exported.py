@@ -1,6 +1,8 @@
 """What was learned as an ONNX file: from an image, as the learner sees it, to the share of each class and of none."""
 
+import importlib
 import json
+import warnings
 from io import BytesIO
 from typing import Any
 
@@ -35,13 +37,14 @@ def onnx_of(learned: Learned, names: list[str]) -> bytes:
         UsageError: onnx is missing, or something in this learner has no place in an ONNX file.
     """
     try:
-        import onnxruntime
-        import onnxscript  # noqa: F401 (torch's exporter needs it)
+        onnxruntime: Any = importlib.import_module("onnxruntime")
+        importlib.import_module("onnxscript")  # torch's exporter needs it
     except ImportError as error:
         raise UsageError(f"ONNX files need the extra onnx: pip install 'quickstudy[onnx]' ({error}).") from error
 
     x = torch.rand(ASKED, *learned.task.x.shape[1:])
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, of its exporter
         wanted = learned.shares(x)
         try:
             module = _Shares(learned).eval()
@@ -73,7 +76,9 @@ def onnx_of(learned: Learned, names: list[str]) -> bytes:
 def _decompositions() -> Any:
     """Those of torch, and the distances that ONNX has no word for."""
     table = torch.export.default_decompositions()
-    table[torch.ops.aten._cdist_forward.default] = lambda a, b, *_: (
-        (a.unsqueeze(-2) - b.unsqueeze(-3)).square().sum(-1).sqrt()
-    )
+    table[torch.ops.aten._cdist_forward.default] = _distances
     return table
+
+
+def _distances(a: Tensor, b: Tensor, *_: Any) -> Tensor:
+    return (a.unsqueeze(-2) - b.unsqueeze(-3)).square().sum(-1).sqrt()

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BytesIO, StringIO
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -45,12 +45,20 @@ print(found.to_csv())
 
 def zipped_drawings(lesson: Lesson, lines: str) -> bytes:
     """``few/CLASS/1.png``, ... with dark ink on light paper, ``labels.csv`` and ``again.py``."""
-    return _zipped(lesson, lambda drawing: _file(paper(strokes(drawing), pad=PAD), "PNG"), "png", lines)
+
+    def file_of(drawing: Any) -> bytes:
+        return _file(paper(strokes(drawing), pad=PAD), "PNG")
+
+    return _zipped(lesson, file_of, "png", lines)
 
 
 def zipped_photos(lesson: Lesson, lines: str) -> bytes:
     """``few/CLASS/1.jpg``, ..., ``labels.csv`` and ``again.py``."""
-    return _zipped(lesson, lambda sent: _file(photo(sent, "a photo"), "JPEG", quality=95), "jpg", lines)
+
+    def file_of(sent: Any) -> bytes:
+        return _file(photo(sent, "a photo"), "JPEG", quality=95)
+
+    return _zipped(lesson, file_of, "jpg", lines)
 
 
 def folders(names: Iterable[str]) -> list[str]:
@@ -70,7 +78,7 @@ def folders(names: Iterable[str]) -> list[str]:
     return found
 
 
-def _zipped(lesson: Lesson, file_of: Any, suffix: str, lines: str) -> bytes:
+def _zipped(lesson: Lesson, file_of: Callable[[Any], bytes], suffix: str, lines: str) -> bytes:
     out, labels = BytesIO(), StringIO()
     rows = csv.writer(labels, lineterminator="\n")
     rows.writerow(["file", "label"])

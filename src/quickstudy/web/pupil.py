@@ -113,8 +113,8 @@ def shipped(*, doubted: bool = True) -> Pupil:
         if told["sha256"] != pretrained.about(SHIPPED)["sha256"]:
             raise RunError(f"{DOUBT.name} is of other weights: run benchmarks/none_of_these.py --write.")
         doubt = Doubt(told["ways"], told["thresholds"], told["scales"])
-    (size,) = {tuple(m.x_shape) for m in learner.modules() if hasattr(m, "x_shape")}
-    return Pupil(learner, size, doubt, "964 other characters")
+    net: Any = next(module for module in learner.modules() if hasattr(module, "x_shape"))
+    return Pupil(learner, net.x_shape, doubt, "964 other characters")
 
 
 def of_run(path: str | Path, checkpoint: int | None = None) -> Pupil:

@@ -30,15 +30,16 @@ def listen(host: str, port: int | None) -> socket.socket:
     Raises:
         UsageError: nothing can listen there.
     """
-    for wanted in (PORT, 0) if port is None else (port,):
+    last = OSError("a port is a number from 0 to 65535")
+    for wanted in (PORT, 0) if port is None else [port] * (0 <= port < 2**16):
         try:
             family = socket.getaddrinfo(host, wanted, type=socket.SOCK_STREAM)[0][0]
             return socket.create_server((host, wanted), family=family, backlog=CONNECTIONS)
-        except (OSError, OverflowError, UnicodeError) as error:
+        except (OSError, UnicodeError) as error:
             last = error
     why = reason(last).rstrip(".")
     raise UsageError(
-        f"nothing can listen at {host}, port {port or PORT}: {why}. Choose another --port (0: any)."
+        f"nothing can listen at {host}, port {PORT if port is None else port}: {why}. Choose another --port (0: any)."
     ) from last
 
 
@@ -50,7 +51,14 @@ def address(listening: socket.socket, host: str) -> str:
     return f"http://{f'[{name}]' if ':' in name else host if host in LOOPBACK else name}:{port}/"
 
 
-def serve(teaching: Teaching, listening: socket.socket, host: str, *, ready: Callable[[], None]) -> None:
+def serve(
+    teaching: Teaching,
+    listening: socket.socket,
+    host: str,
+    *,
+    ready: Callable[[], None],
+    closed: Callable[[], None],
+) -> None:
     """Answer until the process is interrupted, which ends it at once.
 
     Args:
@@ -59,6 +67,7 @@ def serve(teaching: Teaching, listening: socket.socket, host: str, *, ready: Cal
         host: that was asked for; besides loopback's names it is the only one that the server goes by. Where it stands
             for all of the machine's addresses, these and the machine's name are, too.
         ready: is called when there is an answer.
+        closed: is called at the end, the last thing of all where something is still computed.
     """
     name = listening.getsockname()[0]
     names = {*LOOPBACK, host.lower(), *((socket.gethostname().lower(),) if _everywhere(name) else ())}
@@ -83,7 +92,8 @@ def serve(teaching: Teaching, listening: socket.socket, host: str, *, ready: Cal
         server.should_exit = server.force_exit = True
         with contextlib.suppress(KeyboardInterrupt):  # a second one does not hurry it
             thread.join(PATIENCE)
-        if thread.is_alive():  # in the middle of a long computation, which must not be torn down under it
+        closed()
+        if threading.active_count() > 1:  # in the middle of a computation, which must not be torn down under it
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(0)

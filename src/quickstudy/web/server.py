@@ -18,8 +18,10 @@ from quickstudy.web.teaching import TEXT, Teaching
 
 DRAWN, SEEN = 4_000_000, 48_000_000
 """Bytes of a request about drawings, or photos."""
-KINDS = {"css": "text/css", "html": "text/html", "js": "text/javascript", "json": "application/json"}
-KINDS |= {"svg": "image/svg+xml"}
+KINDS = {
+    **{"css": "text/css", "html": "text/html", "js": "text/javascript", "json": "application/json"},
+    "svg": "image/svg+xml",
+}
 
 
 def application(teaching: Teaching, *, names: Sequence[str], addresses: bool = False, at_once: int = 2) -> Guard:

@@ -6,6 +6,7 @@ again with every stroke. Nothing is written anywhere.
 
 import base64
 import contextlib
+import importlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -99,7 +100,7 @@ class Teaching:
             two = [{"name": "line", "examples": [line]}, {"name": "bow", "examples": [bow]}]
             self.draw({"classes": two, "drawing": bow})
         with contextlib.suppress(ImportError):
-            import quickstudy.apply.fill_in  # noqa: F401
+            importlib.import_module("quickstudy.apply.fill_in")
         photos.warm_up()
 
     def draw(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ Reference: He, Zhang, Ren, Sun: Deep residual learning for image recognition. CV
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, TypeGuard, cast
 
 import torch
 import torch.nn.functional as F
@@ -130,7 +130,7 @@ class InkNet(nn.Module):
             frames=frames,
             norm=False,
         )
-        fused = {name: fuse_conv_bn_eval(m[0], m[1]) for name, m in self.eval().named_modules() if _normed(m)}
+        fused = {name: fuse_conv_bn_eval(*cast(Any, m)) for name, m in self.eval().named_modules() if _normed(m)}
         for name, module in plain.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 mine = fused.get(name.removesuffix(".0")) or self.get_submodule(name)
@@ -155,5 +155,5 @@ def _convolution(before: int, width: int, stride: int, norm: bool) -> nn.Sequent
     return nn.Sequential(convolution, *[nn.BatchNorm2d(width)] * norm)
 
 
-def _normed(module: nn.Module) -> bool:
+def _normed(module: nn.Module) -> TypeGuard[nn.Sequential]:
     return isinstance(module, nn.Sequential) and isinstance(module[-1], nn.BatchNorm2d)
