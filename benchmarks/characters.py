@@ -5,8 +5,9 @@
 
 ``unseen alphabets``: 20 random characters of the split's alphabets, one drawing each, 5 queries a character.
 ``within an alphabet``: Lake's 20 published runs (the test split has them), and others like them (``hard_runs.py``).
-``by mouse``: of such runs and of tasks of random characters, support and query drawings redrawn (``mouse.py``), and the
-difference to the same tasks as they are, in pairs. All is 20-way 1-shot, and no query sees another.
+``by mouse``: of such runs and of tasks of random characters, support and query drawings drawn again (``mouse.py``), and
+the difference to the same tasks as they are, in pairs: ``on the page``, which knows the strokes, and ``pictures``, of
+which the strokes are traced (``read_drawing``). All is 20-way 1-shot, and no query sees another.
 """
 
 import argparse
@@ -31,8 +32,10 @@ from mouse import MICE, Stroke, draw, strokes_of
 from quickstudy.core.batch import Examples
 from quickstudy.core.seeding import fold
 from quickstudy.tasks.images._omniglot_splits import LAKE_VALIDATION, split_characters
+from quickstudy.tasks.images.drawings import rasterized
 from quickstudy.tasks.images.omniglot_files import DRAWINGS, find_root, load_characters
-from quickstudy.tasks.images.pixels import ink_pixels
+from quickstudy.tasks.images.pixels import as_float, ink_pixels
+from quickstudy.tasks.images.tracing import traced
 from quickstudy.training.intervals import mean_and_half_width
 
 COLUMNS = (
@@ -40,6 +43,10 @@ COLUMNS = (
     *("command", "commit", "machine", "torch", "precision"),
 )
 WHOLE = 105  # pixels of the data as published
+PAGE, PICTURES = "on the page", "pictures"
+BY_MOUSE = {PAGE: [way for way in MICE if way not in ("thin", "thick")], PICTURES: ["thin", "thick", "small"]}
+"""On the page a pen's width is not known."""
+Mouse = tuple[str, str]
 Task = tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]
 """Support and query drawings, in the same order: the character's index and the drawing's."""
 
@@ -60,15 +67,14 @@ class Drawings:
     def picture(self, character: int, drawing: int) -> Image.Image:
         return Image.fromarray(255 - self.data.images[character * DRAWINGS + drawing, 0].numpy())
 
-    def image(self, character: int, drawing: int, mouse: str | None, seed: int) -> Tensor:
-        """``[1, size, size]`` in [0, 1]: as it is, or redrawn in one of the ways of ``MICE``."""
+    def image(self, character: int, drawing: int, mouse: Mouse | None, seed: int) -> Tensor:
+        """``[1, size, size]`` in [0, 1]: as it is, or drawn again."""
         if mouse is None:
-            found = ink_pixels(self.picture(character, drawing), self.size)
-        else:
-            rng = np.random.default_rng(fold(seed, mouse, character, drawing))
-            moved, pen = MICE[mouse](self.strokes(character, drawing), rng)
-            found = draw(moved, self.size, pen)
-        return torch.tensor(found).float().div_(255).unsqueeze(0)
+            return as_float(ink_pixels(self.picture(character, drawing), self.size)[None])
+        where, way = mouse
+        rng = np.random.default_rng(fold(seed, way, character, drawing))
+        moved, pen = MICE[way](self.strokes(character, drawing), rng)
+        return rasterized(moved if where == PAGE else traced(draw(moved, pen)), self.size, pad=2)
 
     def hard(self, runs: Sequence[HardRun]) -> list[Task]:
         def those(run: HardRun, drawer: int) -> list[tuple[int, int]]:
@@ -93,7 +99,7 @@ def accuracy(learner: Any, support: Examples, query: Examples) -> Tensor:
         return (learner.adapt(support)(query.x).argmax(-1) == query.y).double().mean()
 
 
-def scores(learner: Any, drawings: Drawings, tasks: Sequence[Task], mouse: str | None, seed: int) -> Tensor:
+def scores(learner: Any, drawings: Drawings, tasks: Sequence[Task], mouse: Mouse | None, seed: int) -> Tensor:
     """The accuracy of each task."""
     found: list[Tensor] = []
     y = torch.arange(WAY)[None]
@@ -117,40 +123,42 @@ def milliseconds(learner: qs.MetaLearner, size: int) -> Tensor:
 def measured(learner: Any, given: argparse.Namespace) -> Iterator[tuple[str, str, Tensor]]:
     """Settings with metrics and values, one per independent task."""
     size, seed = learner.model.size, given.seed
-    yield "one answer", "ms", milliseconds(learner, size)
-    options = {"split": given.split, "protocol": "lake", "rotate": False, "size": size}
-    omniglot = qs.tasks.Omniglot(**options, way=WAY, shot=1, query=5)
-    batches = (omniglot.sample(1, fold(seed, k)) for k in range(given.tasks))
-    yield "unseen alphabets", "accuracy", torch.stack([accuracy(learner, b.support, b.query) for b in batches])
+    if given.tasks:
+        yield "one answer", "ms", milliseconds(learner, size)
+        options = {"split": given.split, "protocol": "lake", "rotate": False, "size": size}
+        omniglot = qs.tasks.Omniglot(**options, way=WAY, shot=1, query=5)
+        batches = (omniglot.sample(1, fold(seed, k)) for k in range(given.tasks))
+        yield "unseen alphabets", "accuracy", torch.stack([accuracy(learner, b.support, b.query) for b in batches])
     drawings = Drawings(given.split, size)
-    if given.split == "test":
-        runs = drawings.hard(published())
-        yield "within an alphabet, published runs", "accuracy", scores(learner, drawings, runs, None, seed)
     names = [drawings.data.names[i] for i in drawings.chosen]
-    runs = drawings.hard(drawn(names, drawings.alphabets, given.runs, seed))
-    yield "within an alphabet, drawn runs", "accuracy", scores(learner, drawings, runs, None, seed)
+    runs = drawings.hard(drawn(names, drawings.alphabets, max(given.runs, given.mice), seed))
+    if given.runs:
+        if given.split == "test":
+            again = drawings.hard(published())
+            yield "within an alphabet, published runs", "accuracy", scores(learner, drawings, again, None, seed)
+        yield "within an alphabet, drawn runs", "accuracy", scores(learner, drawings, runs[: given.runs], None, seed)
     if not given.mice:
         return
-    for where, tasks in (
+    for kind, tasks in (
         ("unseen alphabets", drawings.random(given.mice, seed)),
         ("within an alphabet", runs[: given.mice]),
     ):
         plain = scores(learner, drawings, tasks, None, seed)
-        for mouse in MICE:
-            redrawn = scores(learner, drawings, tasks, mouse, seed)
-            yield f"{where}, by mouse: {mouse}", "accuracy", redrawn
-            yield f"{where}, by mouse: {mouse}, less as drawn", "accuracy difference", redrawn - plain
+        yield f"{kind}, those by mouse as they are", "accuracy", plain
+        for mouse in [(where, way) for where, ways in BY_MOUSE.items() for way in ways]:
+            by_mouse = scores(learner, drawings, tasks, mouse, seed)
+            yield f"{kind}, by mouse, {mouse[0]}: {mouse[1]}", "accuracy difference", by_mouse - plain
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--learner", type=Path, help="folder with characters.json (default: the shipped one)")
     parser.add_argument("--split", choices=("val", "test"), default="test")
-    parser.add_argument("--tasks", type=int, default=1000, help="tasks of random characters")
-    parser.add_argument("--runs", type=int, default=400, help="runs within an alphabet, beside the published ones")
-    parser.add_argument("--mice", type=int, default=100, help="tasks of either kind that are redrawn, in each way")
+    parser.add_argument("--tasks", type=int, default=300, help="of random characters; 0: leave out")
+    parser.add_argument("--runs", type=int, default=200, help="within an alphabet, with the published ones; 0: none")
+    parser.add_argument("--mice", type=int, default=40, help="tasks of either kind that are drawn again, each way")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--csv", type=Path, help="write the rows there")
+    parser.add_argument("--csv", type=Path, help="write the rows there, beside those of other settings")
     given = parser.parse_args()
     learner = qs.pretrained.characters() if given.learner is None else qs.pretrained.read(given.learner, "characters")
     rows: list[dict[str, Any]] = []
@@ -162,11 +170,17 @@ def main() -> None:
         figures = {"metric": metric, "mean": f"{mean:.5f}", "ci95": f"{half:.5f}", "n_tasks": len(values)}
         rows.append({**shared, "setting": f"20w1s {setting}", **figures})
     if given.csv is not None:
+        kept = [row for row in read_rows(given.csv) if all(row["setting"] != new["setting"] for new in rows)]
         given.csv.parent.mkdir(parents=True, exist_ok=True)
         with given.csv.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows([*kept, *rows])
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Those that were measured before."""
+    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
 
 
 def described(learner: Any, given: argparse.Namespace) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from quickstudy.tasks.images.pixels import ink_pixels
 from quickstudy.tasks.images.tracing import traced
 
 Stroke = NDArray[np.float64]
@@ -24,8 +23,8 @@ def strokes_of(image: Image.Image) -> list[Stroke]:
     return [2 * stroke - 1 for stroke in traced(image)]
 
 
-def draw(strokes: list[Stroke], size: int, pen: float = PEN) -> NDArray[np.uint8]:
-    """The strokes as an image ``[size, size]``, ink = 255, read as ``quickstudy`` reads a file."""
+def draw(strokes: list[Stroke], pen: float = PEN) -> Image.Image:
+    """The strokes as a picture of dark ink on light paper."""
     canvas = Image.new("L", (CANVAS, CANVAS), 255)
     brush, half = ImageDraw.Draw(canvas), max(1.0, pen * CANVAS / 4)
     for stroke in strokes:
@@ -33,7 +32,7 @@ def draw(strokes: list[Stroke], size: int, pen: float = PEN) -> NDArray[np.uint8
         brush.line(points, fill=0, width=round(2 * half), joint="curve")
         for x, y in points:
             brush.ellipse((x - half, y - half, x + half, y + half), fill=0)
-    return ink_pixels(canvas, size)
+    return canvas
 
 
 Rng = np.random.Generator

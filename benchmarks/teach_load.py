@@ -114,10 +114,10 @@ def main() -> None:
     errors = [error for page in pages for error in page.errors]
     print(f"{given.pages} pages for {given.seconds:.0f} s: {len(took)} answers, {len(errors)} errors {errors[:3]}")
     tenths = statistics.quantiles(took, n=10)
+    print(f"milliseconds: median {statistics.median(took):.0f}, slowest tenth {tenths[-1]:.0f}, slowest {took[-1]:.0f}")
     print(
-        f"milliseconds: median {statistics.median(took):.0f}, slowest tenth from {tenths[-1]:.0f}, last {took[-1]:.0f}"
+        f"the server: {before:.0f} MB before, {after:.0f} MB after, {1000 * spent / len(took):.0f} ms of a core an answer"
     )
-    print(f"memory of the server: {before:.0f} MB before, {after:.0f} MB after")
 
 
 if __name__ == "__main__":

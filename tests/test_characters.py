@@ -80,7 +80,7 @@ def test_a_mouse_draws_as_it_is_told(ink):
 
     def drawn(how):
         moved, pen = mouse.MICE[how](strokes, np.random.default_rng(0))
-        return mouse.draw(moved, 64, pen).astype(float)
+        return ink_pixels(mouse.draw(moved, pen), 64).astype(float)
 
     def box(image):
         rows, columns = np.nonzero(image > 60)

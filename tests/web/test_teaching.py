@@ -14,7 +14,7 @@ import quickstudy as qs
 from quickstudy.web import photos
 from quickstudy.web.lesson import CLASSES, EXAMPLES, POINTS
 from quickstudy.web.start import encoded
-from quickstudy.web.teaching import ASKED, LESSONS, REMEMBERED, Recent, Teaching
+from quickstudy.web.teaching import ASKED, REMEMBERED, Recent, Teaching
 from served import CROSS, HOOK, LINE, ByColour, asked, classes, posted, pupil, serving
 
 
@@ -77,15 +77,17 @@ def test_the_same_answers_at_once_as_one_after_the_other(port):
             assert list(pool.map(lambda ask: posted(port, "/api/draw", ask), asks)) == alone
 
 
-def test_what_was_learned_longest_ago_is_forgotten():
+def test_what_was_learned_longest_ago_is_forgotten(monkeypatch):
+    lessons = 8
+    monkeypatch.setattr("quickstudy.web.teaching.LESSONS", lessons)
     teaching = Teaching(pupil())
     first = teaching.draw({"classes": classes(a=[LINE], b=[HOOK])})["key"]
-    for k in range(LESSONS):
-        assert teaching.draw({"key": first, "drawing": LINE}) if k == LESSONS // 2 else True
+    for k in range(lessons):
+        assert teaching.draw({"key": first, "drawing": LINE}) if k == lessons // 2 else True
         teaching.draw({"classes": classes(a=[LINE], b=[[[k, 0, 500, 900]]])})
-        if k == LESSONS - 2:
+        if k == lessons - 2:
             assert teaching.draw({"key": first, "drawing": LINE})
-    for k in range(LESSONS):
+    for k in range(lessons):
         teaching.draw({"classes": classes(a=[LINE], b=[[[k, 0, 500, 800]]])})
     with pytest.raises(Exception, match="Send the classes again") as refused:
         teaching.draw({"key": first, "drawing": LINE})
