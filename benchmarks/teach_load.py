@@ -115,9 +115,8 @@ def main() -> None:
     print(f"{given.pages} pages for {given.seconds:.0f} s: {len(took)} answers, {len(errors)} errors {errors[:3]}")
     tenths = statistics.quantiles(took, n=10)
     print(f"milliseconds: median {statistics.median(took):.0f}, slowest tenth {tenths[-1]:.0f}, slowest {took[-1]:.0f}")
-    print(
-        f"the server: {before:.0f} MB before, {after:.0f} MB after, {1000 * spent / len(took):.0f} ms of a core an answer"
-    )
+    print(f"the server: {before:.0f} MB before, {after:.0f} MB after")
+    print(f"of a core: {1000 * spent / len(took):.0f} ms an answer")
 
 
 if __name__ == "__main__":
