@@ -120,6 +120,7 @@ MANY = [[[0, 0] for _ in range(POINTS + 1)]]
         ({"classes": [{"name": " ", "examples": [LINE]}]}, "no name"),
         ({"classes": [{"name": "a" * 61, "examples": [LINE]}]}, "at most 60"),
         ({"classes": [{"name": 5, "examples": [LINE]}]}, "must be a text"),
+        (b'{"classes": [{"name": "\\ud800", "examples": [[[1, 1]]]}]}', "half a character"),
         ({"classes": classes(a=[])}, "a needs 1 to"),
         ({"classes": classes(a=[LINE] * (EXAMPLES + 1))}, "a needs 1 to"),
         ({"classes": classes(**{f"c{i}": [LINE] for i in range(CLASSES + 1)})}, "more than"),

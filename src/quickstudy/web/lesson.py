@@ -92,6 +92,8 @@ def text(value: Any, what: str, most: int) -> str:
     """Raises ``UsageError`` for what is no text, or a longer one."""
     if not isinstance(value, str) or len(value) > most:
         raise UsageError(f"{what} must be a text of at most {most:,} characters.")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(f"{what} holds half a character.")
     return value
 
 
