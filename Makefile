@@ -29,6 +29,8 @@ demo: install  ## train MAML for about five minutes and write a report (an unfin
 
 test: install  ## run the tests on two processes (PYTEST_ARGS=... for more options)
 	$(BIN)/pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+	  echo "Chromium is missing, so the page was NOT tested in a browser: apt-get install chromium chromium-driver"
 
 quick: install  ## run the tests without the slow ones
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" $(PYTEST_ARGS)

@@ -130,6 +130,9 @@ EXAMPLES = {
     ("nets", "resnet12"): lambda images: qs.nets.ResNet12(widths=(2, 3, 4, 5), out_features=2, size=20, drop=0.5),
     ("nets", "cell"): lambda images: qs.nets.CellNet(filters=3, size=16, cells=2, genotype="sep5@0,max3@1"),
     ("nets", "flat"): lambda images: qs.nets.Flat(in_features=9),
+    ("nets", "inknet"): lambda images: qs.nets.InkNet(
+        widths=(2, 3), features=8, window=8, size=20, frames=4, norm=False
+    ),
     ("nets", "mlp"): lambda images: qs.nets.MLP(in_features=2, hidden=(3,)),
     ("rules", "sgd"): lambda images: qs.rules.SGD(lr=0.5, momentum=0.25),
     ("rules", "adamw"): lambda images: qs.rules.AdamW(lr=0.5, weight_decay=0.1),

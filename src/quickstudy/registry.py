@@ -122,6 +122,7 @@ NETS = Names(
         "resnet12": Entry("quickstudy.nets.backbones.resnet12:ResNet12"),
         "flat": Entry("quickstudy.nets.backbones.flat:Flat"),
         "cell": Entry("quickstudy.nets.backbones.cell_net:CellNet"),
+        "inknet": Entry("quickstudy.nets.backbones.inknet:InkNet"),
     },
 )
 RULES = Names(

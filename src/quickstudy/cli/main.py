@@ -26,6 +26,7 @@ COMMANDS = {
     "adapt": ("adapt:adapt", "Apply a trained run to your own few images: a table of predictions."),
     "classify": ("classify:classify", "Classify your pictures from a few of each class: nothing is trained before."),
     "export": ("export:export", "Write one ONNX file that classifies pictures as classify does."),
+    "teach": ("teach:teach", "Open a page in the browser that is taught: characters, photos, tables."),
     "report": ("report:report", "Write a report of one run, or of several compared."),
     "optimize": ("optimize:optimize", "Compare learned optimizers with tuned usual ones on some problems."),
     "table": ("table:table", "Classify the rows of a table from labelled ones; check how well."),

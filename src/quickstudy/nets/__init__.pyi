@@ -8,6 +8,7 @@ from quickstudy.nets.backbones.conv_block import ConvBlock as ConvBlock
 from quickstudy.nets.backbones.flat import Flat as Flat
 from quickstudy.nets.backbones.genotype import Genotype as Genotype
 from quickstudy.nets.backbones.genotype import OPERATIONS as OPERATIONS
+from quickstudy.nets.backbones.inknet import InkNet as InkNet
 from quickstudy.nets.backbones.mlp import MLP as MLP
 from quickstudy.nets.backbones.resnet12 import ResNet12 as ResNet12
 from quickstudy.nets.backbones.width import fit_width as fit_width

@@ -21,7 +21,7 @@ def names() -> list[str]:
     """What there is.
 
     >>> names()
-    ['optimizer', 'tabular']
+    ['characters', 'optimizer', 'tabular']
     """
     return sorted(file.name.removesuffix(".json") for file in _folder().iterdir() if file.name.endswith(".json"))
 
@@ -51,6 +51,20 @@ def load(name: str, **changes: Any) -> MetaLearner:
     if name not in names():
         raise UsageError(f"there is no pretrained {name!r}: {', '.join(names())}.")
     return read(Path(str(_folder())), name, **changes)
+
+
+def characters() -> MetaLearner:
+    """The learner of handwritten characters, in evaluation mode: any number of classes, one drawing of each or more.
+
+    It takes drawings ``[tasks, n, 1, 64, 64]``, ink = 1 and paper = 0, wherever on the paper they are and however large
+    (``quickstudy.tasks.images.pixels.read_ink(path, 64)`` reads a file so). No query sees another.
+
+    >>> import torch, quickstudy as qs
+    >>> few = qs.Examples(torch.rand(1, 3, 1, 64, 64), torch.tensor([[0, 1, 2]]))
+    >>> qs.pretrained.characters().adapt(few)(torch.rand(1, 5, 1, 64, 64)).shape
+    torch.Size([1, 5, 3])
+    """
+    return load("characters")
 
 
 def export(
