@@ -193,10 +193,11 @@ def test_a_worker_is_killed_in_the_middle_of_a_training(where, quiet, tmp_path):
         pytest.importorskip("distributed")
         begun = rows
         scheduler = tmp_path / "scheduler.json"
-        quietly = ("--port", 0, "--no-dashboard", "--scheduler-file", scheduler)
+        quietly = ("--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", scheduler)
         others.append(start(tmp_path / "dask", "-m", "distributed.cli.dask_scheduler", *quietly))
         address = json.loads(wait_for(lambda: scheduler.exists() and scheduler.read_text()))["address"]
-        worker = ("-m", "distributed.cli.dask_worker", address, "--nthreads", 1, "--no-nanny", "--no-dashboard")
+        alone = ("--host", "127.0.0.1", "--nthreads", 1, "--no-nanny", "--no-dashboard")
+        worker = ("-m", "distributed.cli.dask_worker", address, *alone)
         others += [start(tmp_path / "dask", *worker, "--local-directory", tmp_path / f"w{i}") for i in range(2)]
         more = ("--scheduler", address)
     out = tmp_path / "out"
