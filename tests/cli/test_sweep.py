@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -151,11 +152,16 @@ def test_no_scheduler(grid, tmp_path, capsys):
     assert "there is no Dask scheduler at nonsense://x" in capsys.readouterr().err
 
 
-def start(*words: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *map(str, words)], env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def start(said: Path, *words: object) -> "subprocess.Popen[bytes]":
+    """A process with a group of its own, so that none of its workers is left over; what it says goes into a file."""
+    with open(said, "ab") as file:
+        return subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
 
 
 def wait_for(what, seconds: float = 300) -> object:
@@ -180,29 +186,32 @@ def quiet(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("where", ["pool", "dask"])
 def test_a_worker_is_killed_in_the_middle_of_a_training(where, quiet, tmp_path):
     """Every row is done once, none is lost, and the weights are those of a sweep that nobody disturbed."""
-    rows, others = read_grid(quiet / "grid.toml"), list[subprocess.Popen[str]]()
+    rows, others = read_grid(quiet / "grid.toml"), list[subprocess.Popen[bytes]]()
     more: tuple[object, ...] = ("--jobs", 1)
     begun = rows[:1]
     if where == "dask":
         pytest.importorskip("distributed")
         begun = rows
         scheduler = tmp_path / "scheduler.json"
-        quietly = ("--port", 0, "--no-dashboard", "--scheduler-file", scheduler)
-        others.append(start("-m", "distributed.cli.dask_scheduler", *quietly))
+        quietly = ("--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", scheduler)
+        others.append(start(tmp_path / "dask", "-m", "distributed.cli.dask_scheduler", *quietly))
         address = json.loads(wait_for(lambda: scheduler.exists() and scheduler.read_text()))["address"]
-        worker = ("-m", "distributed.cli.dask_worker", address, "--nthreads", 1, "--no-nanny", "--no-dashboard")
-        others += [start(*worker, "--local-directory", tmp_path / f"w{i}") for i in range(2)]
+        alone = ("--host", "127.0.0.1", "--nthreads", 1, "--no-nanny", "--no-dashboard")
+        worker = ("-m", "distributed.cli.dask_worker", address, *alone)
+        others += [start(tmp_path / "dask", *worker, "--local-directory", tmp_path / f"w{i}") for i in range(2)]
         more = ("--scheduler", address)
     out = tmp_path / "out"
-    running = start("-m", "quickstudy", "sweep", quiet / "grid.toml", "--out", out, *more)
+    said = tmp_path / "said"
+    running = start(said, "-m", "quickstudy", "sweep", quiet / "grid.toml", "--out", out, *more)
     try:
         wait_for(lambda: all([*(out / row.name / "checkpoints").glob("*.json")] for row in begun))
         os.kill(others[1].pid if where == "dask" else _child_of(running.pid), signal.SIGKILL)
-        assert running.wait(timeout=400) == 0, running.stderr.read()
+        assert running.wait(timeout=400) == 0, said.read_text()
     finally:
         for each in [running, *others]:
-            each.kill()
-            each.communicate()
+            with suppress(ProcessLookupError):
+                os.killpg(each.pid, signal.SIGKILL)
+            each.wait()
     logs = [(out / row.name / "sweep.log").read_text() for row in rows]
     assert sorted(log.count("training on") for log in logs) == [1, 2], "one was begun twice, in the middle"
     for row in rows:
@@ -215,6 +224,8 @@ def test_a_worker_is_killed_in_the_middle_of_a_training(where, quiet, tmp_path):
 
 def _child_of(process: int) -> int:
     """A worker: a child that is not the resource tracker."""
-    found = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        ["ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "args="], capture_output=True, text=True, check=True
+    ).stdout
     lines = [line.split(maxsplit=2) for line in found.splitlines() if "spawn_main" in line]
     return next(int(own) for own, parent, _ in lines if int(parent) == process)
