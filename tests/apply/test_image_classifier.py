@@ -104,12 +104,11 @@ def test_class_folders_with_pictures_that_cannot_be_read(few):
     shutil.rmtree(few / "oak")
     (few / "oak").mkdir()
     (few / "oak" / "x.jpg").write_bytes(b"")
-    with pytest.warns(UserWarning, match="cannot be read") as told:
+    with (
+        pytest.warns(UserWarning, match=r"left out 2 of 9 pictures, which cannot be read: \S+0\.png is not an image"),
+        pytest.warns(UserWarning, match="no picture can be read of: oak; these classes are left out"),
+    ):
         found = classifier().fit(few)
-    said = [str(warning.message) for warning in told]
-    assert said[0].startswith("left out 2 of 9 pictures, which cannot be read: ")
-    assert "ash/0.png is not an image" in said[0]
-    assert said[1] == "no picture can be read of: oak; these classes are left out."
     assert found.classes_.tolist() == ["ash", "elm"]
     assert found.labels_ == ["ash"] * 3 + ["elm"] * 4
     (few / "elm").rename(few / "oak" / "elm")
