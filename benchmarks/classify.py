@@ -122,7 +122,8 @@ def labelling(domain: str, background: Background | None, given: argparse.Namesp
     told = next(iter(ours(domain, background, given).values()))
     pool = min(POOL, int(np.unique(y, return_counts=True)[1].min()) - TESTED)
     if WAY * pool < 2 * MOST:
-        return print(f"{domain}: too few rows a class to choose among")
+        print(f"{domain}: too few rows a class to choose among")
+        return
     counts = np.arange(WAY, MOST + 1, 5)
     curves: dict[str, list[Any]] = {"next": [], "random": []}
     goal: list[float] = []
@@ -233,7 +234,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if not given.table:
-        background = Background.of_encoder(encoder("efficientnet-lite0"))
+        pictures = [domain for domain in given.domains if domain.partition(" ")[0] not in OTHERS]
+        background = Background.of_encoder(encoder("efficientnet-lite0")) if pictures else None
         for domain in given.domains:
             if given.labels:
                 labelling(domain, background, given)
