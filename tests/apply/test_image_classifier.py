@@ -95,8 +95,18 @@ def test_an_unknown_head_is_refused_before_anything_is_embedded(photos):
 
 
 def test_before_it_is_fitted():
-    with pytest.raises(ValueError, match="not fitted"):
-        next(classifier().stream([Image.new("RGB", (9, 9))]))
+    image = Image.new("RGB", (9, 9))
+    for use in (
+        lambda new: next(new.stream([image])),
+        lambda new: new.predict([image]),
+        lambda new: new.next_to_label([image], 1),
+        lambda new: new.check(),
+        lambda new: new.threshold_,
+        lambda new: new.save("x"),
+        lambda new: new.to_onnx("x"),
+    ):
+        with pytest.raises(ValueError, match="not fitted"):
+            use(classifier())
 
 
 def test_class_folders_with_pictures_that_cannot_be_read(few):
