@@ -35,7 +35,7 @@ DOMAINS = ("cifar-fs", "miniimagenet", "omniglot", "fashion-mnist", "clinc150")
 SEEN = {"miniimagenet": "miniimagenet (seen by the backbone)"}
 OTHERS = {"clinc150": "clinc150 train"}  # classes of the same kind, to make a background of
 WAY, QUERY = 5, 15
-TARGET, POOL, TESTED = 10, 40, 20  # labels a class; rows a class that may be labelled; rows a class to test on
+TARGET, POOL, TESTED, MOST = 10, 40, 20, 70  # labels a class; rows a class to label, to test on; labels in all
 Values = dict[tuple[str, str], list[float]]
 
 
@@ -120,8 +120,11 @@ def labelling(domain: str, background: Background | None, given: argparse.Namesp
     x, y, names = load(domain, given.features, given.data)
     x, y = (part[y != names.index("out of scope")] if "out of scope" in names else part for part in (x, y))
     told = next(iter(ours(domain, background, given).values()))
-    pool = min(POOL, int(np.bincount(y).min()) - TESTED)
-    counts = np.arange(WAY, WAY * TARGET + 1, 5)
+    pool = min(POOL, int(np.unique(y, return_counts=True)[1].min()) - TESTED)
+    if WAY * pool < 2 * MOST:
+        print(f"{domain}: too few rows a class to choose among")
+        return
+    counts = np.arange(WAY, MOST + 1, 5)
     curves: dict[str, list[Any]] = {"next": [], "random": []}
     goal: list[float] = []
     for task in range(given.labels):
@@ -231,7 +234,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if not given.table:
-        background = Background.of_encoder(encoder("efficientnet-lite0"))
+        pictures = [domain for domain in given.domains if domain.partition(" ")[0] not in OTHERS]
+        background = Background.of_encoder(encoder("efficientnet-lite0")) if pictures else None
         for domain in given.domains:
             if given.labels:
                 labelling(domain, background, given)

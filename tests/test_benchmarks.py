@@ -5,13 +5,15 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scripts import output as run
 
 pytestmark = pytest.mark.slow
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+PROJECT = Path(__file__).resolve().parents[1]
+BENCHMARKS = PROJECT / "benchmarks"
 PEERS = ("higher", "torchopt", "metalearn")
 missing = [name for name in PEERS if importlib.util.find_spec(name) is None]
 needs_peers = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)} (the extra 'peers')")
@@ -215,3 +217,22 @@ def test_architectures(tmp_path):
     assert rows[1]["genotype"] != rows[0]["genotype"]
     assert (tmp_path / "cell.svg").read_bytes().startswith(b"<svg")
     assert f"| random 0 | {rows[1]['genotype']} |" in output
+
+
+def test_classify(tmp_path):
+    """On made-up features of ten classes that are easily told apart."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(10), 50)
+    x = 3 * rng.normal(size=(10, 16))[y] + rng.normal(size=(500, 16))
+    np.savez(tmp_path / "clinc150-train.npz", x=x, y=y, names=[str(c) for c in range(10)])
+    words = ("--domains", "clinc150 train", "--features", tmp_path, "--results", tmp_path)
+    output = run(BENCHMARKS / "classify.py", *words, "--shots", 1, "--tasks", 3)
+    assert "| clinc150 train | 5w1s |" in output
+    run(BENCHMARKS / "classify.py", *words, "--labels", 2)
+    rows = (tmp_path / "classify.csv").read_text().splitlines()
+    assert sum("accuracy_percent" in row for row in rows) == 6  # four plain heads, auto, auto with a background
+    assert sum("chosen=" in row for row in rows) == 2
+
+
+def test_the_page_on_heads_has_the_table_of_the_rows():
+    assert run(BENCHMARKS / "classify.py", "--table") in (PROJECT / "docs" / "heads.md").read_text()

@@ -121,10 +121,9 @@ class FewShotClassifier(ClassifierMixin, Refitted, BaseEstimator):
         """
         learner = self._copy_of_learner()
         self.look_: Look | None = None
-        if are_pictures(X):
-            X, y = labelled(X, y)  # noqa: N806
+        given, y = labelled(X, y) if are_pictures(X) else (X, y)
         check_complete(y)
-        table, shape = as_table(self._numbers(X))
+        table, shape = as_table(self._numbers(given))
         checked: tuple[Any, Any] = validate_data(self, table, y)  # pyright: ignore[reportAssignmentType]
         flat, y = checked
         check_classification_targets(y)
@@ -160,7 +159,8 @@ class FewShotClassifier(ClassifierMixin, Refitted, BaseEstimator):
         return self._solved(self.solver_, self._examples(flat, shape))
 
     def _features(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        return self._logits(X)
+        """Of any learner, what it says of the classes: alike are examples between the same ones."""
+        return self.predict_proba(X)
 
     def _without(self, held: Bool[np.ndarray, " n"]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         asked, (x, y) = torch.from_numpy(held), self.support_

@@ -108,7 +108,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         found = learned(sources, labels, self.encoder_, self.cache, augment=self.augment, all_needed=y is not None)
         own = {name: getattr(self, name) for name in _SHARED}
         y = np.asarray([found.labels[place] for place in found.of])
-        known = Background.of_encoder(self.encoder_) if self.head == "auto" else None
+        known = Background.of_encoder(self.encoder_)
         self.classifier_ = EmbeddingClassifier(background=known, **own).fit(found.features, y, groups=found.of)
         self.classes_ = self.classifier_.classes_
         self.sources_, self.labels_ = found.sources, found.labels
@@ -116,25 +116,24 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The most probable class of each picture, or what unknown ones are called."""
-        return self.classifier_.predict(self.features(X))
+        return self._head.predict(self.features(X))
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:  # noqa: N803
         """The probability of each class, in the order of ``classes_``."""
-        return self.classifier_.predict_proba(self.features(X))
+        return self._head.predict_proba(self.features(X))
 
     def unknown_score(self, X: Any) -> Float[np.ndarray, " n"]:  # noqa: N803
         """How unlike all classes each picture is (larger: less like any); above ``threshold_`` it is called unknown."""
-        return self.classifier_.unknown_score(self.features(X))
+        return self._head.unknown_score(self.features(X))
 
     def predict_set(self, X: Any, coverage: float = 0.9) -> Bool[np.ndarray, "n classes"]:  # noqa: N803
         """The classes that cannot be excluded: sets that hold the right one in a share ``coverage`` of pictures."""
-        return self.classifier_.predict_set(self.features(X), coverage)
+        return self._head.predict_set(self.features(X), coverage)
 
     @property
     def threshold_(self) -> float:
         """The unknown score above which a picture is called unknown (nan without ``reject``)."""
-        check_is_fitted(self)
-        return self.classifier_.threshold_
+        return self._head.threshold_
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
         """Accuracy on pictures with labels, or on a folder of class folders; what is called unknown counts as wrong."""
@@ -144,7 +143,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def next_to_label(self, pool: Any, n: int) -> list[Source]:
         """Which pictures of a pool would help most if they were labelled next, the best first."""
         sources = pictures(pool)
-        return [sources[i] for i in self.classifier_.next_to_label(self.features(sources), n)]
+        return [sources[i] for i in self._head.next_to_label(self.features(sources), n)]
 
     def check(self, *, repeats: int = 3) -> Check:
         """How good it will be, by cross-validation on the pictures of ``fit``.
@@ -154,8 +153,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             UsageError: every class has a single picture, or ``repeats`` is no count.
         """
-        check_is_fitted(self)
-        found = self.classifier_.check(repeats=repeats)
+        found = self._head.check(repeats=repeats)
         place = self.classifier_.groups_
         return replace(found, suspects=tuple(one._replace(row=int(place[one.row])) for one in found.suspects))
 
@@ -207,8 +205,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             UsageError: classes that are neither numbers nor texts.
             RunError: the file cannot be written.
         """
-        check_is_fitted(self)
-        _image_file.save(self.classifier_, self.encoder_, self.augment, path)
+        _image_file.save(self._head, self.encoder_, self.augment, path)
 
     @staticmethod
     def load(path: str | Path, *, encoder: Encoder | None = None) -> "ImageClassifier":
@@ -223,8 +220,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             UsageError: the encoder cannot be built here.
         """
         classifier, found, augment = _image_file.restored(path, encoder)
-        own = {name: getattr(classifier, name) for name in _SHARED}
-        loaded = ImageClassifier(encoder=found, augment=augment, **own)
+        loaded = ImageClassifier(encoder=found, augment=augment, **{n: getattr(classifier, n) for n in _SHARED})
         loaded.encoder_, loaded.classifier_, loaded.classes_ = found, classifier, classifier.classes_
         return loaded
 
@@ -241,11 +237,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             UsageError: the extra ``onnx`` is missing; an encoder or a head that cannot be exported.
             RunError: the answers differ, or the file cannot be written.
         """
-        check_is_fitted(self)
+        head, encoder = self._head, self.encoder_
         sources = getattr(self, "sources_", [])[:CHECKED] if check_on is None else pictures(check_on)
-        images = [read_image(source, at_least=2 * max(self.encoder_.size)) for source in sources]
-        return export(self.encoder_, self.classifier_, images, Path(path))
+        return export(encoder, head, [read_image(s, at_least=2 * max(encoder.size)) for s in sources], Path(path))
+
+    @property
+    def _head(self) -> EmbeddingClassifier:
+        check_is_fitted(self)
+        return self.classifier_
 
 
-_SHARED = ("head", "reject", "unknown", "calibrate", "transductive", "random_state")
-"""Options of ``EmbeddingClassifier``."""
+_SHARED = ("head", "reject", "unknown", "calibrate", "transductive", "random_state")  # of EmbeddingClassifier

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from quickstudy.apply.active import farthest
+from quickstudy.apply.active import most_telling
 from quickstudy.apply.conformal import own_word, quantile, set_threshold
 from quickstudy.core.checks import at_least
 from quickstudy.core.errors import UsageError
@@ -145,4 +145,4 @@ class OpenSet(ABC):
         z = self._features(pool)
         if n > len(z):
             raise UsageError(f"n must be at most the {len(z)} examples of the pool, got {n}.")
-        return farthest(self._each_alone(pool), z, n)
+        return most_telling(self._each_alone(pool), z, n)

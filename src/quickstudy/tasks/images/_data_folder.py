@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+from quickstudy.core.cache_folder import cache_folder
 from quickstudy.core.errors import DataError
 from quickstudy.core.files import data_in
-from quickstudy.tasks.images._cache import cache_folder
 
 T = TypeVar("T")
 

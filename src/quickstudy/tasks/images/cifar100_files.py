@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from quickstudy.core.cache_folder import cache_folder
 from quickstudy.core.errors import DataError
 from quickstudy.tasks.images._archives import fingerprint, opened
-from quickstudy.tasks.images._cache import cache_folder, download
+from quickstudy.tasks.images._cache import download
 from quickstudy.tasks.images._data_folder import find_data
 from quickstudy.tasks.images._mapped import LabelledImages, ToPrepare, mapped
 from quickstudy.tasks.images.split_images import resized

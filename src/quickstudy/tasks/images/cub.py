@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
+from quickstudy.core.cache_folder import cache_folder
 from quickstudy.core.errors import DataError
 from quickstudy.tasks.images._archives import fingerprint
-from quickstudy.tasks.images._cache import cache_folder, download
+from quickstudy.tasks.images._cache import download
 from quickstudy.tasks.images._data_folder import find_data
 from quickstudy.tasks.images._mapped import LabelledImages, ToPrepare, mapped
 from quickstudy.tasks.images._named_images import files_to_prepare

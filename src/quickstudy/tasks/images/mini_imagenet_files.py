@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quickstudy.core.cache_folder import cache_folder
 from quickstudy.core.errors import DataError
 from quickstudy.core.files import read_bytes, reason
 from quickstudy.tasks.images._archives import fingerprint
-from quickstudy.tasks.images._cache import cache_folder
 from quickstudy.tasks.images._data_folder import find_data, published_split
 from quickstudy.tasks.images._mapped import LabelledImages, ToPrepare, mapped
 from quickstudy.tasks.images._named_images import arrays_to_prepare, check_counts, files_to_prepare

@@ -9,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from quickstudy.core.cache_folder import cache_folder
 from quickstudy.core.checks import one_of
 from quickstudy.core.errors import DataError, UsageError
 from quickstudy.core.files import data_in, parse_json, read_bytes, reason
 from quickstudy.core.sealed import checksum
 from quickstudy.tasks.images._archives import fingerprint
-from quickstudy.tasks.images._cache import cache_folder
 from quickstudy.tasks.images._mapped import LabelledImages, mapped
 from quickstudy.tasks.images._named_images import files_to_prepare
 from quickstudy.tasks.images.split_images import PARTS, SplitImages, of_split

@@ -15,10 +15,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from quickstudy.core.cache_folder import cache_folder
 from quickstudy.core.errors import DataError
 from quickstudy.core.files import reason
 from quickstudy.tasks.images._archives import fingerprint
-from quickstudy.tasks.images._cache import cache_folder
 from quickstudy.tasks.images._data_folder import find_data
 from quickstudy.tasks.images._mapped import LabelledImages, ToPrepare, mapped
 from quickstudy.tasks.images._named_images import arrays_to_prepare, files_to_prepare
