@@ -102,7 +102,7 @@ def uses(tmp_path):
         "sample": lambda: glyphs.sample(2, 3),
         "fit": lambda: qs.FewShotClassifier(own).fit(x, y),
         "predict": lambda: classifier.predict(x),
-        "classify a folder": lambda: classify_folder(own, qs.tasks.Glyphs(size=16), folder, folder),
+        "classify a folder": lambda: classify_folder(learner(bn="support"), qs.tasks.Glyphs(size=16), folder, folder),
         "pictures": lambda: make_pictures(run, own, glyphs),
         "examples": lambda: save_examples(run, own, glyphs, n=2),
         "build": lambda: Choice.of("maml", "glyphs", None, None).build(

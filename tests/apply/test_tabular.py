@@ -54,7 +54,7 @@ def test_what_is_shipped_is_small_and_says_how_it_was_made():
     assert isinstance(learner, qs.InContext)
     assert learner.table
     assert not learner.training
-    with pytest.raises(qs.UsageError, match="no pretrained 'chess': optimizer, tabular"):
+    with pytest.raises(qs.UsageError, match="no pretrained 'chess': characters, optimizer, tabular"):
         pretrained.about("chess")
 
 

@@ -71,7 +71,8 @@ def test_every_commands_options_come_from_its_signature(command, monkeypatch):
     assert max(map(len, done.out.splitlines()[1:])) <= 80
     said = set(re.findall(r"^  --([\w-]+)", done.out, re.MULTILINE))
     parameters = inspect.signature(function).parameters.values()
-    assert said == {p.name.replace("_", "-") for p in parameters if p.kind is p.KEYWORD_ONLY}
+    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    assert said == {f"{'no-' if p.default is True else ''}{p.name.replace('_', '-')}" for p in options}
     assert COMMON.get(command, set()) <= said
 
 

@@ -145,7 +145,7 @@ def test_initial_weights_come_from_the_seed_and_from_nothing_else():
     [
         (("abacus", "glyphs", "conv4", "quick"), "'abacus' among the learners: .*maml, .*reptile"),
         (("maml", "abacus", "conv4", "quick"), "'abacus' among the tasks: .*glyphs"),
-        (("maml", "glyphs", "abacus", "quick"), "'abacus' among the nets: cell, conv4, flat, mlp"),
+        (("maml", "glyphs", "abacus", "quick"), "'abacus' among the nets: cell, conv4, flat, inknet, mlp"),
         (("maml", "glyphs", "conv4", "abacus"), "no preset 'abacus': demo, quick, paper"),
     ],
 )

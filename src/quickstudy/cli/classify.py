@@ -44,7 +44,7 @@ def classify(
     cache: bool = True,
     seed: int = 0,
 ) -> None:
-    """Classify your pictures from a few of each class: nothing is trained before.
+    """Classify your pictures from a few of each class; nothing is trained.
 
     FEW holds a folder for each class, NEW the pictures that are asked. A frozen encoder finds features, and a head is
     fitted to those of your few pictures. Pictures like none of the classes are called unknown.

@@ -7,12 +7,12 @@ from textwrap import fill
 from quickstudy import registry
 
 KINDS = ("learners", "tasks", "nets", "encoders")
-WIDTH, NAME = 80, 18
+WIDTH, NAME = 80, 21
 """Columns of the output, and of a name with what is before it."""
 
 
 def listing(*, json: bool = False) -> None:
-    """List every learner, task distribution, net and encoder, with a line each.
+    """List every learner, task distribution, net and encoder, a line each.
 
     Args:
         json: print as JSON.

@@ -24,13 +24,13 @@ COMMANDS = {
     "resume": ("resume:resume", "Go on with a run that was interrupted, as if it had not been."),
     "evaluate": ("evaluate:evaluate", "Test a trained run on unseen tasks, of another shape if wanted."),
     "adapt": ("adapt:adapt", "Apply a trained run to your own few images: a table of predictions."),
-    "classify": ("classify:classify", "Classify your pictures from a few of each class: nothing is trained before."),
+    "classify": ("classify:classify", "Classify your pictures from a few of each class; nothing is trained."),
     "export": ("export:export", "Write one ONNX file that classifies pictures as classify does."),
-    "teach": ("teach:teach", "Open a page in the browser that is taught: characters, photos, tables."),
+    "teach": ("teach:teach", "Open a page in the browser that you teach: drawings, photos, tables."),
     "report": ("report:report", "Write a report of one run, or of several compared."),
     "optimize": ("optimize:optimize", "Compare learned optimizers with tuned usual ones on some problems."),
     "table": ("table:table", "Classify the rows of a table from labelled ones; check how well."),
-    "list": ("listing:listing", "List every learner, task distribution, net and encoder, with a line each."),
+    "list": ("listing:listing", "List every learner, task distribution, net and encoder, a line each."),
 }
 """By name: where in this folder the function is, and the first line of its docstring (not to import it for that)."""
 

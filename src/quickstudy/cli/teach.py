@@ -23,7 +23,7 @@ def teach(
     host: str = "127.0.0.1",
     no_browser: bool = False,
 ) -> None:
-    """Open a page in the browser that is taught: characters, photos, tables.
+    """Open a page in the browser that you teach: drawings, photos, tables.
 
     It runs on this machine alone, and what it is taught stays in the page. Ctrl-C ends it.
 
