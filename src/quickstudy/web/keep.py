@@ -36,7 +36,7 @@ print(classifier.predict("new"))  # a folder of others, or a list of files
 TABLE = """\
 from pathlib import Path
 
-from quickstudy.apply.fill_in import fill_in
+from quickstudy.apply.tables.fill_in import fill_in
 
 found = fill_in(Path("table.csv").read_text(), {target!r})
 print(found.to_csv())

@@ -100,7 +100,7 @@ class Teaching:
             two = [{"name": "line", "examples": [line]}, {"name": "bow", "examples": [bow]}]
             self.draw({"classes": two, "drawing": bow})
         with contextlib.suppress(ImportError):
-            importlib.import_module("quickstudy.apply.fill_in")
+            importlib.import_module("quickstudy.apply.tables.fill_in")
         photos.warm_up()
 
     def draw(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Teaching:
     def fill(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A table filled in."""
         try:
-            from quickstudy.apply.fill_in import fill_in
+            from quickstudy.apply.tables.fill_in import fill_in
         except ImportError as error:
             raise UsageError(f"tables need scikit-learn ({error}): pip install 'quickstudy[sklearn]'.") from error
 
@@ -138,8 +138,8 @@ class Teaching:
         target = None if target is None else text(target, "the target", 1000)
         found = fill_in(text(asked.get("text"), "the table", TEXT), target)
         return {
-            "columns": found.table.columns,
-            "rows": found.table.rows,
+            "columns": [*found.table.columns],
+            "rows": found.rows,
             "target": found.target,
             "classes": found.classes,
             "filled": found.filled,

@@ -48,14 +48,33 @@ def read_table(
     """
     path = Path(path)
     text, called = _decoded(path, encoding)
+    return table_of(text, str(path), called, separator=separator, header=header)
+
+
+def table_of(
+    text: str, name: str, called: str = "text", *, separator: str | None = None, header: bool | None = None
+) -> Table:
+    """A table of texts out of one text.
+
+    Args:
+        text: separated values, a row a line.
+        name: what the table is called in a sentence.
+        called: how its encoding is.
+        separator: as ``read_table`` has it.
+        header: likewise.
+
+    Raises:
+        DataError: none with rows, or one whose rows differ in length.
+        UsageError: a separator that is none.
+    """
     if text.startswith("sep=") and text[5:6] in ("\n", "\r"):  # as Excel has it
         separator, text = separator or text[4], text.split("\n", 1)[1] if "\n" in text else ""
     if not text.strip():
-        raise DataError(f"{path} is empty; a table has a row of names and rows of values.")
+        raise DataError(f"{name} is empty; a table has a row of names and rows of values.")
     if separator is not None and len(separator) != 1:
         raise UsageError(f"separator must be one character, got {separator!r}.")
     separator = separator or _separator(text)
-    rows = _rows(path, text, separator)
+    rows = _rows(name, text, separator)
     has_header = _has_header(rows) if header is None else header
     between = SEPARATORS.get(separator, repr(separator))
     notes = [f"{between} between cells, {called}, {'a' if has_header else 'no'} header"]
@@ -63,9 +82,9 @@ def read_table(
     if has_header:
         names, rows = _distinct(rows[0], notes), rows[1:]
     if not rows:
-        raise DataError(f"{path} has a row of names ({listed(names)}), but no rows of values.")
+        raise DataError(f"{name} has a row of names ({listed(names)}), but no rows of values.")
     columns = {name: as_objects(cells) for name, cells in zip(names, zip(*rows, strict=True), strict=True)}
-    return Table(columns, str(path), tuple(notes), has_header)
+    return Table(columns, name, tuple(notes), has_header, separator)
 
 
 def _decoded(path: Path, encoding: str | None) -> tuple[str, str]:
@@ -97,7 +116,10 @@ def _separator(text: str) -> str:
     start = "\n".join(text.splitlines()[:_SHOWN])
 
     def fit(separator: str) -> tuple[float, int]:
-        widths = Counter(len(row) for row in _parsed(start, separator) if row)
+        try:
+            widths = Counter(len(row) for row in _parsed(start, separator) if row)
+        except csv.Error:  # a cell that is too long, perhaps for a quotation mark that is left open
+            return 0.0, 0
         width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
         return (count / max(1, widths.total()) if width > 1 else 0.0), width
 
@@ -108,19 +130,19 @@ def _parsed(text: str, separator: str) -> list[list[str]]:
     return [*csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)]
 
 
-def _rows(path: Path, text: str, separator: str) -> list[list[str]]:
+def _rows(name: str, text: str, separator: str) -> list[list[str]]:
     try:
         rows = [[cell.strip() for cell in row] for row in _parsed(text, separator) if any(row)]
     except csv.Error as error:
-        raise DataError(f"{path} cannot be read as a table: {error}; is a quotation mark left open?") from error
+        raise DataError(f"{name} cannot be read as a table: {error}; is a quotation mark left open?") from error
     if rows[-1] and "\n" in rows[-1][-1] and not text.rstrip().endswith('"'):
-        raise DataError(f"{path} has a quotation mark that is left open: {rows[-1][-1]!r:.40}.")
+        raise DataError(f"{name} has a quotation mark that is left open: {rows[-1][-1]!r:.40}.")
     width = len(rows[0])
     wrong = [i for i, row in enumerate(rows) if len(row) != width]
     if wrong:
         row = rows[wrong[0]]
         raise DataError(
-            f"{path} has {len(wrong)} rows of another length than the first, which has {width} cells: row "
+            f"{name} has {len(wrong)} rows of another length than the first, which has {width} cells: row "
             f"{wrong[0] + 1} has {len(row)} ({listed(row, most=3)}). A cell that holds the separator "
             f"({SEPARATORS.get(separator, repr(separator))}) or a line break must be in quotation marks."
         )

@@ -5,7 +5,7 @@ A column is an array ``[rows]``: float64 (nan: missing), datetime64 (NaT: missin
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -26,12 +26,14 @@ class Table:
         name: what it is called in a sentence.
         notes: what a person should know of how it was read.
         has_header: whether the names are its own (else they are ``column1``, ...).
+        separator: between the cells of the text that it came from.
     """
 
     columns: Mapping[str, Column]
     name: str = "the table"
     notes: tuple[str, ...] = ()
     has_header: bool = True
+    separator: str = ","
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -59,12 +61,18 @@ class Table:
 
     def take(self, rows: Any) -> "Table":
         """Some of the rows: indices, or one truth value per row."""
-        return Table({name: column[rows] for name, column in self.columns.items()}, self.name, (), self.has_header)
+        return Table(
+            {name: column[rows] for name, column in self.columns.items()},
+            self.name,
+            (),
+            self.has_header,
+            self.separator,
+        )
 
     def without(self, names: Iterable[str]) -> "Table":
         """The other columns."""
         gone = {*names}
-        return Table({n: c for n, c in self.columns.items() if n not in gone}, self.name, self.notes, self.has_header)
+        return replace(self, columns={n: c for n, c in self.columns.items() if n not in gone})
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
