@@ -77,7 +77,7 @@ def fails(call, error):
 
 def uses(tmp_path):
     """By name: a use of the library, with what has to be there made before it is looked at."""
-    own, again, glyphs = learner(), learner(), tasks()
+    own, again, glyphs, of_support = learner(), learner(), tasks(), learner(bn="support")
     batch = glyphs.sample(4, 0)
     run = qs.train(learner(), glyphs, steps=1, meta_batch=2, out=tmp_path / "run", device="cpu")
     folder = images(tmp_path / "images")
@@ -102,7 +102,7 @@ def uses(tmp_path):
         "sample": lambda: glyphs.sample(2, 3),
         "fit": lambda: qs.FewShotClassifier(own).fit(x, y),
         "predict": lambda: classifier.predict(x),
-        "classify a folder": lambda: classify_folder(learner(bn="support"), qs.tasks.Glyphs(size=16), folder, folder),
+        "classify a folder": lambda: classify_folder(of_support, qs.tasks.Glyphs(size=16), folder, folder),
         "pictures": lambda: make_pictures(run, own, glyphs),
         "examples": lambda: save_examples(run, own, glyphs, n=2),
         "build": lambda: Choice.of("maml", "glyphs", None, None).build(
