@@ -194,7 +194,7 @@ def _row(answer: Answer, classes: int) -> list[str]:
 
 
 def _shown(answers: Iterable[T], total: int, *, hidden: bool = False) -> Iterable[T]:
-    """With a bar where it takes long, but not where the answers are on the screen themselves; into a log now and then."""
+    """With a bar where it takes long and the answers are not on the screen themselves; into a log now and then."""
     often = 0.2 if sys.stderr.isatty() else 30
     return tqdm(answers, total=total, unit="picture", file=sys.stderr, delay=3, mininterval=often, disable=hidden)
 
