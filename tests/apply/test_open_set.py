@@ -28,6 +28,8 @@ def compared(numbers=784, *, scale=0.1, **options):
 @pytest.fixture(scope="module")
 def digits():
     x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))  # the rows of one writer stand together
+    x, y = x[order], y[order]
     return [parted([x[y == c][start : start + SHOTS + ASKED] for c in range(10)]) for start in (0, 50, 100, 150)]
 
 

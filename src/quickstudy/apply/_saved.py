@@ -31,6 +31,7 @@ def save(classifier: Any, path: str | Path, more: Mapping[str, str] | None = Non
     if not all(isinstance(name, bool | int | float | str | type(None)) for name in told):
         raise UsageError(f"classes must be numbers or texts to be saved, got {told[:3]}.")
     answers: Answers = classifier.answers_
+    scores: list[Any] = [*answers.heads, answers.near]
     about = {
         "format": FORMAT,
         "quickstudy": __version__,
@@ -39,7 +40,7 @@ def save(classifier: Any, path: str | Path, more: Mapping[str, str] | None = Non
         "dtype": classifier.classes_.dtype.str,
         "names": classifier.feature_names_in_.tolist() if hasattr(classifier, "feature_names_in_") else None,
         "apart": classifier.apart_,
-        "specs": [_said(scores.transform.spec) for scores in (*answers.heads, answers.near)],
+        "specs": [_said(each.transform.spec) for each in scores],
     }
     tensors = {f"fitted/{name}": torch.from_numpy(getattr(classifier, name)) for name in ARRAYS}
     tensors |= {f"answers/{name}": t for name, t in answers.state_dict().items()}
@@ -82,7 +83,8 @@ def _answers(specs: list[dict[str, Any]], state: dict[str, Tensor], classes: int
     places = [*(f"heads.{i}" for i in range(len(specs) - 1)), "near"]
     found = []
     for said, place in zip(specs, places, strict=True):
-        spec = Spec(**{**said, "centre": Centre[said["centre"]]})
+        options: dict[str, Any] = {**said, "centre": Centre[said["centre"]]}
+        spec = Spec(**options)
         features = state[f"{place}.weights"].shape[1]
         directions = state.get(f"{place}.transform.directions", torch.empty(0, features, dtype=torch.float64)).numpy()
         known = Component(np.zeros(features), directions, np.zeros(len(directions))) if spec.shrink else None

@@ -103,14 +103,15 @@ def check(
         confusion,
         _by_shots(classifier, x, y, groups, rng, repeats),
         _suspects(found, told, tested, first, classes),
-        tuple(classes[c] for c in np.flatnonzero(np.bincount(told) == 1)),
+        tuple(classes[int(c)] for c in np.flatnonzero(np.bincount(told) == 1)),
     )
 
 
 def _answered(
     classifier: Any, x: NDArray[Any], y: NDArray[Any], groups: NDArray[Any], fitted: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    return clone(classifier).fit(x[fitted], y[fitted], groups[fitted]).predict_proba(x[~fitted])
+    again: Any = clone(classifier)
+    return again.fit(x[fitted], y[fitted], groups[fitted]).predict_proba(x[~fitted])
 
 
 def _by_shots(

@@ -129,7 +129,7 @@ def _answer(classifier: ImageClassifier, asked: list[Path], out: Path | None, pa
     try:
         with rows_to(out) as write:
             write(["picture", "answer", *classes, "unknown score", "problem"])
-            for answer in _shown(classifier.stream(asked), len(asked)):
+            for answer in _shown(classifier.stream(asked), len(asked), hidden=sys.stdout.isatty()):
                 write(_row(answer, len(classes)))
                 label = "cannot be read" if answer.problem else str(answer.label)
                 say(f"{_name(answer.source):<{wide[0]}}  {label:<{wide[1]}}  {_sure(answer, classes)}".rstrip())
@@ -193,10 +193,9 @@ def _row(answer: Answer, classes: int) -> list[str]:
     return [str(answer.source), str(answer.label), *numbers, f"{answer.unknown_score:.4f}", ""]
 
 
-def _shown(answers: Iterable[T], total: int) -> Iterable[T]:
-    """With a bar, where it takes long and the answers are not on the screen themselves; into a log now and then."""
+def _shown(answers: Iterable[T], total: int, *, hidden: bool = False) -> Iterable[T]:
+    """With a bar where it takes long and the answers are not on the screen themselves; into a log now and then."""
     often = 0.2 if sys.stderr.isatty() else 30
-    hidden = sys.stdout.isatty()
     return tqdm(answers, total=total, unit="picture", file=sys.stderr, delay=3, mininterval=often, disable=hidden)
 
 

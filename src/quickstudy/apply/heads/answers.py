@@ -17,6 +17,9 @@ class Scores(nn.Module):
         biases: of the classes' scores, ``[classes]``.
     """
 
+    weights: Tensor
+    biases: Tensor
+
     def __init__(self, transform: Transform, weights: Tensor, biases: Tensor) -> None:
         super().__init__()
         self.transform = transform

@@ -99,7 +99,7 @@ def ensemble(
         losses.append(_losses(own, y, held, np.array([sure]))[0])
     weights = np.array([c.share for c in among]) * np.exp(min(losses) - np.array(losses))
     weights /= weights.sum()
-    mixed = sum(part * sure * own for part, sure, own in zip(weights, sharpness, scores, strict=True))
+    mixed = np.sum([part * sure * own for part, sure, own in zip(weights, sharpness, scores, strict=True)], 0)
     last = sharpest(mixed, y, held, 1.0, calibrate=calibrate)
     return Ensemble(
         Answers(

@@ -12,4 +12,4 @@ def svm(
 ) -> tuple[Float[np.ndarray, "classes f"], Float[np.ndarray, " classes"]]:
     """Weights and biases of the classes' scores."""
     found = LinearSVC(C=strength, random_state=0).fit(x, y, sample_weight=weight)
-    return both(found.coef_, found.intercept_)
+    return both(np.asarray(found.coef_), np.asarray(found.intercept_))

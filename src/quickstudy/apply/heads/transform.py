@@ -53,6 +53,11 @@ class Transform(nn.Module):
         known: of the background, where there is one.
     """
 
+    directions: Tensor
+    gained: Tensor
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, spec: Spec, features: int, known: Component | None = None) -> None:
         super().__init__()
         self.spec = spec
