@@ -75,7 +75,7 @@ class Workload:
         """The same net from ``quickstudy.nets``, with the same weights."""
         outputs = None if self.family == "prototypical" else self.way
         own = qs.nets.MLP() if self.net_kind == "mlp" else self._conv4(outputs)
-        own = own.to(next(like.parameters()).dtype)
+        own = own.to(next(like.parameters()))
         with torch.no_grad():
             for to, of in zip(own.parameters(), like.parameters(), strict=True):
                 assert to.shape == of.shape, "quickstudy's net has its parameters in another order"

@@ -51,7 +51,7 @@ class Browser:
     def script(self, script: str, *given: Any) -> Any:
         return self.driver.execute_script(script, *given)
 
-    def wait(self, condition: str, seconds: float = 30) -> Any:
+    def wait(self, condition: str, seconds: float = 120) -> Any:
         """Until an expression of JavaScript is true: its value."""
         end = time.monotonic() + seconds
         while not (found := self.script(f"return {condition}")):
@@ -93,7 +93,7 @@ class Browser:
 
     def saved(self, name: str) -> Path:
         """A file that the page has let the browser save."""
-        path, end = self.downloads / name, time.monotonic() + 30
+        path, end = self.downloads / name, time.monotonic() + 120
         while not path.exists():
             assert time.monotonic() < end, f"{name} was not saved: {self.errors()}"
             time.sleep(0.02)

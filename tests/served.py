@@ -52,7 +52,7 @@ def serving(teaching: Teaching, **options: Any) -> Iterator[int]:
 
 def asked(port: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[HTTPResponse, bytes]:
     """An answer, and all of its content."""
-    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
         kind = {"Content-Type": "application/json"} if method == "POST" else {}
         named = {name.replace("_", "-"): value for name, value in headers.items()}

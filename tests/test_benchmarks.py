@@ -157,16 +157,24 @@ def test_photographs(tmp_path):
 
 
 def test_sampling():
-    output = run(BENCHMARKS / "sampling.py", "--images", 640, "--rounds", 1, "--crop", 2, "--flip", "--jitter", 0.2)
+    output = run(BENCHMARKS / "sampling.py", "--images", 640, "--rounds", 1, "--flip")
     assert output.count("us an image") == 2
 
 
-@needs_peers
 def test_track(tmp_path):
     small = ("--small", "--rounds", 2, "--results", tmp_path)
     assert "of a plain loop" in run(BENCHMARKS / "track.py", "--only", "W5", *small)
     run(BENCHMARKS / "track.py", "--plot", tmp_path / "x" / "plot.svg", "--results", tmp_path)
     assert (tmp_path / "x" / "plot.svg").stat().st_size > 0
+
+
+def test_what_is_for_a_gpu(tmp_path):
+    """On a CPU: the checks of a learner or two, and a preset that is trained, tested and written down."""
+    small = ("--device", "cpu", "--small", "--minutes", 60, "--out", tmp_path, "--results", tmp_path)
+    output = run(BENCHMARKS / "gpu.py", *small, "--only", "checks", "presets", "--learners", "protonet", "metagan")
+    verdicts = [line.split()[0] for line in output.splitlines()[:6]]
+    assert verdicts == ["right"] * 6, output
+    assert "protonet,glyphs,5w1s" in (tmp_path / "gpu.csv").read_text()
 
 
 def test_optimizers():

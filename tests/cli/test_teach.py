@@ -20,7 +20,7 @@ def test_it_says_where_answers_and_ends_at_once(tmp_path):
         said = served.stdout.readline()
         port = int(re.fullmatch(r"The page is http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\.\n", said)[1])
         for host, status in ((f"127.0.0.1:{port}", 200), ("elsewhere.example", 421)):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
             connection.request("GET", "/api/begin", headers={"Host": host})
             answer = connection.getresponse()
             assert answer.status == status

@@ -18,9 +18,11 @@ GAP = torch.tensor([0.1, 0.0, 0.05] * 4, dtype=torch.float64)
 def make(tmp_path):
     """A run with one result of these scores."""
 
-    def made(name, scores, *, metric="accuracy", seed=0, draws=12, classes=None, lr=0.1, task_seed=0):
+    def made(name, scores, *, metric="accuracy", seed=0, draws=12, classes=None, lr=0.1, task_seed=0, **more):
         config = {"learner": {"learners": "maml", "options": {"inner_lr": lr}}, "training": {"steps": 9, "seed": seed}}
-        run = Run.create(tmp_path / name, {**config, "tasks": {"tasks": "glyphs", "options": {}}, "classes": classes})
+        run = Run.create(
+            tmp_path / name, {**config, "tasks": {"tasks": "glyphs", "options": {}}, "classes": classes, **more}
+        )
         mean = float(scores.mean())
         steps = (StepScore(0, 0.2, 0.01, 1.6), StepScore(1, mean, 0.1, 0.5))
         told = {"n_tasks": 12, "seed": task_seed, "bn": "none", "tasks": "Glyphs test", "draws": draws}
@@ -51,6 +53,12 @@ def test_tasks_of_one_draw_count_once(make):
 def test_other_tasks_are_not_compared(make, changed):
     usual = {"classes": {"test": ["bee"]}}
     assert told(make("a", ONE, **usual), make("b", ONE, **{**usual, **changed})) == ["", ""]
+
+
+def test_tasks_of_ones_own_go_by_what_they_drew(make):
+    own = [{"tasks": {"opaque": "mine.Tasks"}, "fingerprint": {"tasks": {"x": drawn}}} for drawn in (1, 2)]
+    first, other, same = make("a", ONE, **own[0]), make("b", ONE + GAP, **own[1]), make("c", ONE + GAP, **own[0])
+    assert [text[:5] for text in told(first, other, same)] == ["", "", "+5.00"]
 
 
 def test_seeds_of_one_configuration_stand_together(make):

@@ -70,9 +70,9 @@ def seeds(runs: Sequence[Run], stories: Sequence[Story], names: Sequence[str]) -
 def _drawn(run: Run, found: Evaluation | None) -> Any:
     if found is None:
         return None
-    classes: Any = run.config.get("classes")
-    of_split = classes.get(found.split) if isinstance(classes, dict) else None
-    return found.metric, found.tasks, found.n_tasks, found.seed, found.split, of_split
+    classes, tasks, told = (run.config.get(part) or {} for part in ("classes", "tasks", "fingerprint"))
+    own = told.get("tasks") if "opaque" in tasks else None  # a person's own may not describe themselves
+    return found.metric, found.tasks, found.n_tasks, found.seed, found.split, classes.get(found.split), own
 
 
 def _difference(first: Evaluation | None, other: Evaluation | None) -> str:
