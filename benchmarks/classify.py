@@ -182,13 +182,14 @@ def print_tables(results: Path) -> None:
         lines = [["tasks", "", *columns]]
         for d, s in among:
             found = [by.get((d, s, *wanted)) for wanted in columns.values()]
-            lines.append([SEEN.get(d, d), s, *("" if row is None else cell(row) for row in found)])
+            tasks = by[d, s, "auto", "accuracy_percent", ""]["n_tasks"]
+            lines.append([SEEN.get(d, d), f"{s}, {tasks} tasks", *("" if row is None else cell(row) for row in found)])
         for s in sorted({s for _, s in among}, key=lambda s: (len(s), s)):
             tested = [d for d, other in among if other == s and d in DOMAINS]
             means = [[float(by[d, s, *w]["mean"]) for d in tested if (d, s, *w) in by] for w in columns.values()]
             cells = [f"{np.mean(m):.1f}" if 0 < len(m) == len(tested) else "" for m in means]
             if tested:
-                lines.append(["mean", s, *cells])
+                lines.append([f"mean of {len(tested)}", s, *cells])
         show(lines)
 
     accuracy = {name: (name, "accuracy_percent", "") for name in (*PLAIN, "auto")}

@@ -235,7 +235,7 @@ def test_classify(tmp_path):
     np.savez(tmp_path / "clinc150-train.npz", x=x, y=y, names=[str(c) for c in range(10)])
     words = ("--domains", "clinc150 train", "--features", tmp_path, "--results", tmp_path)
     output = run(BENCHMARKS / "classify.py", *words, "--shots", 1, "--tasks", 3)
-    assert "| clinc150 train | 5w1s |" in output
+    assert "| clinc150 train | 5w1s, 3 tasks |" in output
     run(BENCHMARKS / "classify.py", *words, "--labels", 2)
     rows = (tmp_path / "classify.csv").read_text().splitlines()
     assert sum("accuracy_percent" in row for row in rows) == 6  # four plain heads, auto, auto with a background
