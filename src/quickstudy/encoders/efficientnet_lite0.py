@@ -54,8 +54,8 @@ class EfficientNetLite0(Encoder):
 class _Residual(nn.Sequential):
     """Layers whose input is added to what they make of it."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).add_(x)
+    def forward(self, input: Tensor) -> Tensor:  # as Sequential calls it
+        return super().forward(input).add_(input)
 
 
 def _plain(net: Any) -> nn.Sequential:
@@ -63,7 +63,7 @@ def _plain(net: Any) -> nn.Sequential:
     blocks = [_block(block) for block in net._blocks]
     stem, last = _layers(net._conv_stem, net._bn0, act=True), _layers(net._conv_head, net._bn1, act=True)
     plain = nn.Sequential(nn.Sequential(*stem), *blocks, nn.Sequential(*last), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return plain.to(memory_format=torch.channels_last)
+    return plain.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # its stub lacks this one
 
 
 def _block(block: Any) -> nn.Sequential:

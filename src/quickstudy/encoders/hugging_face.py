@@ -53,7 +53,8 @@ class HuggingFace(Encoder):
             missing = [key for key in info["missing_keys"] if tower is net or key.startswith("vision_model.")]
             if any("pooler" not in key for key in missing):
                 raise UsageError(f"the weights of {name} lack {missing[0]}; this is no checkpoint of the whole model.")
-            sizes = {tuple(self.prepare(Image.new("RGB", size)).shape[1:]) for size in ((64, 64), (64, 96))}
+            shapes = [self.prepare(Image.new("RGB", size)).shape for size in ((64, 64), (64, 96))]
+            sizes = {(height, width) for _, height, width in shapes}
             if len(sizes) > 1:
                 raise UsageError(f"{name} takes images of many sizes ({sizes}), expected a model of one.")
             prepared = self._processor.to_dict()

@@ -99,7 +99,7 @@ def fill_in(text: str, target: str | None = None) -> FilledIn:
 
 
 def _target(table: Table) -> str:
-    for name in reversed(table.columns):
+    for name in reversed([*table.columns]):
         if gaps(known_classes(table.columns[name])).any():
             return name
     raise UsageError("no cell is empty: leave those empty that are to be filled in, or write ? there.")
