@@ -11,9 +11,6 @@ which the strokes are traced (``read_drawing``). All is 20-way 1-shot, and no qu
 """
 
 import argparse
-import csv
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -27,7 +24,6 @@ from torch import Tensor
 
 import quickstudy as qs
 from hard_runs import WAY, HardRun, drawn, published
-from measure import machine
 from mouse import MICE, Stroke, draw, strokes_of
 from quickstudy.core.batch import Examples
 from quickstudy.core.seeding import fold
@@ -37,11 +33,8 @@ from quickstudy.tasks.images.omniglot_files import DRAWINGS, find_root, load_cha
 from quickstudy.tasks.images.pixels import as_float, ink_pixels
 from quickstudy.tasks.images.tracing import traced
 from quickstudy.training.intervals import mean_and_half_width
+from results import add_result_row
 
-COLUMNS = (
-    *("benchmark", "learner", "tasks", "setting", "protocol", "bn", "seed", "n_tasks", "metric", "mean", "ci95"),
-    *("command", "commit", "machine", "torch", "precision"),
-)
 WHOLE = 105  # pixels of the data as published
 PAGE, PICTURES = "on the page", "pictures"
 BY_MOUSE = {PAGE: [way for way in MICE if way not in ("thin", "thick")], PICTURES: ["thin", "thick", "small"]}
@@ -124,19 +117,21 @@ def measured(learner: Any, given: argparse.Namespace) -> Iterator[tuple[str, str
     """Settings with metrics and values, one per independent task."""
     size, seed = learner.model.size, given.seed
     if given.tasks:
-        yield "one answer", "ms", milliseconds(learner, size)
+        yield "one answer", "milliseconds", milliseconds(learner, size)
         options = {"split": given.split, "protocol": "lake", "rotate": False, "size": size}
         omniglot = qs.tasks.Omniglot(**options, way=WAY, shot=1, query=5)
         batches = (omniglot.sample(1, fold(seed, k)) for k in range(given.tasks))
-        yield "unseen alphabets", "accuracy", torch.stack([accuracy(learner, b.support, b.query) for b in batches])
+        found = torch.stack([accuracy(learner, b.support, b.query) for b in batches])
+        yield "unseen alphabets", "accuracy_percent", found
     drawings = Drawings(given.split, size)
     names = [drawings.data.names[i] for i in drawings.chosen]
     runs = drawings.hard(drawn(names, drawings.alphabets, max(given.runs, given.mice), seed))
     if given.runs:
         if given.split == "test":
             again = drawings.hard(published())
-            yield "within an alphabet, published runs", "accuracy", scores(learner, drawings, again, None, seed)
-        yield "within an alphabet, drawn runs", "accuracy", scores(learner, drawings, runs[: given.runs], None, seed)
+            yield "within an alphabet, published runs", "accuracy_percent", scores(learner, drawings, again, None, seed)
+        found = scores(learner, drawings, runs[: given.runs], None, seed)
+        yield "within an alphabet, drawn runs", "accuracy_percent", found
     if not given.mice:
         return
     for kind, tasks in (
@@ -144,10 +139,10 @@ def measured(learner: Any, given: argparse.Namespace) -> Iterator[tuple[str, str
         ("within an alphabet", runs[: given.mice]),
     ):
         plain = scores(learner, drawings, tasks, None, seed)
-        yield f"{kind}, those by mouse as they are", "accuracy", plain
+        yield f"{kind}, those by mouse as they are", "accuracy_percent", plain
         for mouse in [(where, way) for where, ways in BY_MOUSE.items() for way in ways]:
             by_mouse = scores(learner, drawings, tasks, mouse, seed)
-            yield f"{kind}, by mouse, {mouse[0]}: {mouse[1]}", "accuracy difference", by_mouse - plain
+            yield f"{kind}, by mouse, {mouse[0]}: {mouse[1]}", "accuracy_difference_percent", by_mouse - plain
 
 
 def main() -> None:
@@ -161,45 +156,26 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="write the rows there, beside those of other settings")
     given = parser.parse_args()
     learner = qs.pretrained.characters() if given.learner is None else qs.pretrained.read(given.learner, "characters")
-    rows: list[dict[str, Any]] = []
-    shared = described(learner, given)
+    about = "pretrained/characters" if given.learner is None else given.learner.name
     for setting, metric, values in measured(learner, given):
         mean, half = mean_and_half_width(values)
-        unit = 1 if metric == "ms" else 100
-        print(f"{setting:60} {len(values):5} {metric:20} {unit * mean:6.2f} ± {unit * half:.2f}", flush=True)
-        figures = {"metric": metric, "mean": f"{mean:.5f}", "ci95": f"{half:.5f}", "n_tasks": len(values)}
-        rows.append({**shared, "setting": f"20w1s {setting}", **figures})
-    if given.csv is not None:
-        kept = [row for row in read_rows(given.csv) if all(row["setting"] != new["setting"] for new in rows)]
-        given.csv.parent.mkdir(parents=True, exist_ok=True)
-        with given.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows([*kept, *rows])
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Those that were measured before."""
-    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
-
-
-def described(learner: Any, given: argparse.Namespace) -> dict[str, Any]:
-    """What the rows have in common."""
-    here = machine()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "benchmark": "characters",
-        "learner": "pretrained/characters" if given.learner is None else given.learner.name,
-        "tasks": "omniglot",
-        "protocol": f"lake, {given.split}",
-        "bn": learner.bn_mode,
-        "seed": given.seed,
-        "command": f"python benchmarks/characters.py {' '.join(sys.argv[1:])}".strip(),
-        "commit": commit.stdout.strip(),
-        "machine": f"{here['cpu']}, {here['threads']} of {here['cores']} cores",
-        "torch": here["torch"],
-        "precision": "float32",
-    }
+        unit = 1 if metric == "milliseconds" else 100
+        print(f"{setting:60} {len(values):5} {metric:27} {unit * mean:6.2f} ± {unit * half:.2f}", flush=True)
+        if given.csv is not None:
+            add_result_row(
+                given.csv.stem,
+                learner=about,
+                tasks="omniglot",
+                setting=f"20w1s {setting}",
+                protocol=f"lake, {given.split}",
+                bn=learner.bn_mode,
+                seed=given.seed,
+                n_tasks=len(values),
+                metric=metric,
+                mean=unit * mean,
+                ci95=unit * half,
+                results=given.csv.parent,
+            )
 
 
 if __name__ == "__main__":

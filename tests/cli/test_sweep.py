@@ -225,7 +225,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_training(where, quiet, tmp_path):
 def _child_of(process: int) -> int:
     """A worker: a child that is not the resource tracker."""
     found = subprocess.run(
-        ["ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "args="], capture_output=True, text=True, check=True
     ).stdout
     lines = [line.split(maxsplit=2) for line in found.splitlines() if "spawn_main" in line]
     return next(int(own) for own, parent, _ in lines if int(parent) == process)

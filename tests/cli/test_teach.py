@@ -16,7 +16,15 @@ from quickstudy.cli.main import main
 @pytest.mark.slow
 def test_it_says_where_answers_and_ends_at_once(tmp_path):
     command = [sys.executable, "-m", "quickstudy", "teach", "--port", "0", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path) as served:
+    # A shell lets what it starts in the background ignore Ctrl-C, and so would the tests and the server.
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as served:
         said = served.stdout.readline()
         port = int(re.fullmatch(r"The page is http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\.\n", said)[1])
         for host, status in ((f"127.0.0.1:{port}", 200), ("elsewhere.example", 421)):
@@ -29,7 +37,10 @@ def test_it_says_where_answers_and_ends_at_once(tmp_path):
                 assert json.loads(body)["line"] == "964 other characters"
             connection.close()
         os.kill(served.pid, signal.SIGINT)
-        rest, _ = served.communicate(timeout=60)
+        try:
+            rest, _ = served.communicate(timeout=60)
+        finally:
+            served.kill()
     assert (served.returncode, rest) == (0, "Closed.\n")
     assert list(tmp_path.iterdir()) == []
 

@@ -31,7 +31,7 @@ def test_help_of_train_lists_every_option_with_its_default(learner, tasks, monke
         options |= {"--shot": "", "--way": "5"}
     for option, default in options.items():
         assert re.search(rf"{option}\b[^(]*(\([^d][^(]*)*\(default: {default}", done.out), option
-    assert ("--root" in done.out) == (tasks == "folder")
+    assert ("--root" in done.out) == (tasks in ("folder", "split-folder"))
     for name in (*registry.TASKS, *registry.NETS, "demo", "quick", "paper"):
         assert name in done.out
     assert "``" not in done.out

@@ -26,8 +26,19 @@ OWN = {
     "mdps": lambda: qs.tasks.TabularMDPs(states=4, actions=2, horizon=3),
     "navigation": lambda: qs.tasks.Navigation(horizon=5),
     "games": qs.tasks.IteratedGames,
+    "mixture": lambda: qs.tasks.Mixture(("glyphs", "glyphs"), way=(2, 3), query=2),
 }
-ELSEWHERE = {"omniglot", "folder", "synthesized", "half-cheetah"}
+ELSEWHERE = {
+    "omniglot",
+    "folder",
+    "synthesized",
+    "half-cheetah",
+    "cifar-fs",
+    "fc100",
+    "mini-imagenet",
+    "tiered-imagenet",
+}
+ELSEWHERE |= {"cub", "fashion-mnist", "split-folder"}
 """Need data, files or an extra: their ``sample`` is that of ``Episodes``, or decorated alike (checked below)."""
 MORE = {
     "episodes": lambda: qs.tasks.Episodes(IMAGES, LABELS, way=3, shot=1, query=2),

@@ -208,7 +208,7 @@ def test_a_table(port):
     namespace = {}
     exec(answer["lines"].replace('Path("table.csv").read_text()', repr(text)).replace("print", "out = str"), namespace)
     assert namespace["out"] == answer["csv"]
-    for sent, says in [({"text": "a"}, "first row"), ({"text": text, "target": "x"}, "no column"), ({}, "must be")]:
+    for sent, says in [({"text": "a"}, "no rows"), ({"text": text, "target": "x"}, "no column"), ({}, "must be")]:
         assert says in posted(port, "/api/table", sent, status=400)["error"]
 
 

@@ -122,7 +122,7 @@ def test_a_persons_images_of_more_classes_than_in_training(name, tmp_path):
     from PIL import Image
 
     tasks = qs.tasks.Glyphs(way=2, size=16)
-    batch = qs.tasks.Glyphs(way=4, shot=2, query=1, size=16).sample(1, 0)
+    batch = qs.tasks.Glyphs(way=4, shot=2, query=2, size=16).sample(1, 0)
     for part, examples in (("support", batch.support), ("query", batch.query)):
         for i, (x, y) in enumerate(zip(examples.x[0], examples.y[0].tolist(), strict=True)):
             if part == "support" and (y, i % 2) == (3, 0):
@@ -131,7 +131,7 @@ def test_a_persons_images_of_more_classes_than_in_training(name, tmp_path):
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(((1 - x[0]) * 255).byte().numpy()).save(folder / f"{i}.png")
     found = classify_folder(METRIC[name](conv4()), tasks, tmp_path / "support", tmp_path / "query")
-    assert len(found) == 4
+    assert len(found) == 8
     for prediction in found:
         assert list(prediction.probabilities) == ["class0", "class1", "class2", "class3"]
         assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
