@@ -50,7 +50,7 @@ class Page(threading.Thread):
     def run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         classes = [{"name": f"c{i}", "examples": [drawing(self.rng)]} for i in range(FEW)]
-        key, count = None, 0
+        key, count = None, self.rng.randrange(ANEW)  # not all pages change a character at once
         time.sleep(self.rng.random() * PAUSE)
         while time.monotonic() < self.end:
             if count % ANEW == ANEW - 1:
