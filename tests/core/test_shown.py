@@ -5,7 +5,7 @@ import torch
 
 import quickstudy as qs
 from quickstudy import registry
-from quickstudy.core.shown import in_short
+from quickstudy.core.shown import in_short, shown
 
 NAMES = [name for name in registry.TASKS.own if name not in ("omniglot", "folder", "synthesized", "half-cheetah")]
 
@@ -41,3 +41,8 @@ def test_dir_has_what_is_offered_and_nothing_else():
 
     assert "TableEncoder" in dir(qs)
     assert not {"lazily", "exports", "training", "core", "annotations", "np", "os"} & {*dir(qs), *dir(qs.tasks)}
+
+
+@pytest.mark.parametrize("name", registry.TASKS.own)
+def test_every_registered_distribution_shows_what_it_was_built_with(name):
+    assert registry.load("tasks", name).__repr__ is shown

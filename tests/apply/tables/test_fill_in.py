@@ -41,6 +41,13 @@ def test_it_stays_written_as_it_was(separator):
     assert lines[:-2] == text.splitlines()[:-2]
 
 
+def test_the_first_row_names_the_columns_whatever_it_holds():
+    rows = [f"{'ab'[i % 2]},{'xy'[i % 2]}" for i in range(12)]
+    found = fill_in("\n".join(["a,b", *rows, "a,"]), "b")
+    assert [*found.table.columns] == ["a", "b"]
+    assert found.table.column("b")[-1] == "x"
+
+
 def test_columns_that_tell_nothing_are_named():
     rows = [f"{i},1,{i * 7 % 5},{'ab'[i % 2]}" for i in range(12)]
     found = fill_in("\n".join(["id,same,x,y", *rows, "12,1,3,"]))

@@ -64,8 +64,8 @@ def fill_in(text: str, target: str | None = None) -> FilledIn:
     """Fill in a column of a table, from the rows that have an answer there.
 
     Args:
-        text: the table, as ``read_table`` takes it from a file; at most 5,000 rows of 500 columns. A cell of the target
-            that is empty, or ``?``, ``NA``, ``nan`` or ``null``, is filled in.
+        text: the table, as ``read_table`` takes it from a file, but its first row names the columns; at most 5,000 rows
+            of 500 columns. A cell of the target that is empty, or ``?``, ``NA``, ``nan`` or ``null``, is filled in.
         target: the column (None: the last one that has such cells).
 
     Raises:
@@ -76,7 +76,7 @@ def fill_in(text: str, target: str | None = None) -> FilledIn:
     >>> found.table.column("kind").tolist(), found.target
     (['a', 'a', 'b', 'b', 'a', 'b'], 'kind')
     """
-    table = table_of(text.removeprefix("\ufeff"), "the table")
+    table = table_of(text.removeprefix("\ufeff"), "the table", header=True)
     if len(table) > ROWS or len(table.columns) > COLUMNS:
         raise DataError(
             f"the table has {len(table)} rows of {len(table.columns)} columns; at most {ROWS} of {COLUMNS}."

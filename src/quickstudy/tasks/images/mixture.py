@@ -18,6 +18,7 @@ from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure, sample
 from quickstudy.core.seeding import fold, generator
+from quickstudy.core.shown import shown
 
 
 class Mixture:
@@ -112,6 +113,8 @@ class Mixture:
         own["shot"] = self._shots[0] < self._shots[1]
         inner = shared_draws(self._part(0, self._ways[1], self._shots[1])) if len(self.parts) == 1 else ()
         return (*(name for name, varies in own.items() if varies), *inner)
+
+    __repr__ = shown
 
     def describe(self) -> str:
         """One line for people."""

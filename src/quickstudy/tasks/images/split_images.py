@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from quickstudy.core.batch import TaskBatch
@@ -18,6 +19,7 @@ from quickstudy.core.checks import SPLITS, at_least, one_of, shape_text
 from quickstudy.core.errors import DataError
 from quickstudy.core.purity import pure
 from quickstudy.core.seeding import fold
+from quickstudy.core.shown import shown
 from quickstudy.tasks.images._mapped import LabelledImages
 from quickstudy.tasks.images.episodes import Episodes
 from quickstudy.tasks.images.pixels import as_float, crop_pixels, open_image
@@ -138,6 +140,8 @@ class SplitImages(ABC):
         """What the classes that are drawn from are called."""
         return self._episodes.class_names
 
+    __repr__ = shown
+
     def describe(self) -> str:
         """One line for people."""
         return f"{self.title} {self.split} ({self.n_classes} classes), {shape_text(self.way, self.shot, self.query)}"
@@ -152,7 +156,7 @@ class SplitImages(ABC):
         """
         return self._episodes.sample(tasks, fold(seed, "tasks", self.name, self.split))
 
-    def read_image(self, path: Path | str) -> Float[Tensor, "channels size size"]:
+    def read_image(self, path: Path | str | Image.Image) -> Float[Tensor, "channels size size"]:
         """An image file as this distribution's images are: resized, centre square, float32 in [0, 1].
 
         Raises:
@@ -160,7 +164,7 @@ class SplitImages(ABC):
         """
         return as_float(self._file_pixels(path))
 
-    def _file_pixels(self, path: Path | str) -> UInt8[np.ndarray, "channels size size"]:
+    def _file_pixels(self, path: Path | str | Image.Image) -> UInt8[np.ndarray, "channels size size"]:
         return crop_pixels(open_image(path, "RGB" if self.channels == 3 else "L"), self._pixels_wide)
 
 
@@ -171,8 +175,6 @@ def of_split(split: str, parts: dict[str, list[str]]) -> list[str]:
 
 def resized(images: UInt8[Tensor, "n c h w"], size: int) -> UInt8[Tensor, "n c size size"]:
     """Each image to ``size`` x ``size`` pixels (Lanczos), if it is not so already."""
-    from PIL import Image
-
     if images.shape[-1] == size and images.shape[-2] == size:
         return images
     grey = images.shape[1] == 1
