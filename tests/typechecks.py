@@ -27,11 +27,13 @@ def pytest_runtest_setup() -> None:
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """What jaxtyping's import hook decorates with, in place of beartype."""
-    check = _check(function)
+    check: Callable[..., Any] | None = None  # made at the first call: a process calls few of the functions it imports
 
-    @wraps(check)
+    @wraps(function)
     def counted(*args: Any, **kwargs: Any) -> Any:
         global _done
+        nonlocal check
+        check = check or _check(function)
         _done += 1
         if _done >= LIMIT:
             config.update("jaxtyping_disable", True)
