@@ -141,18 +141,20 @@ def test_a_learner_of_the_omniglot_table_with_options_of_its_own(tmp_path):
         run(BENCHMARKS / "omniglot.py", "--learners", "metagun:base=relation")
 
 
-def test_photographs(tmp_path):
+def test_trainings(tmp_path):
     """Of tasks that need no data; a row that is done is not run again."""
     small = ("--tasks", "glyphs", "--learners", "protonet:filters=2,train_way=5", "--budget", 0.2, "--n-tasks", 4)
-    arguments = (BENCHMARKS / "photographs.py", *small, "--out", tmp_path / "out", "--results", tmp_path)
+    tested = ("--test", "5w1s", "5w5s")
+    arguments = (BENCHMARKS / "trainings.py", *small, *tested, "--out", tmp_path / "out", "--results", tmp_path)
     first = run(*arguments)
-    (tmp_path / "photographs.csv").rename(tmp_path / "kept.csv")
+    (tmp_path / "trainings.csv").rename(tmp_path / "kept.csv")
     again = run(*arguments)
     assert again == first[first.index("| split") :]
-    assert not (tmp_path / "photographs.csv").exists()
+    assert not (tmp_path / "trainings.csv").exists()
     with open(tmp_path / "kept.csv", newline="") as file:
-        (row,) = csv.DictReader(file)
+        row, other = csv.DictReader(file)
     assert (row["learner"], row["options"], row["setting"]) == ("protonet", "filters=2 train_way=5", "5w1s")
+    assert (other["options"], other["setting"]) == ("filters=2 train_way=5 trained=5w1s", "5w5s")
     assert row["command"].endswith("--budget 0.2 --seeds 0 --n-tasks 4")
 
 
