@@ -1,15 +1,21 @@
 """benchmarks/agents.py runs, at sizes that take seconds, and its rules for bandits are what they are called."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from scripts import output as run
 
-pytestmark = pytest.mark.slow
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+AGENTS = BENCHMARKS / "agents.py"
+sys.path.append(str(BENCHMARKS))
 
-AGENTS = Path(__file__).resolve().parents[1] / "benchmarks" / "agents.py"
+from bandit_rules import gittins_index
+
+pytestmark = pytest.mark.slow
 
 
 def test_rows_are_run_once_and_printed(tmp_path):
@@ -37,3 +43,20 @@ def test_who_knows_more_of_an_mdp_gets_more_of_it(tmp_path):
     at_random, sampling, known = (float(cell.split("±")[0]) for cell in last[2:5])
     assert abs(at_random - 100) < 10  # mean rewards are 1, over 100 steps
     assert at_random + 15 < sampling < known - 30
+
+
+def test_indices_of_gittins_are_the_published_ones():
+    """Gittins: Multi-armed Bandit Allocation Indices, tables of Bernoulli arms with a uniform prior."""
+    index = gittins_index(0.9, 10)
+    after = [index[wins, losses] for wins, losses in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 0), (9, 1))]
+    torch.testing.assert_close(
+        torch.stack(after), torch.tensor([0.7029, 0.6346, 0.6010, 0.5001, 0.8001, 0.8695]), atol=1e-4, rtol=0
+    )
+    assert abs(gittins_index(0.99, 10)[0, 0] - 0.8699) < 1e-4
+
+
+def test_rules_of_bandits_and_their_constants(tmp_path):
+    last = run(BENCHMARKS / "bandit_rules.py", "--pulls", 10, "--arms", 5, "--results", tmp_path).splitlines()[-1]
+    cells = [float(cell.split("±")[0]) for cell in last.strip("| ").split(" | ")[1:]]
+    assert max(cells) in cells[-2:]  # what was tuned, or is best where rewards are discounted
+    assert (tmp_path / "bandits.csv").read_text().count("\n") == 7
