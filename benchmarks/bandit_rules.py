@@ -31,7 +31,7 @@ from rows import show
 Rule: TypeAlias = Callable[[Tensor, Tensor, int], Tensor]
 """Wins and losses of each arm ``[tasks, arms]`` and how many pulls were made, to what each arm is worth."""
 
-BONUSES = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.4142)
+BONUSES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0)
 DISCOUNTS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
 AHEAD = 200  # so many pulls more than are played are planned for: what is left then counts as known
 
@@ -50,11 +50,16 @@ def thompson(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
     return torch.distributions.Beta(1 + wins, 1 + losses).sample()
 
 
-def ucb(wins: Tensor, losses: Tensor, pull: int, *, bonus: float = math.sqrt(2)) -> Tensor:
+def ucb(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
     """UCB1: the mean and a bonus for arms little tried; untried ones first."""
     count = wins + losses
-    wide = bonus * (math.log(max(pull, 1)) / count.clamp(min=1)).sqrt()
-    return torch.where(count > 0, wins / count.clamp(min=1) + wide, torch.inf) + 1e-6 * torch.rand_like(wins)
+    bonus = (2 * math.log(max(pull, 1)) / count.clamp(min=1)).sqrt()
+    return torch.where(count > 0, wins / count.clamp(min=1) + bonus, torch.inf) + 1e-6 * torch.rand_like(wins)
+
+
+def tuned_ucb(wins: Tensor, losses: Tensor, pull: int, *, bonus: float) -> Tensor:
+    """UCB1 with a bonus of any size on the mean given a uniform prior, so that untried arms may wait."""
+    return greedy(wins, losses, pull) + bonus * (2 * math.log(1 + pull) / (1 + wins + losses)).sqrt()
 
 
 def gittins(wins: Tensor, losses: Tensor, pull: int, *, pulls: int, discount: float) -> Tensor:
@@ -120,9 +125,9 @@ def chosen(arms: int, pulls: int) -> dict[str, tuple[Rule, dict[str, float]]]:
         torch.manual_seed(0)
         return float(play_bandits(rule, batch, pulls).mean())
 
-    bonus = max(BONUSES, key=lambda c: mean(partial(ucb, bonus=c)))
+    bonus = max(BONUSES, key=lambda c: mean(partial(tuned_ucb, bonus=c)))
     discount = max(DISCOUNTS, key=lambda d: mean(partial(gittins, pulls=pulls, discount=d)))
-    found["UCB1, tuned"] = partial(ucb, bonus=bonus), {"bonus": bonus}
+    found["UCB1, tuned"] = partial(tuned_ucb, bonus=bonus), {"bonus": bonus}
     found["Gittins' index"] = partial(gittins, pulls=pulls, discount=discount), {"discount": discount}
     return found
 

@@ -4,6 +4,7 @@ Importing torch takes a process two to four seconds. A server that has imported 
 quickstudy, forks for each of these.
 """
 
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -11,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -53,6 +55,16 @@ def output(*words: object, **given: Any) -> str:
     done = run(*words, **given)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def benchmark(name: str) -> ModuleType:
+    """A module of ``benchmarks/``, in this process."""
+    folder = str(SOURCE.parent / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
 
 
 def _as_main(words: list[str], cwd: str, path: list[str], env: dict[str, str], *files: str) -> None:

@@ -1,19 +1,17 @@
 """benchmarks/agents.py runs, at sizes that take seconds, and its rules for bandits are what they are called."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from scripts import benchmark
 from scripts import output as run
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 AGENTS = BENCHMARKS / "agents.py"
-sys.path.append(str(BENCHMARKS))
-
-from bandit_rules import gittins_index
+gittins_index = benchmark("bandit_rules").gittins_index
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,5 @@
 """The character learner's benchmark: the hard runs are the published ones, a mouse draws what was drawn; what ships."""
 
-import importlib
-import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -14,19 +12,9 @@ from PIL import Image
 import quickstudy as qs
 from quickstudy.apply import pretrained
 from quickstudy.tasks.images.pixels import ink_pixels, open_image
+from scripts import benchmark
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-
-
-def module(name):
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-
-
-mouse, hard_runs = module("mouse"), module("hard_runs")
+mouse, hard_runs = benchmark("mouse"), benchmark("hard_runs")
 
 
 def drawings(omniglot_data, run):
