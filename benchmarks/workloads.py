@@ -1,7 +1,7 @@
 """What is compared, and what it costs at least: the workloads of ``peers.py``, their data, nets and multiply-adds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -13,7 +13,7 @@ import quickstudy as qs
 
 @dataclass(frozen=True)
 class Workload:
-    """One meta-gradient of one learner on one batch.
+    """One meta-gradient of one learner on one batch, or one test on it.
 
     Args:
         family: which learner.
@@ -27,6 +27,8 @@ class Workload:
         way: classes per task.
         filters: of Conv4.
         size: of the images, in pixels.
+        channels: of the images.
+        test: adapt to the tasks and score them on their queries; no meta-gradient.
     """
 
     family: Literal["maml", "reptile", "prototypical"]
@@ -40,6 +42,8 @@ class Workload:
     way: int = 5
     filters: int = 64
     size: int = 28
+    channels: int = 1
+    test: bool = False
 
     def __str__(self) -> str:
         if self.family == "prototypical":
@@ -47,9 +51,11 @@ class Workload:
         else:
             steps = f"{self.steps} inner step{'s' * (self.steps > 1)}"
             what = f"MAML, order {self.order}, {steps}" if self.family == "maml" else f"Reptile, {steps} of Adam"
+        what = f"testing {what}" if self.test else what
         if self.net_kind == "mlp":
             return f"{what}; {self.tasks} sinusoids of {self.shot}+{self.query} points, MLP 1-40-40-1"
-        images = f"{self.way}-way {self.shot}-shot, {self.query} queries per class, {self.size}x{self.size}"
+        size = f"{self.size}x{self.size}" + (f"x{self.channels}" if self.channels > 1 else "")
+        images = f"{self.way}-way {self.shot}-shot, {self.query} queries per class, {size}"
         return f"{what}; {self.tasks} tasks {images}, Conv4 of {self.filters} filters"
 
     @property
@@ -63,7 +69,7 @@ class Workload:
             layers = [nn.Linear(1, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 1)]
             return nn.Sequential(*layers).to(dtype)
         layers: list[nn.Module] = []
-        for channels in (1, self.filters, self.filters, self.filters):
+        for channels in (self.channels, self.filters, self.filters, self.filters):
             convolution = nn.Conv2d(channels, self.filters, 3, padding=1)
             layers += [convolution, nn.BatchNorm2d(self.filters), nn.ReLU(), nn.MaxPool2d(2)]
         layers.append(nn.Flatten())
@@ -83,7 +89,7 @@ class Workload:
         return own
 
     def _conv4(self, outputs: int | None) -> nn.Module:
-        return qs.nets.Conv4(out_features=outputs, filters=self.filters, size=self.size)
+        return qs.nets.Conv4(out_features=outputs, in_channels=self.channels, filters=self.filters, size=self.size)
 
     def batch(self, dtype: torch.dtype = torch.float32) -> qs.TaskBatch:
         if self.net_kind == "mlp":
@@ -91,16 +97,19 @@ class Workload:
         else:
             tasks = qs.tasks.Glyphs(way=self.way, shot=self.shot, query=self.query, size=self.size)
             batch = tasks.sample(self.tasks, seed=0)
-        return qs.TaskBatch(_cast(batch.support, dtype), _cast(batch.query, dtype))
+        return qs.TaskBatch(self._cast(batch.support, dtype), self._cast(batch.query, dtype))
 
-
-def _cast(examples: qs.Examples, dtype: torch.dtype) -> qs.Examples:
-    y = examples.y.to(dtype) if examples.y.is_floating_point() else examples.y
-    return qs.Examples(examples.x.to(dtype), y)
+    def _cast(self, examples: qs.Examples, dtype: torch.dtype) -> qs.Examples:
+        y = examples.y.to(dtype) if examples.y.is_floating_point() else examples.y
+        x = examples.x.to(dtype)
+        if self.channels > 1:  # drawings in shades of their own in each channel
+            x = x * torch.linspace(0.5, 1, self.channels, dtype=dtype)[:, None, None]
+        return qs.Examples(x, y)
 
 
 W1 = Workload("maml")
 SINUSOIDS = Workload("maml", net_kind="mlp", tasks=25, shot=10, query=10, inner_lr=0.01)
+MINI = Workload("maml", tasks=4, shot=5, query=15, steps=5, inner_lr=0.01, size=84, channels=3)  # as miniImageNet's
 WORKLOADS: dict[str, Workload] = {
     "W1": W1,
     "W2": Workload("maml", steps=5),
@@ -109,6 +118,9 @@ WORKLOADS: dict[str, Workload] = {
     "W3-5steps": Workload("maml", net_kind="mlp", tasks=25, shot=10, query=10, inner_lr=0.01, steps=5),
     "W4": Workload("reptile", tasks=5, query=1, steps=5, inner_lr=1e-3),
     "W5": Workload("prototypical", tasks=8, way=20),
+    "W6": MINI,
+    "W6-order1": replace(MINI, order=1),
+    "W7": Workload("maml", tasks=1000, query=15, steps=3, test=True),
 }
 
 
@@ -147,6 +159,7 @@ def meta_gradient_macs(work: Workload) -> int:
         MAML, order 1:   k (3 S - S1) + 3 Q - Q1
         Reptile:         k (3 (S + Q) - (S1 + Q1))
         prototypical:    3 (S + Q) - (S1 + Q1)
+        testing MAML:    k (3 S - S1) + Q
 
     torch's own count of a plain loop is the same, except that its second order spends two units on the first layer that
     nothing asks for (``tests/test_benchmarks.py``).
@@ -156,6 +169,8 @@ def meta_gradient_macs(work: Workload) -> int:
     """
     net, batch = work.net(), work.batch()
     (s, s1), (q, q1) = (forward_macs(net, x[0]) for x in (batch.support.x, batch.query.x))
+    if work.test:
+        return work.tasks * (work.steps * (3 * s - s1) + q)
     if work.family == "maml":
         inner = 9 * s - 5 * s1 if work.order == 2 else 3 * s - s1
         return work.tasks * (work.steps * inner + 3 * q - q1)

@@ -1,18 +1,21 @@
 """The ways to compute one meta-gradient that ``peers.py`` compares: quickstudy, its peers, and code written by hand.
 
-A contender gets a workload, its net and a batch, and gives ``step()``: one meta-gradient.
+A contender gets a workload, its net and a batch, and gives ``step()``: one meta-gradient, or the accuracies of tasks.
 """
 
 import inspect
 
 import quickstudy as qs
 from contenders.maml import by_higher, by_torchopt_loop, by_torchopt_vmap, plain_loop, plain_vmap
-from contenders.ours import quickstudy
+from contenders.ours import quickstudy, quickstudy_test
 from contenders.parallel_metalearn import parallel_metalearn
 from contenders.parts import ADAM, APART, PLAIN, TRAP, Contender, Step
 from contenders.prototypical import plain_prototypical
 from contenders.reptile import plain_reptile, reptile_by_higher, reptile_by_torchopt, reptile_by_torchopt_vmap
+from contenders.testing import test_by_higher, test_by_plain_loop, test_by_vmap
 from workloads import Workload
+
+SHARES = 1e-6  # of answers that are right: float32
 
 __all__ = ["PLAIN", "Contender", "Step", "contenders"]
 
@@ -20,6 +23,15 @@ __all__ = ["PLAIN", "Contender", "Step", "contenders"]
 def contenders(work: Workload) -> list[Contender]:
     """Who takes part."""
     tolerance = ADAM if work.family == "reptile" else 1e-9
+    if work.test:
+        return [
+            Contender("quickstudy", quickstudy_test(), tolerance=SHARES),
+            Contender("quickstudy, plain modules", quickstudy_test(own_net=False), tolerance=SHARES),
+            Contender(PLAIN, test_by_plain_loop),
+            Contender("plain vmap", test_by_vmap(written_out=True)),
+            Contender("plain vmap, F.batch_norm", test_by_vmap(written_out=False)),
+            Contender("higher", test_by_higher),
+        ]
     ours = [Contender("quickstudy", quickstudy(), tolerance=tolerance)]
     if work.net_kind == "conv":
         ours.append(Contender("quickstudy, plain modules", quickstudy(own_net=False), tolerance=tolerance))
