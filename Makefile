@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all that a fresh clone needs; `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick lint format docs wheel
+.PHONY: help install demo test quick lint format docs notebooks wheel
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -53,6 +53,11 @@ format: install  ## put the code into the house style
 docs: install  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is site/index.html."
+
+notebooks: install  ## run the notebooks in docs/ and keep what they print
+	cd $$(mktemp -d) && cp $(CURDIR)/docs/notebooks/*.ipynb . && \
+	  $(CURDIR)/$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False *.ipynb && \
+	  cp *.ipynb $(CURDIR)/docs/notebooks
 
 wheel: install  ## build sdist and wheel into dist/ and use the wheel alone in a clean environment
 	$(BIN)/python .ci/wheel.py
