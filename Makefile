@@ -56,7 +56,7 @@ docs: install  ## build the documentation into site/
 
 notebooks: install  ## run the notebooks in docs/ and keep what they print
 	cd $$(mktemp -d) && cp $(CURDIR)/docs/notebooks/*.ipynb . && \
-	  $(CURDIR)/$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False *.ipynb && \
+	  PYTHONWARNINGS=ignore $(CURDIR)/$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False *.ipynb && \
 	  cp *.ipynb $(CURDIR)/docs/notebooks
 
 wheel: install  ## build sdist and wheel into dist/ and use the wheel alone in a clean environment

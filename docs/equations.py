@@ -1,4 +1,4 @@
-"""Equations as mathematics: a hook of MkDocs that turns a page's ``math`` blocks, LaTeX as GitHub reads it, into MathML.
+"""Equations as mathematics: a hook of MkDocs that turns a page's ``math`` blocks, LaTeX as on GitHub, into MathML.
 
 Browsers draw MathML themselves, in the page's colours: no script, no font and no picture goes with the site.
 """

@@ -77,6 +77,7 @@ def test_notebooks_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1)), "run: make notebooks"
+    assert not [out for cell in cells for out in cell["outputs"] if out.get("name") == "stderr"], "a warning is stored"
     namespace = {"__name__": "__main__"}
     for cell in cells:
         exec(compile("".join(cell["source"]), path.name, "exec"), namespace)
@@ -138,3 +139,15 @@ def test_equations_are_mathematics():
 )
 def test_the_site_loads_nothing_from_elsewhere(tag, elsewhere):
     assert bool(hook("alone").loaded(f"<html>{tag}</html>")) is elsewhere
+
+
+def test_every_example_is_in_the_gallery():
+    """With its picture, which brings its colours and its ground, and what it printed on no machine in particular."""
+    gallery = hook("gallery")
+    kept = PROJECT / "docs" / "gallery"
+    assert {path.name for path in kept.iterdir()} == {f"{n}.{kind}" for n in gallery.names() for kind in ("svg", "txt")}
+    page = gallery.fill((PROJECT / "docs" / "gallery.md").read_text())
+    for name in gallery.names():
+        assert f"## {name}\n" in page
+        assert "background: var(--card)" in (kept / f"{name}.svg").read_text()
+        assert not re.search(r"(^|\s)/\w", (kept / f"{name}.txt").read_text()), "a path of a machine"
