@@ -51,6 +51,13 @@ def table(kind: str, docs: str) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
+def counts() -> str:
+    """How much there is, in a sentence."""
+    many = {kind: len(entries.own) for kind, entries in registry.KINDS.items()}
+    parts = [f"{many['learners']} learners in {len(by_family())} families", f"{many['tasks']} kinds of tasks"]
+    return f"There are {', '.join(parts)} and {many['nets']} networks, and whatever you bring.\n"
+
+
 def interface(kind: str, of_family: str = "") -> str:
     """The entries of one kind, or of one family of it, for mkdocstrings."""
     package = "quickstudy" if kind == "learners" else f"quickstudy.{kind}"
@@ -72,7 +79,8 @@ def fill(text: str, docs: str) -> str:
 
     def block(match: re.Match[str]) -> str:
         what, *rest = match[1].split()
-        return f"{match[1]} -->\n{interface(*rest) if what == 'interface' else table(what, docs)}"
+        said = counts() if what == "counts" else interface(*rest) if what == "interface" else table(what, docs)
+        return f"{match[1]} -->\n{said}"
 
     return BLOCK.sub(block, text)
 
