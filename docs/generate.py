@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parent
 PROJECT = DOCS.parent
 PACKAGES = ("quickstudy", "quickstudy.learners", "quickstudy.nets", "quickstudy.report", "quickstudy.rules")
 PACKAGES += ("quickstudy.tasks", "quickstudy.encoders")
-BLOCK = re.compile(r"(?<=<!-- registry: )([a-z ]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(?<=<!-- registry: )([a-z_ ]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 
 
 def family(name: str) -> str:
@@ -51,10 +51,18 @@ def table(kind: str, docs: str) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
-def interface(kind: str) -> str:
-    """The entries of one kind for mkdocstrings."""
+def counts() -> str:
+    """How much there is, in a sentence."""
+    many = {kind: len(entries.own) for kind, entries in registry.KINDS.items()}
+    parts = [f"{many['learners']} learners in {len(by_family())} families", f"{many['tasks']} kinds of tasks"]
+    return f"There are {', '.join(parts)} and {many['nets']} networks, and whatever you bring.\n"
+
+
+def interface(kind: str, of_family: str = "") -> str:
+    """The entries of one kind, or of one family of it, for mkdocstrings."""
     package = "quickstudy" if kind == "learners" else f"quickstudy.{kind}"
-    return "\n".join(f"::: {_documented(package, entry)}\n" for entry in _once(kind))
+    wanted = [entry for entry in _once(kind) if of_family in ("", entry.path.split(".")[2])]
+    return "\n".join(f"::: {_documented(package, entry)}\n" for entry in wanted)
 
 
 def _once(kind: str) -> list[Any]:
@@ -70,8 +78,9 @@ def fill(text: str, docs: str) -> str:
     """A page with what stands between its marks: ``<!-- registry: learners -->`` and ``<!-- end -->``."""
 
     def block(match: re.Match[str]) -> str:
-        what, _, kind = match[1].rpartition(" ")
-        return f"{match[1]} -->\n{interface(kind) if what == 'interface' else table(kind, docs)}"
+        what, *rest = match[1].split()
+        said = counts() if what == "counts" else interface(*rest) if what == "interface" else table(what, docs)
+        return f"{match[1]} -->\n{said}"
 
     return BLOCK.sub(block, text)
 

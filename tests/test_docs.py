@@ -1,8 +1,11 @@
 """README.md and docs/ tell the truth: their Python runs, their commands and links exist."""
 
+import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -13,6 +16,7 @@ from quickstudy.recipes import Choice
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((PROJECT / "docs").rglob("*.md"))
+NOTEBOOKS = sorted((PROJECT / "docs" / "notebooks").iterdir())
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: (\S.*) -->")
 
@@ -66,6 +70,19 @@ def test_python_runs(page, tmp_path, monkeypatch):
             exec(compile("\n" * block.line + block.code, str(page), "exec"), namespace)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
+def test_notebooks_run(path, tmp_path, monkeypatch):
+    """Their cells, in order, in an empty folder; what is stored was printed by all of them, in this order."""
+    monkeypatch.chdir(tmp_path)
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1)), "run: make notebooks"
+    assert not [out for cell in cells for out in cell["outputs"] if out.get("name") == "stderr"], "a warning is stored"
+    namespace = {"__name__": "__main__"}
+    for cell in cells:
+        exec(compile("".join(cell["source"]), path.name, "exec"), namespace)
+
+
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=names(WITH_COMMANDS))
 def test_commands_exist(page, capsys, monkeypatch):
     """``train`` reads its options as it does for a user, then stops; the others have theirs in their help."""
@@ -89,3 +106,48 @@ def test_links_lead_somewhere(name):
     targets = re.findall(r"\]\(([^)#]+)", (PROJECT / name).read_text())
     missing = [t for t in targets if not t.startswith("https://") and not (PROJECT / t).exists()]
     assert not missing
+
+
+def hook(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, PROJECT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_equations_are_mathematics():
+    equations = hook("equations")
+    pages = {page: page.read_text() for page in PAGES if "```math" in page.read_text()}
+    assert {page.name for page in (PROJECT / "docs" / "learners").iterdir()} <= {page.name for page in pages}
+    for page, text in pages.items():
+        filled = equations.fill(text)
+        assert filled.count("<math") == text.count("```math"), page
+        assert not re.search(r"<m[in]>(&amp;|&|\\)", filled), f"{page}: something that latex2mathml does not know"
+
+
+@pytest.mark.parametrize(
+    ("tag", "elsewhere"),
+    [
+        ('<script src="https://host/x.js"></script>', True),
+        ("<link rel=stylesheet href=//host/x.css>", True),
+        ('<link href="https://host/f" rel="preconnect">', True),
+        ('<img alt="" src="http://host/x.png">', True),
+        ('<a href="https://host/">', False),
+        ('<link rel="canonical" href="https://host/">', False),
+        ('<script src="../assets/x.js"></script>', False),
+    ],
+)
+def test_the_site_loads_nothing_from_elsewhere(tag, elsewhere):
+    assert bool(hook("alone").loaded(f"<html>{tag}</html>")) is elsewhere
+
+
+def test_every_example_is_in_the_gallery():
+    """With its picture, which brings its colours and its ground, and what it printed on no machine in particular."""
+    gallery = hook("gallery")
+    kept = PROJECT / "docs" / "gallery"
+    assert {path.name for path in kept.iterdir()} == {f"{n}.{kind}" for n in gallery.names() for kind in ("svg", "txt")}
+    page = gallery.fill((PROJECT / "docs" / "gallery.md").read_text())
+    for name in gallery.names():
+        assert f"## {name}\n" in page
+        assert "background: var(--card)" in (kept / f"{name}.svg").read_text()
+        assert not re.search(r"(^|\s)/\w", (kept / f"{name}.txt").read_text()), "a path of a machine"

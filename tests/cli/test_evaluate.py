@@ -21,13 +21,16 @@ def test_evaluate_with_other_shots_and_steps(copied):
     assert [step["step"] for step in record["by_step"]] == [0, 1, 2, 3, 4]
 
 
-def test_evaluate_as_json_repeats_the_runs_own_test(copied):
-    done = quickstudy("evaluate", copied, "--json", "--n-tasks", 6)
+def test_evaluate_as_json_repeats_the_runs_own_test(copied, tmp_path):
+    done = quickstudy("evaluate", copied, "--json", "--n-tasks", 6, "--out", tmp_path / "new" / "scores.csv")
     assert done.code == 0, done.err
     result = json.loads(done.out)
     first, again = lines(copied / "results.jsonl")
     assert again == first
     assert result == {name: first[name] for name in result}
+    head, *rows = (tmp_path / "new" / "scores.csv").read_text().splitlines()
+    assert head == "task,accuracy"
+    assert [float(row.split(",")[1]) for row in rows] == result["scores"]
 
 
 def test_evaluate_chooses_checkpoints(copied):

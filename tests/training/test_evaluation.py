@@ -1,5 +1,6 @@
 """Evaluation: means and intervals by hand, the same tasks for everyone, and nothing left changed."""
 
+import dataclasses
 import json
 import math
 
@@ -258,3 +259,13 @@ def test_the_result_in_words_and_in_json():
     assert record["scores"] == pytest.approx(result.scores, rel=1e-5)
     assert json.loads(json.dumps(record))["draws"] == 5
     assert str(qs.evaluate(regressor(), SINUSOIDS, n_tasks=5)).startswith("mse ")
+
+
+def test_scores_as_csv():
+    result = qs.evaluate(qs.ProtoNet(qs.nets.Flat()), glyphs(), n_tasks=4)
+    head, *rows = result.to_csv().splitlines()
+    assert head == "task,accuracy"
+    assert [row.split(",")[0] for row in rows] == ["0", "1", "2", "3"]
+    assert [float(row.split(",")[1]) for row in rows] == pytest.approx(result.scores)
+    with pytest.raises(qs.UsageError, match="evaluate again"):
+        dataclasses.replace(result, scores=()).to_csv()

@@ -46,8 +46,8 @@ class Adapted:
 def classify_folder(
     learner: MetaLearner,
     tasks: Any,
-    support: Path | Sequence[Path],
-    query: Path | Sequence[Path],
+    support: str | Path | Sequence[str | Path],
+    query: str | Path | Sequence[str | Path],
     *,
     steps: int | None = None,
     invert: bool = False,
@@ -59,8 +59,8 @@ def classify_folder(
 def adapt_to_images(
     learner: MetaLearner,
     tasks: Any,
-    support: Path | Sequence[Path],
-    query: Path | Sequence[Path],
+    support: str | Path | Sequence[str | Path],
+    query: str | Path | Sequence[str | Path],
     *,
     steps: int | None = None,
     invert: bool = False,
@@ -86,7 +86,7 @@ def adapt_to_images(
     """
     if not hasattr(tasks, "read_image"):
         raise UsageError(f"this run was trained on {tasks.describe()}, not on images; it cannot classify image files.")
-    places = [[place] if isinstance(place, Path) else [*place] for place in (support, query)]
+    places = [[Path(p) for p in ([place] if isinstance(place, str | Path) else place)] for place in (support, query)]
     where = [", ".join(map(str, of_kind)) for of_kind in places]
     with data_in(" or ".join(where)):
         left = LeftOut()

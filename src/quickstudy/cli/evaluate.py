@@ -14,6 +14,7 @@ from quickstudy.cli.terminal import result_text, say, tell
 from quickstudy.cli.trained import threads, trained_learner
 from quickstudy.core.entry import summary
 from quickstudy.core.errors import QuickstudyError, RunError, UsageError
+from quickstudy.core.files import write_atomic
 from quickstudy.core.options import check_options
 from quickstudy.report import make_pictures
 from quickstudy.training.evaluation import evaluate as score
@@ -32,6 +33,7 @@ class Options:
         checkpoint: best, last, or an outer step.
         device: auto (a GPU if there is one), cpu, cuda, ...
         workers: threads on a CPU (None: as many as torch may use).
+        out: a file for the score of each task, as CSV (None: none is written).
         json: print the result as JSON.
     """
 
@@ -42,6 +44,7 @@ class Options:
     checkpoint: str = "best"
     device: str = "auto"
     workers: int | None = None
+    out: Path | None = None
     json: bool = False
 
 
@@ -78,6 +81,9 @@ def evaluate(argv: list[str]) -> None:
         result = score(learner, tasks, n_tasks=own.n_tasks, seed=own.seed, steps=own.steps)
     text = dumps(result.to_json(), indent=2, ensure_ascii=False) if own.json else result_text(result)
     say(text)  # first: the folder may be read-only
+    if own.out is not None:
+        write_atomic(own.out, result.to_csv().encode(), anywhere=True)
+        tell(f"written: {own.out}")
     try:
         found.add_result({**result.to_json(), "split": own.split, "checkpoint": step})
         make_pictures(found, learner, tasks)

@@ -84,6 +84,17 @@ class Result:
             fields |= {"by_class": self.by_class, "confusion": self.confusion.to_json()}
         return fields
 
+    def to_csv(self) -> str:
+        """Each task's score after the last inner step, as CSV: a header, then a row for each task in its order.
+
+        Raises:
+            UsageError: no score of a task was kept (older versions did not).
+        """
+        if not self.scores:
+            raise UsageError("this result has no score of each task: an older version made it; evaluate again.")
+        rows = [f"{task},{value:.6g}" for task, value in enumerate(self.scores)]
+        return "\n".join([f"task,{self.metric}", *rows]) + "\n"
+
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Result":
         """What ``to_json`` was given, of this version or an older one (scores and confusion aside, if it has none).
