@@ -18,23 +18,20 @@ results.jsonl already are not run again, and a run that was interrupted goes on 
 
 import argparse
 import json
-import math
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import quickstudy as qs
-from mdp_rules import MDP_RULES, play_mdps
 from quickstudy import registry
 from quickstudy.core.seeding import fold
 from quickstudy.recipes import Choice, split_options
-from quickstudy.tasks.environments.bandits import BanditBatch
+from quickstudy.tasks.environments.bandit_rules import BANDIT_RULES, play_bandits
+from quickstudy.tasks.environments.mdp_rules import MDP_RULES, play_mdps
 from quickstudy.training.intervals import mean_and_half_width
 from rows import add, read, run_all, show, steps_in_time
 
@@ -45,47 +42,6 @@ PRETRAINED_LR = (0.01, 0.03, 0.1, 0.3)
 BANDIT_PULLS = 6400  # in an outer step
 CHEETAH = {"goal": "direction", "horizon": 100, "episodes": 10, "meta_batch": 8}
 TITLES = {"navigation": "2-D navigation", "half-cheetah": "HalfCheetah forwards or backwards, 100 steps"}
-
-
-def thompson(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
-    """What each arm is worth: a draw from what its chance may be, given a uniform prior."""
-    return torch.distributions.Beta(1 + wins, 1 + losses).sample()
-
-
-def ucb(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
-    """UCB1: the mean and a bonus for arms little tried; untried ones first."""
-    count = wins + losses
-    bonus = (2 * math.log(max(pull, 1)) / count.clamp(min=1)).sqrt()
-    return torch.where(count > 0, wins / count.clamp(min=1) + bonus, torch.inf) + 1e-6 * torch.rand_like(wins)
-
-
-def greedy(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
-    """The mean given a uniform prior; ties by lot."""
-    return (1 + wins) / (2 + wins + losses) + 1e-6 * torch.rand_like(wins)
-
-
-def at_random(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
-    return torch.rand_like(wins)
-
-
-RULES: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
-    "random": at_random,
-    "greedy": greedy,
-    "Thompson sampling": thompson,
-    "UCB1": ucb,
-}
-
-
-def play_bandits(rule: Callable[[Tensor, Tensor, int], Tensor], batch: BanditBatch, pulls: int) -> Tensor:
-    """The sum of rewards of a trial of every bandit, all at once, ``[tasks]``."""
-    state, _ = batch.reset(1, 0, repeat=True)
-    wins, losses = torch.zeros(2, *batch.chances.shape)
-    for pull in range(pulls):
-        arm = rule(wins, losses, pull).argmax(1, keepdim=True)
-        state, _, reward, _ = batch.step(state, arm)
-        wins.scatter_add_(1, arm, reward)
-        losses.scatter_add_(1, arm, 1 - reward)
-    return wins.sum(1)
 
 
 def run_row(row: dict[str, Any], out: Path, n_tasks: int) -> None:
@@ -183,12 +139,12 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
         print()
     bandits = [r for r in records if r["what"] == "bandits"]
     if bandits:
-        lines = [["pulls, arms", "RL^2", *RULES, "outer steps"]]
+        lines = [["pulls, arms", "RL^2", *BANDIT_RULES, "outer steps"]]
         for r in sorted(bandits, key=lambda r: (r["options"]["episodes"], r["options"]["arms"])):
             pulls, arms = r["options"]["episodes"], r["options"]["arms"]
             batch = qs.tasks.Bandits(arms=arms, split="test").sample(max(n_tasks, 10000), fold(0, "rules"))
             torch.manual_seed(0)
-            rules = [mean_and_half_width(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
+            rules = [mean_and_half_width(play_bandits(rule, batch, pulls)) for rule in BANDIT_RULES.values()]
             own = [(s["mean"], s["ci95"]) for s in r["by_step"]]
             cells = [f"{mean:.2f} ± {ci:.2f}" for mean, ci in (*own, *rules)]
             lines.append([f"{pulls}, {arms}", *cells, str(r["steps"])])

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from quickstudy.core.errors import RunError
+from quickstudy.core.references import Reference
 from quickstudy.core.scores import score
 from quickstudy.report.citation import citation
-from quickstudy.report.words import about, in_words, title
+from quickstudy.report.words import about, called, heading, in_words, title
 from quickstudy.training.results import Result, StepScore
 from quickstudy.training.runs import Run
 
@@ -55,12 +56,15 @@ class Story:
     """A run in the words of the page."""
 
     name: str
+    heading: str
+    """What learned what, in words."""
     learner: str
     tasks: str
     shape: str
     """``5-way 1-shot``, or what of it is known; of validation and test, where training has another way."""
     train_way: int | None
     chance: float | None
+    """Of the test's way, where the run says which that is."""
     bn: str
     metric: str
     curves: dict[str, Series]
@@ -92,9 +96,29 @@ class Story:
         return re.search(rf"(?<!\d){re.escape(self.shape)}", said) is not None
 
     @property
-    def test_chance(self) -> float | None:
-        """Chance on the headline's tasks, where it is that of training."""
-        return self.chance if self.tested_as_trained else None
+    def title(self) -> str:
+        """The heading, with the way and shot where the test has those of training."""
+        return f"{self.heading}, {self.shape}" if self.shape and self.tested_as_trained else self.heading
+
+    @property
+    def unit(self) -> str:
+        """What the headline's score is counted in, where its name does not say it."""
+        return self.headline.result.unit if self.headline else ""
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """What the headline's score can be held beside; of older runs chance, where the test has training's way."""
+        told = self.headline.result.references if self.headline else ()
+        return told or (self._chance if self.tested_as_trained else ())
+
+    @property
+    def training_references(self) -> tuple[Reference, ...]:
+        """The same of the training's own curves."""
+        return self.references if self.headline and self.tested_as_trained else self._chance
+
+    @property
+    def _chance(self) -> tuple[Reference, ...]:
+        return () if self.chance is None else (Reference("chance", self.chance),)
 
 
 def read_story(run: Run) -> Story:
@@ -113,8 +137,9 @@ def read_story(run: Run) -> Story:
     metric = headline.metric if headline else _metric(curves)
     return Story(
         name=run.path.resolve().name if run.path else "run in memory",
-        learner=title(config.get("learner")),
-        tasks=title(config.get("tasks")),
+        heading=heading(config.get("learner"), config.get("tasks")),
+        learner=called(config.get("learner")),
+        tasks=called(config.get("tasks")),
         shape=" ".join(f"{_number(n)}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n),
         train_way=trained if isinstance(trained := options.get("way"), int) else None,
         chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,

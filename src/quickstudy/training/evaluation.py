@@ -26,6 +26,7 @@ from quickstudy.core.model_checks import device_of, precision_told
 from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.purity import sample
+from quickstudy.core.references import Judged, references_of, unit_of
 from quickstudy.core.seeding import fold
 from quickstudy.core.stateless import in_evaluation
 from quickstudy.training import distributed
@@ -130,6 +131,7 @@ def evaluate(
     found = [result for _, result in sorted(everywhere, key=lambda pair: pair[0])]
     values, losses = torch.cat([result.scores for result in found], -1)
     shares = shared_draws(tasks)
+    judged = Judged(metric, learner.trial, learner.self_play)
     half_widths = half_width(values, [draw.size for draw in plan] if shares else None)
     return Result(
         metric=metric,
@@ -145,6 +147,8 @@ def evaluate(
         shares=shares,
         scores=tuple(values[-1].tolist()),
         confusion=confusion_of(result.taken_for for result in found),
+        unit=unit_of(tasks, judged),
+        references=references_of(tasks, judged),
     )
 
 
