@@ -8,7 +8,7 @@ from quickstudy.core.errors import RunError
 from quickstudy.core.references import Reference
 from quickstudy.core.scores import score
 from quickstudy.report.citation import citation
-from quickstudy.report.words import about, called, heading, in_words, title
+from quickstudy.report.words import about, called, heading, own_class, settings
 from quickstudy.training.results import Result, StepScore
 from quickstudy.training.runs import Run
 
@@ -60,6 +60,8 @@ class Story:
     """What learned what, in words."""
     learner: str
     tasks: str
+    training_curve: str
+    """What the training's scores are of, where it is something else than a test's."""
     shape: str
     """``5-way 1-shot``, or what of it is known; of validation and test, where training has another way."""
     train_way: int | None
@@ -140,6 +142,7 @@ def read_story(run: Run) -> Story:
         heading=heading(config.get("learner"), config.get("tasks")),
         learner=called(config.get("learner")),
         tasks=called(config.get("tasks")),
+        training_curve=getattr(own_class(config.get("learner")), "training_curve", ""),
         shape=" ".join(f"{_number(n)}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n),
         train_way=trained if isinstance(trained := options.get("way"), int) else None,
         chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,
@@ -162,7 +165,7 @@ def read_story(run: Run) -> Story:
         about=" ".join(filter(None, (about(config.get(part)) for part in ("learner", "tasks")))),
         parameters=count if isinstance(count := config.get("parameters"), int) else None,
         machine=", ".join(str(name) for part in ("processor", "gpu") if (name := machine.get(part))),
-        settings=_settings(config),
+        settings=settings(config),
     )
 
 
@@ -230,19 +233,3 @@ def _ending(done: int, training: dict[str, Any], validation: Series | None, *, l
         if stale >= patience:
             return f"Stopped early after {done:,} of {planned:,} outer steps: {stale} validations without a better one"
     return f"Interrupted, or still running: {done:,} of {planned:,} outer steps are logged"
-
-
-def _settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    tables: list[tuple[str, list[tuple[str, str]]]] = []
-    rest: list[tuple[str, str]] = []
-    for name, value in config.items():
-        if name in ("command", "fingerprint"):
-            continue
-        options = value.get("options") if isinstance(value, dict) and "options" in value else value
-        if isinstance(options, dict) and options and "opaque" not in options:
-            kind = title(value) if options is not value else ""
-            heading = f"{name.capitalize()}: {kind}" if kind else name.capitalize()
-            tables.append((heading, [(str(k), in_words(v)) for k, v in options.items()]))
-        else:
-            rest.append((name, in_words(value)))
-    return [*tables, ("Other", rest)] if rest else tables

@@ -28,6 +28,7 @@ class Chart:
 def learning(story: Story, key: str) -> list[Chart]:
     """Score and loss against outer steps; where the loss is the score, the norm of the meta-gradient in its stead."""
     names = dict.fromkeys([story.metric, "loss" if score(story.metric).percent else "grad_norm"])
+    trained = ": ".join(filter(None, ("training", story.training_curve)))
     charts: list[Chart] = []
     for i, name in enumerate(names):
         found = [(look, label, story.curves.get(f"{label}/{name}")) for look, label in _LABELS]
@@ -56,7 +57,7 @@ def learning(story: Story, key: str) -> list[Chart]:
                 ),
                 heading,
                 [
-                    (look, "training", "thin") if look == TRAINING else (look, "validation", "dots")
+                    (look, trained, "thin") if look == TRAINING else (look, "validation", "dots")
                     for look, _, _ in present
                 ],
                 _note("Band: 95% interval over validation tasks." if spread else "", beside, name),

@@ -24,8 +24,8 @@ def heading(learner: Any, tasks: Any) -> str:
     >>> heading({"learners": "maml"}, {"tasks": "glyphs"}), heading({"learners": "lola"}, {"tasks": "games"})
     ('MAML on drawn characters', "LOLA against itself in the iterated prisoner's dilemma")
     """
-    against = " against itself" if getattr(_own_class(learner), "self_play", False) else ""
-    where = "in" if getattr(_own_class(tasks), "kind", "") == "games" else "on"
+    against = " against itself" if getattr(own_class(learner), "self_play", False) else ""
+    where = "in" if getattr(own_class(tasks), "kind", "") == "games" else "on"
     return f"{called(learner)}{against} {where} {called(tasks)}"
 
 
@@ -35,7 +35,7 @@ def called(description: Any) -> str:
     >>> called({"learners": "protonet"}), called({"tasks": "gp"}), called({"opaque": "mine.Net"})
     ('Prototypical networks', 'draws from a Gaussian process', 'Net')
     """
-    cls = _own_class(description)
+    cls = own_class(description)
     if cls is None:
         return title(description)
     kind, name = registry.named_in(description)
@@ -49,7 +49,7 @@ def called(description: Any) -> str:
     return getattr(cls, "called", None) or getattr(cls, "title", None) or by_line
 
 
-def _own_class(description: Any) -> type[Any] | None:
+def own_class(description: Any) -> type[Any] | None:
     """The class of a registered thing of quickstudy's own; None of others, whose code is not run to name them."""
     kind = next((k for k in description if k in registry.KINDS), None) if isinstance(description, dict) else None
     name = str(description[kind]) if kind else ""
@@ -71,6 +71,23 @@ def in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(in_words(part) for part in value)}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a run was told, in tables: a caption, and names and values."""
+    tables: list[tuple[str, list[tuple[str, str]]]] = []
+    rest: list[tuple[str, str]] = []
+    for name, value in config.items():
+        if name in ("command", "fingerprint"):
+            continue
+        options = value.get("options") if isinstance(value, dict) and "options" in value else value
+        if isinstance(options, dict) and options and "opaque" not in options:
+            kind = title(value) if options is not value else ""
+            caption = f"{name.capitalize()}: {kind}" if kind else name.capitalize()
+            tables.append((caption, [(str(k), in_words(v)) for k, v in options.items()]))
+        else:
+            rest.append((name, in_words(value)))
+    return [*tables, ("Other", rest)] if rest else tables
 
 
 def capital(text: str) -> str:
