@@ -47,7 +47,7 @@ class Score:
         """A mean and its interval.
 
         >>> score("accuracy").told(0.95373, 0.00418), score("return").told(-412.4, 12.9)
-        ('95.37% ± 0.42', '-412 ± 13')
+        ('95.37% ± 0.42', '−412 ± 13')
         """
         return f"{self.text(mean, half_width)} {self.interval(half_width)}".rstrip()
 
@@ -58,8 +58,8 @@ class Score:
         ('+5.0 ± 1.2', '−0.00210 ± 0.00040')
         """
         number = self._number(mean, half_width)
-        signed = number if number.startswith("-") else f"+{number}"
-        return f"{signed.replace('-', MINUS)} {self.interval(half_width)}".rstrip()
+        signed = number if number.startswith(MINUS) else f"+{number}"
+        return f"{signed} {self.interval(half_width)}".rstrip()
 
     def exact(self, value: float) -> str:
         """A value that was computed and not measured.
@@ -67,7 +67,7 @@ class Score:
         >>> score("accuracy").exact(0.2), score("return").exact(5 / 6)
         ('20%', '0.8333')
         """
-        return f"{100 * value:.4g}%" if self.percent else f"{value:.4g}"
+        return f"{100 * value:.4g}%" if self.percent else f"{value:.4g}".replace("-", MINUS)
 
     def short(self, value: float) -> str:
         """A value where there is little room: in a progress bar.
@@ -90,7 +90,8 @@ class Score:
     def _number(self, value: float, half_width: float) -> str:
         scale = 100 if self.percent else 1
         places = decimals(scale * half_width, 2 if self.percent else 4)
-        return f"{round(scale * value, places) + 0.0:.{max(places, 0)}f}"  # + 0.0: no -0.0
+        rounded = round(scale * value, places) + 0.0  # + 0.0: no -0.0
+        return f"{rounded:.{max(places, 0)}f}".replace("-", MINUS)
 
 
 SCORES = {

@@ -103,6 +103,11 @@ class Story:
         return f"{self.heading}, {self.shape}" if self.shape and self.tested_as_trained else self.heading
 
     @property
+    def trained_on_another_way(self) -> bool:
+        """Whether training's tasks have more or fewer classes than those of validation and test."""
+        return bool(self.train_way) and not self.shape.startswith(f"{self.train_way}-way")
+
+    @property
     def unit(self) -> str:
         """What the headline's score is counted in, where its name does not say it."""
         return self.headline.result.unit if self.headline else ""

@@ -44,6 +44,7 @@ def learning(story: Story, key: str) -> list[Chart]:
         own = name == story.metric
         heading = capital(score(name).named(story.unit if own else ""))
         beside = story.training_references if own else ()
+        of = " of validation" if story.trained_on_another_way else ""
         spread = any(series.ci95 and len(series.steps) > 1 for _, _, series in present)
         charts.append(
             Chart(
@@ -60,17 +61,17 @@ def learning(story: Story, key: str) -> list[Chart]:
                     (look, trained, "thin") if look == TRAINING else (look, "validation", "dots")
                     for look, _, _ in present
                 ],
-                _note("Band: 95% interval over validation tasks." if spread else "", beside, name),
+                _note("Band: 95% interval over validation tasks." if spread else "", beside, name, of=of),
             )
         )
     return charts
 
 
-def _note(spread: str, beside: Sequence[Reference], metric: str) -> str:
+def _note(spread: str, beside: Sequence[Reference], metric: str, *, of: str = "") -> str:
     """What bands and dotted lines are; these are told apart by their order."""
     downward = sorted(beside, key=lambda each: -each.value)
     told = ", ".join(f"{each.name} {each.text(metric)}" for each in downward)
-    lines = f"Dotted{', from above' if len(beside) > 1 else ''}: {told}." if beside else ""
+    lines = f"Dotted{of}{', from above' if len(beside) > 1 else ''}: {told}." if beside else ""
     return f"{spread} {lines}".strip()
 
 
@@ -120,7 +121,8 @@ def comparison(stories: list[Story], names: list[str]) -> list[Chart]:
             of_these = [stories[i] for i, _ in found]
             (unit, *other) = dict.fromkeys(story.unit for story in of_these)
             (beside, *others) = dict.fromkeys(story.training_references for story in of_these)
-            beside = () if others else beside
+            if others or (kind == "train" and any(story.trained_on_another_way for story in of_these)):
+                beside = ()
             called = score(metric).words if other else score(metric).named(unit)
             heading = f"{'Training' if kind == 'train' else 'Validation'}: {called}"
             svg = line_chart(

@@ -114,6 +114,7 @@ def _render(runs: Sequence[Run], tables: Sequence[Table]) -> str:
         seeds=seeds(runs, stories, names),
         beside=_beside(stories),
         compared=_compared(stories),
+        scores=[*dict.fromkeys(score(s.headline.metric).named(s.unit) for s in stories if s.headline)],
         style=Markup("".join((Path(__file__).parent / name).read_text() for name in ("palette.css", "report.css"))),
         version=__version__,
         score=score,
@@ -161,9 +162,11 @@ def _points(picture: Picture) -> float:
 def _compared(stories: list[Story]) -> str:
     """What several runs have in common, for a title."""
     said = [[*dict.fromkeys(part)] for part in zip(*((s.learner, s.tasks) for s in stories), strict=True)]
-    learners, tasks = (" and ".join(part) if len(part) < 4 else "" for part in said)
-    count = f"{len(stories)} runs compared"
-    return f"{count}: {learners or f'{len(said[0])} learners'} on {tasks or f'{len(said[1])} kinds of tasks'}"
+    learners, tasks = (
+        " and ".join(filter(None, (", ".join(part[:-1]), part[-1]))) if len(part) < 4 else f"{len(part)} {many}"
+        for part, many in zip(said, ("learners", "kinds of tasks"), strict=True)
+    )
+    return f"{len(stories)} runs compared: {learners} on {tasks}"
 
 
 def _beside(stories: list[Story]) -> list[str]:

@@ -24,9 +24,10 @@ def heading(learner: Any, tasks: Any) -> str:
     >>> heading({"learners": "maml"}, {"tasks": "glyphs"}), heading({"learners": "lola"}, {"tasks": "games"})
     ('MAML on drawn characters', "LOLA against itself in the iterated prisoner's dilemma")
     """
-    against = " against itself" if getattr(own_class(learner), "self_play", False) else ""
-    where = "in" if getattr(own_class(tasks), "kind", "") == "games" else "on"
-    return f"{called(learner)}{against} {where} {called(tasks)}"
+    who, where = called(learner), "in" if getattr(own_class(tasks), "kind", "") == "games" else "on"
+    other = "themselves" if who.endswith("s") else "itself"
+    against = f" against {other}" if getattr(own_class(learner), "self_play", False) else ""
+    return f"{who}{against} {where} {called(tasks)}"
 
 
 def called(description: Any) -> str:
@@ -76,6 +77,7 @@ def in_words(value: Any) -> str:
 def settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """What a run was told, in tables: a caption, and names and values."""
     tables: list[tuple[str, list[tuple[str, str]]]] = []
+    alone = getattr(own_class(config.get("learner")), "self_play", False)  # whatever opponents there are
     rest: list[tuple[str, str]] = []
     for name, value in config.items():
         if name in ("command", "fingerprint"):
@@ -84,7 +86,16 @@ def settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         if isinstance(options, dict) and options and "opaque" not in options:
             kind = title(value) if options is not value else ""
             caption = f"{name.capitalize()}: {kind}" if kind else name.capitalize()
-            tables.append((caption, [(str(k), in_words(v)) for k, v in options.items()]))
+            tables.append(
+                (
+                    caption,
+                    [
+                        (str(k), in_words(v))
+                        for k, v in options.items()
+                        if not (alone and str(k).startswith("opponent"))
+                    ],
+                )
+            )
         else:
             rest.append((name, in_words(value)))
     return [*tables, ("Other", rest)] if rest else tables

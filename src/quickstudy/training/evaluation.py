@@ -120,7 +120,7 @@ def evaluate(
     own = _own(learner, device)
     with Waiting("testing", "task", after=2) if progress is True else nullcontext(progress or None) as advance:
         for group in groups[distributed.rank() :: distributed.world()]:
-            with fits_memory(f"{sum(draw.size for draw in group)} tasks at a time of {_called(tasks)}"):
+            with fits_memory(f"{sum(draw.size for draw in group)} tasks at a time of {called(tasks)}"):
                 batches = [sample(tasks, draw.size, draw.seed) for draw in group]
             metric = own.score_name(batches[0])
             results = _score(own, batches, at, workers, Noise(fold(seed, "noise"), group[0].start))
@@ -142,7 +142,7 @@ def evaluate(
         n_tasks=n_tasks,
         seed=seed,
         bn=learner.bn_mode,
-        tasks=_called(tasks),
+        tasks=called(tasks, self_play=learner.self_play),
         draws=len(plan) if shares else n_tasks,
         shares=shares,
         scores=tuple(values[-1].tolist()),
@@ -161,7 +161,11 @@ def _own(learner: L, device: torch.device | str | None) -> L:
     return copy.deepcopy(own).to(wanted) if any(p.device != wanted for p in own.parameters()) else own
 
 
-def _called(tasks: TaskDistribution[Any]) -> str:
+def called(tasks: TaskDistribution[Any], *, self_play: bool = False) -> str:
+    """What tasks are, in a line; for who plays itself without the opponents that it does not meet."""
+    alone: Any = getattr(tasks, "describe_self_play", None) if self_play else None
+    if alone is not None:
+        return str(alone())
     return tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__
 
 

@@ -149,7 +149,7 @@ def _at(table: Float[Tensor, "*games states 2"], state: Tensor) -> Tensor:
 
 
 class IteratedGames:
-    """Two-player games, repeated: memory-one policies, exact returns, opponents of several kinds.
+    """Two-player games, repeated: memory-one policies, exact returns.
 
     Args:
         split: names the stream of tasks; the distribution is the same in each.
@@ -215,9 +215,12 @@ class IteratedGames:
 
     def describe(self) -> str:
         """One line for people."""
+        return f"{self.describe_self_play()}; opponents: {', '.join(self.opponents)}"
+
+    def describe_self_play(self) -> str:
+        """The same for who plays itself, and so meets none of the opponents."""
         noise = f", payoffs ± {self.noise:g}" if self.noise else ""
-        met = ", ".join(self.opponents)
-        return f"iterated {self.game} {self.split}, discount {self.discount:g}{noise}; opponents: {met}"
+        return f"iterated {self.game} {self.split}, discount {self.discount:g}{noise}"
 
     def references(self, judged: Judged) -> tuple[Reference, ...]:
         """One move for ever: of both players, and against the opponents as they are before they learn."""
