@@ -107,9 +107,8 @@ def train_and_test(
         # Not of a run that is finished, or in the way: ``train`` says so.
         finished = before[-1:] >= [training["steps"]] if resume else holds_run(Path(out))
         if first and (not finished or training.get("overwrite")):
-            say(
-                f"training on {called(tasks, self_play=learner.self_play)}; BatchNorm: {learner.bn_mode}; run folder: {out}"
-            )
+            what = called(tasks, self_play=learner.self_play)
+            say(f"training on {what}; BatchNorm: {learner.bn_mode}; run folder: {out}")
         train(learner, tasks, validation=validation, notes={"test": test, "command": command}, **options)
         if first:  # the others may be on machines that do not have the folder
             run = Run.open(out)

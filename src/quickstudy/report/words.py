@@ -86,16 +86,8 @@ def settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         if isinstance(options, dict) and options and "opaque" not in options:
             kind = title(value) if options is not value else ""
             caption = f"{name.capitalize()}: {kind}" if kind else name.capitalize()
-            tables.append(
-                (
-                    caption,
-                    [
-                        (str(k), in_words(v))
-                        for k, v in options.items()
-                        if not (alone and str(k).startswith("opponent"))
-                    ],
-                )
-            )
+            said = [(str(k), in_words(v)) for k, v in options.items()]
+            tables.append((caption, [row for row in said if not (alone and row[0].startswith("opponent"))]))
         else:
             rest.append((name, in_words(value)))
     return [*tables, ("Other", rest)] if rest else tables
