@@ -233,7 +233,7 @@ class IteratedGames:
         batch = self.sample(2000, 0)
         for_ever = (torch.full_like(batch.starts, sign * CERTAIN) for sign in (1, -1))
         played = (batch.returns(torch.stack([own, batch.opponents.logits], 1))[:, 0] for own in for_ever)
-        names = (f"always {move}, opponents not learning" for move in moves)
+        names = (f"always {move} (opponents not learning)" for move in moves)
         return *both, *map(sampled, names, played)
 
     @pure
