@@ -49,7 +49,7 @@ def optimized_page(rows: Sequence[Row], *, steps: int, seeds: int) -> str:
 def interval(value: float, ci95: float) -> str:
     """A loss with half the width of its interval; of one seed there is none.
 
-    >>> interval(0.5, 0.02), interval(0.5, math.nan)
+    >>> interval(0.5, 0.02), interval(0.5, float('nan'))
     ('0.500 ± 0.020', '0.5000')
     """
     return score("final_loss").told(value, ci95)
