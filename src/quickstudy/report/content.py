@@ -12,6 +12,8 @@ from quickstudy.report.words import about, called, heading, own_class, settings
 from quickstudy.training.results import Result, StepScore
 from quickstudy.training.runs import Run
 
+UP_TO = "up to "
+"""Before the way and shot of tasks that draw theirs for each batch."""
 NOT_SCORES = ("loss", "ci95", "grad_norm")
 
 
@@ -105,7 +107,7 @@ class Story:
     @property
     def trained_on_another_way(self) -> bool:
         """Whether training's tasks have more or fewer classes than those of validation and test."""
-        return bool(self.train_way) and not self.shape.startswith(f"{self.train_way}-way")
+        return bool(self.train_way) and not self.shape.removeprefix(UP_TO).startswith(f"{self.train_way}-way")
 
     @property
     def unit(self) -> str:
@@ -142,13 +144,14 @@ def read_story(run: Run) -> Story:
     way = (config.get("test") or {}).get("test_way") or options.get("way")
     steps_done = max((int(r["step"]) for r in records if "step" in r), default=0)
     metric = headline.metric if headline else _metric(curves)
+    shape = " ".join(f"{_number(n)}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n)
     return Story(
         name=run.path.resolve().name if run.path else "run in memory",
         heading=heading(config.get("learner"), config.get("tasks")),
         learner=called(config.get("learner")),
         tasks=called(config.get("tasks")),
         training_curve=getattr(own_class(config.get("learner")), "training_curve", ""),
-        shape=" ".join(f"{_number(n)}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n),
+        shape=UP_TO + shape if options.get("fixed") is False else shape,
         train_way=trained if isinstance(trained := options.get("way"), int) else None,
         chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,
         bn=str(config.get("bn", "not recorded")),
