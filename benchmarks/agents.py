@@ -27,11 +27,11 @@ from typing import Any
 import torch
 
 import quickstudy as qs
-from bandit_rules import RULES, play_bandits
-from mdp_rules import MDP_RULES, play_mdps
 from quickstudy import registry
 from quickstudy.core.seeding import fold
 from quickstudy.recipes import Choice, split_options
+from quickstudy.tasks.environments.bandit_rules import BANDIT_RULES, play_bandits
+from quickstudy.tasks.environments.mdp_rules import MDP_RULES, play_mdps
 from quickstudy.training.intervals import mean_and_half_width
 from rows import add, read, run_all, show, steps_in_time
 
@@ -139,12 +139,12 @@ def print_tables(records: list[dict[str, Any]], n_tasks: int) -> None:
         print()
     bandits = [r for r in records if r["what"] == "bandits"]
     if bandits:
-        lines = [["pulls, arms", "RL^2", *RULES, "outer steps"]]
+        lines = [["pulls, arms", "RL^2", *BANDIT_RULES, "outer steps"]]
         for r in sorted(bandits, key=lambda r: (r["options"]["episodes"], r["options"]["arms"])):
             pulls, arms = r["options"]["episodes"], r["options"]["arms"]
             batch = qs.tasks.Bandits(arms=arms, split="test").sample(max(n_tasks, 10000), fold(0, "rules"))
             torch.manual_seed(0)
-            rules = [mean_and_half_width(play_bandits(rule, batch, pulls)) for rule in RULES.values()]
+            rules = [mean_and_half_width(play_bandits(rule, batch, pulls)) for rule in BANDIT_RULES.values()]
             own = [(s["mean"], s["ci95"]) for s in r["by_step"]]
             cells = [f"{mean:.2f} ± {ci:.2f}" for mean, ci in (*own, *rules)]
             lines.append([f"{pulls}, {arms}", *cells, str(r["steps"])])

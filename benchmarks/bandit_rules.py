@@ -1,4 +1,4 @@
-"""What plays bandits without having been trained: at random, greedy, Thompson sampling, UCB1, Gittins' index.
+"""What plays bandits without having been trained: the rules of ``quickstudy``, UCB1 tuned, Gittins' index.
 
     python benchmarks/bandit_rules.py                         # 10, 100 and 500 pulls of 5 and of 10 arms
     python benchmarks/bandit_rules.py --pulls 100 --arms 10   # one of them
@@ -13,48 +13,22 @@ References: Auer, Cesa-Bianchi, Fischer: Finite-time Analysis of the Multiarmed 
 
 import argparse
 import math
-from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 import quickstudy as qs
 from quickstudy.core.seeding import fold
-from quickstudy.tasks.environments.bandits import BanditBatch
+from quickstudy.tasks.environments.bandit_rules import BANDIT_RULES, Rule, greedy, play_bandits
 from quickstudy.training.intervals import mean_and_half_width
 from results import RESULTS, add_result_row
 from rows import show
 
-Rule: TypeAlias = Callable[[Tensor, Tensor, int], Tensor]
-"""Wins and losses of each arm ``[tasks, arms]`` and how many pulls were made, to what each arm is worth."""
-
 BONUSES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0)
 DISCOUNTS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
 AHEAD = 200  # so many pulls more than are played are planned for: what is left then counts as known
-
-
-def at_random(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
-    return torch.rand_like(wins)
-
-
-def greedy(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
-    """The mean given a uniform prior; ties by lot."""
-    return (1 + wins) / (2 + wins + losses) + 1e-6 * torch.rand_like(wins)
-
-
-def thompson(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
-    """A draw from what the arm's chance may be, given a uniform prior."""
-    return torch.distributions.Beta(1 + wins, 1 + losses).sample()
-
-
-def ucb(wins: Tensor, losses: Tensor, pull: int) -> Tensor:
-    """UCB1: the mean and a bonus for arms little tried; untried ones first."""
-    count = wins + losses
-    bonus = (2 * math.log(max(pull, 1)) / count.clamp(min=1)).sqrt()
-    return torch.where(count > 0, wins / count.clamp(min=1) + bonus, torch.inf) + 1e-6 * torch.rand_like(wins)
 
 
 def tuned_ucb(wins: Tensor, losses: Tensor, pull: int, *, bonus: float) -> Tensor:
@@ -96,30 +70,10 @@ def gittins_index(discount: float, pulls: int, points: int = 501) -> Tensor:
     return index.float()
 
 
-RULES: Mapping[str, Rule] = {
-    "random": at_random,
-    "greedy": greedy,
-    "Thompson sampling": thompson,
-    "UCB1": ucb,
-}
-
-
-def play_bandits(rule: Rule, batch: BanditBatch, pulls: int) -> Tensor:
-    """The sum of rewards of a trial of every bandit, all at once, ``[tasks]``."""
-    state, _ = batch.reset(1, 0, repeat=True)
-    wins, losses = torch.zeros(2, *batch.chances.shape)
-    for pull in range(pulls):
-        arm = rule(wins, losses, pull).argmax(1, keepdim=True)
-        state, _, reward, _ = batch.step(state, arm)
-        wins.scatter_add_(1, arm, reward)
-        losses.scatter_add_(1, arm, 1 - reward)
-    return wins.sum(1)
-
-
 def chosen(arms: int, pulls: int) -> dict[str, tuple[Rule, dict[str, float]]]:
     """The rules, and those with a constant that does best on validation bandits."""
     batch = qs.tasks.Bandits(arms=arms, split="val").sample(4000, fold(0, "rules"))
-    found: dict[str, tuple[Rule, dict[str, float]]] = {name: (rule, {}) for name, rule in RULES.items()}
+    found: dict[str, tuple[Rule, dict[str, float]]] = {name: (rule, {}) for name, rule in BANDIT_RULES.items()}
 
     def mean(rule: Rule) -> float:
         torch.manual_seed(0)

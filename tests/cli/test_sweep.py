@@ -21,6 +21,7 @@ from quickstudy.cli._grid import read_grid, result_of
 from quickstudy.cli._summary import differences, grouped
 from quickstudy.cli.main import main
 from quickstudy.recipes import split_options
+from quickstudy.training.results import Result, StepScore
 
 GRID = """
 learners = ["protonet", {learner = "matching", label = "cosine", scale = 5.0}]
@@ -72,7 +73,7 @@ def test_a_grid_is_trained_once_and_reported(grid, tmp_path, monkeypatch, capsys
     assert "4 trainings, 0 of them done" in said.err
     assert said.err.count(": done ") == 4
     assert re.search(r"protonet +[\d.]+% ± [\d.]+ \(2 seeds\)", said.out)
-    assert re.search(r"cosine +-?[\d.]+% ± [\d.]+ +2 seeds", said.out)
+    assert re.search(r"cosine +[+\u2212][\d.]+ ± [\d.]+ +2 seeds", said.out)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Seeds together" in page
     assert "Differences from protonet on the same test tasks of 3w1s" in page
@@ -138,10 +139,14 @@ def test_the_command_of_a_row_trains_the_same(grid, monkeypatch):
 
 def test_differences_are_only_of_the_same_tasks(grid):
     rows = read_grid(grid)[:2]
-    result = {"metric": "accuracy", "tasks": "t", "n_tasks": 3, "seed": 0, "mean": 0.5, "ci95": 0.1}
-    pair = [(rows[0], {**result, "scores": [0.4, 0.5, 0.6]}), (rows[1], {**result, "scores": [0.5, 0.6, 0.7]})]
+
+    def result(*scores):
+        steps = (StepScore(0, 0.5, 0.1, 1.0),)
+        return Result("accuracy", steps, 3, seed=0, bn="none", tasks="t", draws=3, scores=scores).to_json()
+
+    pair = [(rows[0], result(0.4, 0.5, 0.6)), (rows[1], result(0.5, 0.6, 0.7))]
     (table,) = differences(pair)
-    assert table.rows == [["cosine", "10.00% ± 0.00", "3 tasks"]]
+    assert table.rows == [["cosine", "+10.00 ± 0.00", "3 tasks"]]
     assert grouped(pair).rows[0][1].endswith("(1 seed)")
     assert differences([pair[0], (rows[1], {**pair[1][1], "tasks": "other"})]) == []
 

@@ -16,10 +16,10 @@ def result(metric, *steps):
 def test_result_text():
     lines = result_text(result("accuracy", (0, 0.2, 0.01, 1.5), (5, 0.98765, 0.00123, 0.1))).splitlines()
     assert lines[0] == "accuracy 98.77% ± 0.12 (95% interval, 9 tasks; BatchNorm: none) on some tasks"
-    assert [line.split() for line in lines[3:]] == [["0", "20.00%", "1.00%"], ["5", "98.77%", "0.12%"]]
+    assert [line.split() for line in lines[3:]] == [["0", "20.0%", "±", "1.0"], ["5", "98.77%", "±", "0.12"]]
     lines = result_text(result("mse", (0, 2.5, 0.1, 2.5), (1, 0.25, 0.01, 0.25))).splitlines()
-    assert lines[0].startswith("mse 0.2500 ± 0.0100")
-    assert [line.split() for line in lines[3:]] == [["0", "2.5000", "0.1000"], ["1", "0.2500", "0.0100"]]
+    assert lines[0].startswith("mse 0.250 ± 0.010 (")
+    assert [line.split() for line in lines[3:]] == [["0", "2.50", "±", "0.10"], ["1", "0.250", "±", "0.010"]]
     assert "\n" not in result_text(result("mse", (0, 2.5, 0.1, 2.5)))
 
 

@@ -8,6 +8,7 @@ import torch
 import quickstudy as qs
 from commands import WAVES, config, fails, lines, quickstudy
 from quickstudy import registry
+from quickstudy.core.scores import score
 from quickstudy.recipes import usual_tasks
 
 
@@ -48,7 +49,8 @@ def test_train_leaves_a_run_and_tells_its_result(trained):
     assert qs.Run.open(run).steps() == [2, 3]
     (result,) = lines(run / "results.jsonl")
     assert (result["split"], result["n_tasks"], len(result["by_step"])) == ("test", 6, 4)
-    assert f"accuracy {100 * result['mean']:.2f}% ± " in done.out
+    assert f"accuracy {score('accuracy').told(result['mean'], result['ci95'])} (95%" in done.out
+    assert "; chance " in done.out
     assert "BatchNorm: transductive" in done.out
     assert re.search(r"^inner steps +accuracy", done.out, re.MULTILINE)
     assert done.out.endswith(f"report: {run / 'report.html'}\n")
@@ -80,7 +82,7 @@ def test_the_command_in_the_run_folder_repeats_the_run(trained, tmp_path):
 def test_train_reptile_on_sinusoids(waves):
     run, done = waves
     assert done.code == 0, done.err
-    assert re.search(r"^mse \d+\.\d{4} ± ", done.out)
+    assert re.search(r"^mse \d+\.\d+ ± .*; 0 everywhere 4.252, best possible 0$", done.out, re.M)
     assert "BatchNorm: none" in done.out
     assert config(run)["learner"]["options"]["inner_optimizer"] == "sgd"  # the preset's
     assert (run / "report.html").stat().st_size > 1000

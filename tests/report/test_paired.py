@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from quickstudy.core.scores import score
 from quickstudy.report import write_report
 from quickstudy.report.content import read_story
 from quickstudy.report.paired import differences, seeds
@@ -38,15 +39,15 @@ def told(*runs):
 
 def test_differences_are_of_tasks(make):
     first, other = make("a", ONE), make("b", ONE + GAP)
-    width = 100 * float(half_width(GAP))
-    assert told(first, other) == ["", f"+5.00 ± {width:.2f}"]
-    assert told(other, first) == ["", f"\u22125.00 ± {width:.2f}"]
-    assert width < 100 * float(half_width(ONE))
+    width = float(half_width(GAP))
+    assert told(first, other) == ["", score("accuracy").gap(0.05, width)] == ["", "+5.0 ± 2.7"]
+    assert told(other, first) == ["", "\u22125.0 ± 2.7"]
+    assert width < float(half_width(ONE))
 
 
 def test_tasks_of_one_draw_count_once(make):
     first, other = make("a", ONE, draws=6, metric="mse"), make("b", ONE + GAP, draws=6, metric="mse")
-    assert told(first, other)[1] == f"+0.0500 ± {float(half_width(GAP, [2] * 6)):.4f}"
+    assert told(first, other)[1] == score("mse").gap(0.05, float(half_width(GAP, [2] * 6)))
 
 
 @pytest.mark.parametrize("changed", [{"task_seed": 1}, {"metric": "mse"}, {"classes": {"test": ["ant"]}}])
@@ -58,15 +59,15 @@ def test_other_tasks_are_not_compared(make, changed):
 def test_tasks_of_ones_own_go_by_what_they_drew(make):
     own = [{"tasks": {"opaque": "mine.Tasks"}, "fingerprint": {"tasks": {"x": drawn}}} for drawn in (1, 2)]
     first, other, same = make("a", ONE, **own[0]), make("b", ONE + GAP, **own[1]), make("c", ONE + GAP, **own[0])
-    assert [text[:5] for text in told(first, other, same)] == ["", "", "+5.00"]
+    assert [text[:5] for text in told(first, other, same)] == ["", "", "+5.0 "]
 
 
 def test_seeds_of_one_configuration_stand_together(make):
     runs = [make("a", ONE), make("b", ONE + GAP, seed=1), make("c", ONE, seed=2, lr=0.2), make("d", ONE, seed=1)]
     (found,) = seeds(runs, [read_story(run) for run in runs], ["a", "b", "c", "d"])
     assert found.names == ["a", "b"]  # the second run of seed 1 says nothing new
-    assert found.about == "accuracy of MAML on Glyphs"
-    assert found.score.startswith("52.50% ± ")
+    assert found.about == "accuracy of MAML on drawn characters"
+    assert found.score.startswith("53% ± ")
     page = write_report(runs[:2], runs[0].path / "both.html").read_text()
     assert "difference to a" in page
     assert f"Over the 2 seeds of a, b: {found.about} <strong>{found.score}</strong>" in page

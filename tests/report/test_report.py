@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import quickstudy as qs
+from quickstudy.core.references import Reference
 from quickstudy.core.scores import score
 from quickstudy.core.seeding import fold
 from quickstudy.report import save_examples, write_report
@@ -124,12 +125,13 @@ def test_image_run(glyphs):
     page = check_page(path)
     (result,) = run.results()
     for expected in (
-        f"{100 * result['mean']:.2f}%",
-        f"± {100 * result['ci95']:.2f}",
+        score("accuracy").text(result["mean"], result["ci95"]),
+        score("accuracy").interval(result["ci95"]),
+        "For comparison: chance 33.33%",
         "10 test tasks",
         "2 inner steps",
         "transductive",
-        "MAML on Glyphs, 3-way 2-shot",
+        "MAML on drawn characters, 3-way 2-shot",
         COMMAND,
         "Conv4(in_channels=1, out_features=3, filters=4",
         result["tasks"],
@@ -137,7 +139,7 @@ def test_image_run(glyphs):
     ):
         assert expected in page.text, expected
     for step in result["by_step"]:
-        assert f"{100 * step['mean']:.2f}%" in page.text
+        assert score("accuracy").text(step["mean"], step["ci95"]) in page.text
     assert page.raw.count('class="chart"') == 3  # accuracy, loss, accuracy by inner step
     shown = 2 * 3 * (2 + QUERIES_PER_CLASS)
     assert page.raw.count("data:image/png;base64,") == shown
@@ -162,8 +164,10 @@ def test_sinusoid_run(sinusoids):
     page = check_page(write_report([run]))
     (result,) = run.results()
     for expected in (
-        f"{result['mean']:.4f}",
+        score("mse").text(result["mean"], result["ci95"]),
         "Mean squared error",
+        "For comparison: 0 everywhere 4.252",
+        "Dotted, from above: 0 everywhere 4.252, best possible 0.",
         "lower is better",
         "true curve",
         "before adapting",
@@ -198,9 +202,10 @@ def test_predictions_with_a_spread_have_a_band(tmp_path):
     assert drawn.tensors["curves"].shape == (1, 2, len(drawn.tensors["grid_x"]), 1, 2)
     page = check_page(write_report([run]))
     for expected in (
-        "CNP on GaussianProcesses, 4- to 6-shot",
+        "Conditional neural process on draws from a Gaussian process, 4- to 6-shot",
         "two standard deviations to either side",
-        "Negative log-likelihood",
+        "Negative log-likelihood, nats per target",
+        "For comparison: one normal distribution everywhere 1.424 , exact posterior",
     ):
         assert expected in page.text, expected
     assert page.raw.count("a band of two standard deviations") == 2
@@ -354,9 +359,12 @@ def test_misuse(tmp_path, glyphs):
 def test_chance_is_that_of_the_tested_way(glyphs, tmp_path):
     run = qs.Run.create(tmp_path / "run", json.loads((glyphs / "config.json").read_text()))
     (own,) = qs.Run.open(glyphs).results()
-    assert read_story(qs.Run.open(glyphs)).test_chance == pytest.approx(1 / 3)
-    run.add_result({**own, "tasks": own["tasks"].replace("3-way", "13-way")})
-    assert read_story(run).test_chance is None
+    older = {name: value for name, value in own.items() if name != "references"}  # those of older versions
+    run.add_result(older)
+    assert read_story(run).references == read_story(qs.Run.open(glyphs)).references == (Reference("chance", 1 / 3),)
+    (run.path / "results.jsonl").unlink()
+    run.add_result({**older, "tasks": own["tasks"].replace("3-way", "13-way")})
+    assert read_story(run).references == ()
     page = check_page(write_report([run]))
-    assert "MAML on Glyphs," not in page.text
-    assert "Chance: " not in page.text
+    assert "MAML on drawn characters," not in page.text
+    assert "For comparison" not in page.text

@@ -11,6 +11,7 @@ from torch import nn
 
 import quickstudy as qs
 from quickstudy.core.batch import shared_draws
+from quickstudy.core.scores import score
 from quickstudy.core.seeding import fold
 from quickstudy.learners import SupportQueryLearner
 from quickstudy.training.evaluation import BLOCK, steps_to_score
@@ -250,9 +251,9 @@ def test_bad_arguments():
 def test_the_result_in_words_and_in_json():
     result = qs.evaluate(maml(bn="support"), glyphs(), n_tasks=5)
     text = str(result)
-    assert text.startswith(f"accuracy {100 * result.mean:.2f}% ± {100 * result.ci95:.2f} (95% interval, 5 tasks; ")
+    assert text.startswith(f"accuracy {score('accuracy').told(result.mean, result.ci95)} (95% interval, 5 tasks; ")
     assert "BatchNorm: support" in text
-    assert text.endswith(f"on {glyphs().describe()}")
+    assert text.endswith(f"on {glyphs().describe()}; chance {100 / glyphs().way:.4g}%")
     record = result.to_json()
     assert record["by_step"][-1] == {"step": 2, "mean": result.mean, "ci95": result.ci95, "loss": result.loss}
     assert (record["mean"], record["n_tasks"], record["seed"], record["bn"]) == (result.mean, 5, 0, "support")

@@ -51,7 +51,7 @@ def shown(monkeypatch, clock, *, terminal, steps):
 
 def test_how_good_it_is():
     now = Progress(3, 10, {"loss": 0.5, "accuracy": 0.8123}, {"accuracy": 0.75, "ci95": 0.01, "loss": 9.0})
-    assert progress_text(now) == "loss 0.500, accuracy 81.2%, validation accuracy 75.0% ± 1.00"
+    assert progress_text(now) == "loss 0.500, accuracy 81.2%, validation accuracy 75.0% ± 1.0"
 
 
 def test_on_a_terminal_the_bar_renews_itself(monkeypatch, clock):
@@ -112,8 +112,8 @@ def test_a_remark_in_between_has_a_line_of_its_own(monkeypatch, clock):
 def test_it_says_first_what_matters_where_there_is_little_room():
     metrics = {"loss": 0.5, "accuracy": 0.8123, "grad_norm": 1.0, "inner_loss": 0.2}
     now = Progress(3, 10, metrics, {"accuracy": 0.75, "ci95": 0.01, "loss": 9.0})
-    assert progress_text(now).endswith("inner_loss 0.200, validation accuracy 75.0% ± 1.00")
-    assert progress_text(now, 62) == "loss 0.500, accuracy 81.2%, validation accuracy 75.0% ± 1.00"
+    assert progress_text(now).endswith("inner_loss 0.200, validation accuracy 75.0% ± 1.0")
+    assert progress_text(now, 62) == "loss 0.500, accuracy 81.2%, validation accuracy 75.0% ± 1.0"
     assert progress_text(now, 20) == "loss 0.500"
     assert progress_text(now, -9) == ""
 

@@ -64,6 +64,7 @@ class Synthesized:
     """
 
     kind: ClassVar[str] = "classification"
+    called: ClassVar[str] = "made-up characters"
 
     def __init__(
         self,

@@ -10,6 +10,8 @@ from quickstudy.cli._grid import GridRow
 from quickstudy.core.scores import score
 from quickstudy.report.page import Table
 from quickstudy.training.intervals import mean_and_half_width
+from quickstudy.training.paired import gap
+from quickstudy.training.results import Result
 
 Found = Sequence[tuple[GridRow, Mapping[str, Any]]]
 
@@ -32,45 +34,26 @@ def _cell(results: Sequence[Mapping[str, Any]]) -> str:
         return ""
     known = score(results[0]["metric"])
     if len(results) == 1:
-        return f"{known.text(results[0]['mean'])} {known.interval(results[0]['ci95'])} (1 seed)"
+        return f"{known.told(results[0]['mean'], results[0]['ci95'])} (1 seed)"
     mean, half = mean_and_half_width(torch.tensor([result["mean"] for result in results]))
-    return f"{known.text(mean)} {known.interval(half)} ({len(results)} seeds)"
+    return f"{known.told(mean, half)} ({len(results)} seeds)"
 
 
 def differences(found: Found) -> list[Table]:
-    """For each setting, how each learner differs from the first: on the same test tasks, seed by seed.
-
-    The interval is over seeds where there are several, else over test tasks (or draws, where tasks share them: then
-    none is given).
-    """
+    """For each setting, how each learner differs from the first: on the same test tasks, seed by seed."""
     tables: list[Table] = []
     for setting in dict.fromkeys(row.setting for row, _ in found):
-        here = [(row, result) for row, result in found if row.setting == setting]
+        here = [(row, Result.from_json(result)) for row, result in found if row.setting == setting]
         first = here[0][0].label
         base = {row.seed: result for row, result in here if row.label == first}
-        rows = [
-            [label, *line]
-            for label in dict.fromkeys(row.label for row, _ in here if row.label != first)
-            if (line := _difference(base, {row.seed: result for row, result in here if row.label == label}))
-        ]
+        rows: list[list[str]] = []
+        for label in dict.fromkeys(row.label for row, _ in here if row.label != first):
+            pairs = [(base[row.seed], result) for row, result in here if row.label == label and row.seed in base]
+            apart = gap(pairs)
+            if apart is not None:
+                rows.append([label, score(pairs[0][0].metric).gap(apart.mean, apart.ci95), apart.over])
         if rows:
             of = f" of {setting}" if setting else ""
             heading = f"Differences from {first} on the same test tasks{of} (± 95%)"
             tables.append(Table(heading, ["learner", "difference", "interval over"], rows))
     return tables
-
-
-def _difference(base: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """The mean difference and what its interval is over; empty where test tasks are not the same."""
-    pairs = [(base[seed], other[seed]) for seed in base.keys() & other.keys()]
-    same = ("metric", "tasks", "n_tasks", "seed")
-    if not pairs or any(a[name] != b[name] or len(a["scores"]) != len(b["scores"]) for a, b in pairs for name in same):
-        return []
-    apart = torch.stack([torch.tensor(b["scores"]) - torch.tensor(a["scores"]) for a, b in pairs]).double()
-    known = score(pairs[0][0]["metric"])
-    shared = bool(pairs[0][0].get("shares"))
-    draws, over = (apart.mean(1), f"{len(pairs)} seeds") if len(pairs) > 1 else (apart[0], f"{apart.shape[1]} tasks")
-    mean, half = mean_and_half_width(draws)
-    if len(pairs) == 1 and shared:
-        return [known.text(mean), "tasks share draws: no interval"]
-    return [f"{known.text(mean)} {known.interval(half)}", over]

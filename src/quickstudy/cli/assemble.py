@@ -12,7 +12,7 @@ from quickstudy.core.learner import MetaLearner
 from quickstudy.recipes import Choice, held_out
 from quickstudy.report.tested import keep_test
 from quickstudy.training import distributed
-from quickstudy.training.evaluation import BLOCK, evaluate
+from quickstudy.training.evaluation import BLOCK, called, evaluate
 from quickstudy.training.loop import train
 from quickstudy.training.results import Result
 from quickstudy.training.runs import Run, holds_run, locked
@@ -107,7 +107,8 @@ def train_and_test(
         # Not of a run that is finished, or in the way: ``train`` says so.
         finished = before[-1:] >= [training["steps"]] if resume else holds_run(Path(out))
         if first and (not finished or training.get("overwrite")):
-            say(f"training on {tasks.describe()}; BatchNorm: {learner.bn_mode}; run folder: {out}")
+            what = called(tasks, self_play=learner.self_play)
+            say(f"training on {what}; BatchNorm: {learner.bn_mode}; run folder: {out}")
         train(learner, tasks, validation=validation, notes={"test": test, "command": command}, **options)
         if first:  # the others may be on machines that do not have the folder
             run = Run.open(out)

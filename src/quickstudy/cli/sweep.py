@@ -130,8 +130,7 @@ class _Live:
 def _score(result: Mapping[str, Any] | None) -> str:
     if not result:
         return ""
-    known = score(result["metric"])
-    return f"{known.text(result['mean'])} {known.interval(result['ci95'])}"
+    return score(result["metric"]).told(result["mean"], result["ci95"])
 
 
 def _last_records(path: Path, most: int = 20_000) -> list[dict[str, Any]]:

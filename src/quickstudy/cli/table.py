@@ -16,6 +16,7 @@ from quickstudy.cli.terminal import table as table_text
 from quickstudy.cli.trained import threads
 from quickstudy.core.errors import UsageError
 from quickstudy.core.files import write_atomic
+from quickstudy.core.scores import score
 from quickstudy.training.progress import Waiting
 
 try:
@@ -121,14 +122,19 @@ def _about(training: Table, known: Labelled) -> list[str]:
 
 
 def _check(checked: TableCheck) -> str:
+    known = score("accuracy")
     rows = [
-        [WORDS[s.name], f"{100 * s.accuracy:.1f}%", f"{100 * s.ci95:.1f}", f"{100 * s.ahead:+.1f}",
-         f"{100 * s.ahead_ci95:.1f}", f"{s.seconds:.2g}"]
-        for s in checked.scores
+        [
+            WORDS[s.name],
+            known.told(s.accuracy, s.ci95),
+            known.gap(s.ahead, s.ahead_ci95) if i else "",
+            f"{s.seconds:.2g}",
+        ]
+        for i, s in enumerate(checked.scores)
     ]  # fmt: skip
     repeated = f", {checked.repeats} times" if checked.repeats > 1 else ""
     return "\n".join([
-        table_text(rows, ["method", "accuracy", "±", "ahead", "±", "seconds"]),
+        table_text(rows, ["method", "accuracy", "ahead, points", "seconds"]),
         f"cross-validated on {checked.rows} rows in {checked.folds} folds{repeated}; ± is the 95% interval over rows",
         checked.advice,
     ])  # fmt: skip

@@ -24,9 +24,9 @@ def result_text(result: Result) -> str:
     """A result, and how it came about step by step."""
     if len(result.by_step) == 1:
         return str(result)
-    text = score(result.metric).text
-    rows = [[str(s.step), text(s.mean), text(s.ci95)] for s in result.by_step]
-    return f"{result}\n{table(rows, ['inner steps', result.metric, '±'])}"
+    known = score(result.metric)
+    rows = [[str(s.step), known.told(s.mean, s.ci95)] for s in result.by_step]
+    return f"{result}\n{table(rows, ['inner steps', f'{result.metric} ± 95% interval'])}"
 
 
 def tell(text: str) -> None:

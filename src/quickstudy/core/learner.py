@@ -67,6 +67,14 @@ class MetaLearner(nn.Module, ABC, Generic[B]):
     """Whether the network gives features to compare (a net without a head) rather than one output per class."""
     any_way: ClassVar[bool] = False
     """Whether it takes tasks of more classes than it was built for (it counts them in the support set)."""
+    titles: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """What it is called in titles where an option, by name and value, makes something else of it."""
+    training_curve: ClassVar[str] = ""
+    """What the scores of its training are of, where it is something else than a test's."""
+    self_play: ClassVar[bool] = False
+    """Whether of two players it is both, so that the tasks' opponents are not met."""
+    trial: int | None = None
+    """Episodes in a row, of which its score is the mean; None: it is of those after adapting, or of examples."""
     chunk: int | None = None
     """Tasks at once, where its user said so: an option of most learners."""
 

@@ -57,7 +57,7 @@ def line_chart(
     *,
     x_label: str,
     percent: bool = False,
-    reference: float | None = None,
+    references: Sequence[float] = (),
 ) -> Markup:
     """Lines over steps, with bands where they have one.
 
@@ -67,7 +67,7 @@ def line_chart(
         lines: what to draw.
         x_label: of the horizontal axis.
         percent: y is a fraction.
-        reference: a level to mark with a dotted line (chance, say).
+        references: levels to mark with dotted lines (chance, say).
     """
 
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -75,8 +75,8 @@ def line_chart(
     def draw(axes: "Axes") -> None:
         for line in lines:
             _draw(axes, line)
-        if reference is not None:
-            axes.axhline(reference, color=TEXT, linewidth=1.1, dashes=(1.0, 2.0))
+        for level in references:
+            axes.axhline(level, color=TEXT, linewidth=1.1, dashes=(1.0, 2.0))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
         axes.set_xlabel(x_label)

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from quickstudy.core.errors import RunError
+from quickstudy.core.references import Reference
 from quickstudy.core.scores import score
 from quickstudy.report.citation import citation
-from quickstudy.report.words import about, in_words, title
+from quickstudy.report.words import about, called, heading, own_class, settings
 from quickstudy.training.results import Result, StepScore
 from quickstudy.training.runs import Run
 
+UP_TO = "up to "
+"""Before the way and shot of tasks that draw theirs for each batch."""
 NOT_SCORES = ("loss", "ci95", "grad_norm")
 
 
@@ -55,12 +58,17 @@ class Story:
     """A run in the words of the page."""
 
     name: str
+    heading: str
+    """What learned what, in words."""
     learner: str
     tasks: str
+    training_curve: str
+    """What the training's scores are of, where it is something else than a test's."""
     shape: str
     """``5-way 1-shot``, or what of it is known; of validation and test, where training has another way."""
     train_way: int | None
     chance: float | None
+    """Of the test's way, where the run says which that is."""
     bn: str
     metric: str
     curves: dict[str, Series]
@@ -92,9 +100,34 @@ class Story:
         return re.search(rf"(?<!\d){re.escape(self.shape)}", said) is not None
 
     @property
-    def test_chance(self) -> float | None:
-        """Chance on the headline's tasks, where it is that of training."""
-        return self.chance if self.tested_as_trained else None
+    def title(self) -> str:
+        """The heading, with the way and shot where the test has those of training."""
+        return f"{self.heading}, {self.shape}" if self.shape and self.tested_as_trained else self.heading
+
+    @property
+    def trained_on_another_way(self) -> bool:
+        """Whether training's tasks have more or fewer classes than those of validation and test."""
+        return bool(self.train_way) and not self.shape.removeprefix(UP_TO).startswith(f"{self.train_way}-way")
+
+    @property
+    def unit(self) -> str:
+        """What the headline's score is counted in, where its name does not say it."""
+        return self.headline.result.unit if self.headline else ""
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """What the headline's score can be held beside; of older runs chance, where the test has training's way."""
+        told = self.headline.result.references if self.headline else ()
+        return told or (self._chance if self.tested_as_trained else ())
+
+    @property
+    def training_references(self) -> tuple[Reference, ...]:
+        """The same of the training's own curves."""
+        return self.references if self.headline and self.tested_as_trained else self._chance
+
+    @property
+    def _chance(self) -> tuple[Reference, ...]:
+        return () if self.chance is None else (Reference("chance", self.chance),)
 
 
 def read_story(run: Run) -> Story:
@@ -111,11 +144,14 @@ def read_story(run: Run) -> Story:
     way = (config.get("test") or {}).get("test_way") or options.get("way")
     steps_done = max((int(r["step"]) for r in records if "step" in r), default=0)
     metric = headline.metric if headline else _metric(curves)
+    shape = " ".join(f"{_number(n)}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n)
     return Story(
         name=run.path.resolve().name if run.path else "run in memory",
-        learner=title(config.get("learner")),
-        tasks=title(config.get("tasks")),
-        shape=" ".join(f"{_number(n)}-{name}" for name, n in (("way", way), ("shot", options.get("shot"))) if n),
+        heading=heading(config.get("learner"), config.get("tasks")),
+        learner=called(config.get("learner")),
+        tasks=called(config.get("tasks")),
+        training_curve=getattr(own_class(config.get("learner")), "training_curve", ""),
+        shape=UP_TO + shape if options.get("fixed") is False else shape,
         train_way=trained if isinstance(trained := options.get("way"), int) else None,
         chance=1 / way if metric == "accuracy" and isinstance(way, int) and way > 0 else None,
         bn=str(config.get("bn", "not recorded")),
@@ -137,7 +173,7 @@ def read_story(run: Run) -> Story:
         about=" ".join(filter(None, (about(config.get(part)) for part in ("learner", "tasks")))),
         parameters=count if isinstance(count := config.get("parameters"), int) else None,
         machine=", ".join(str(name) for part in ("processor", "gpu") if (name := machine.get(part))),
-        settings=_settings(config),
+        settings=settings(config),
     )
 
 
@@ -205,19 +241,3 @@ def _ending(done: int, training: dict[str, Any], validation: Series | None, *, l
         if stale >= patience:
             return f"Stopped early after {done:,} of {planned:,} outer steps: {stale} validations without a better one"
     return f"Interrupted, or still running: {done:,} of {planned:,} outer steps are logged"
-
-
-def _settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    tables: list[tuple[str, list[tuple[str, str]]]] = []
-    rest: list[tuple[str, str]] = []
-    for name, value in config.items():
-        if name in ("command", "fingerprint"):
-            continue
-        options = value.get("options") if isinstance(value, dict) and "options" in value else value
-        if isinstance(options, dict) and options and "opaque" not in options:
-            kind = title(value) if options is not value else ""
-            heading = f"{name.capitalize()}: {kind}" if kind else name.capitalize()
-            tables.append((heading, [(str(k), in_words(v)) for k, v in options.items()]))
-        else:
-            rest.append((name, in_words(value)))
-    return [*tables, ("Other", rest)] if rest else tables

@@ -168,7 +168,7 @@ def step_rows(metric: str, by_step: list[StepScore], most: int = 12) -> list[dic
     return [
         {
             "step": f"{by_step[i].step}",
-            "score": score(metric).text(by_step[i].mean),
+            "score": score(metric).text(by_step[i].mean, by_step[i].ci95),
             "interval": score(metric).interval(by_step[i].ci95),
             "loss": f"{by_step[i].loss:.4f}",
         }

@@ -30,10 +30,10 @@ def result_html(result: Result) -> str:
     """The score in a line, and a table by inner step where there are several."""
     text = score(result.metric)
     rows = [
-        f"<td>{s.step}</td><td>{text.text(s.mean)}</td><td>{text.interval(s.ci95)}</td><td>{s.loss:.4f}</td>"
+        f"<td>{s.step}</td><td>{text.text(s.mean, s.ci95)}</td><td>{text.interval(s.ci95)}</td><td>{s.loss:.4f}</td>"
         for s in result.by_step
     ]
-    head = ["inner steps", escape(text.words), "95% interval", "loss"]
+    head = ["inner steps", escape(text.named(result.unit)), "95% interval", "loss"]
     return f"<p>{escape(str(result))}</p>{_table(head, rows) if len(rows) > 1 else ''}"
 
 

@@ -1,6 +1,5 @@
 """A page of optimizers compared: their curves and a table."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import jinja2
 from markupsafe import Markup
 
 from quickstudy.apply.comparison import Row
+from quickstudy.core.scores import score
 from quickstudy.report.charts import Line, color, dashes, line_chart
 from quickstudy.version import __version__
 
@@ -49,7 +49,7 @@ def optimized_page(rows: Sequence[Row], *, steps: int, seeds: int) -> str:
 def interval(value: float, ci95: float) -> str:
     """A loss with half the width of its interval; of one seed there is none.
 
-    >>> interval(0.5, 0.02), interval(0.5, math.nan)
-    ('0.5000 ± 0.0200', '0.5000')
+    >>> interval(0.5, 0.02), interval(0.5, float('nan'))
+    ('0.500 ± 0.020', '0.5000')
     """
-    return f"{value:.4f}" if math.isnan(ci95) else f"{value:.4f} ± {ci95:.4f}"
+    return score("final_loss").told(value, ci95)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -15,26 +15,15 @@ from quickstudy.core.picture import Picture
 from quickstudy.core.scores import score
 from quickstudy.core.words import duration
 from quickstudy.report import content, drawings
-from quickstudy.report.charts import Line, color, dashes, line_chart
-from quickstudy.report.content import Evaluation, Series, Story
+from quickstudy.report.charts import color, dashes
+from quickstudy.report.content import Story
+from quickstudy.report.curves import Chart, by_step, comparison, learning
 from quickstudy.report.examples import DrawnTasks, load_examples
 from quickstudy.report.paired import differences, seeds
 from quickstudy.report.pictured import pictures_of
+from quickstudy.report.words import capital
 from quickstudy.training.runs import Run
 from quickstudy.version import __version__
-
-TRAINING, VALIDATION = 1, 0
-"""Looks (see ``charts``) of the two learning curves."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A picture with its heading and the keys to its lines: (look, name, kind ``plain`` | ``thin`` | ``dots``)."""
-
-    svg: Markup
-    heading: str
-    keys: list[tuple[int, str, str]]
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,26 +103,29 @@ def _render(runs: Sequence[Run], tables: Sequence[Table]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "capital": _capital}
+    environment.filters |= {"duration": duration, "capital": capital}
     names = _distinct_names(runs, stories)
     page = environment.get_template("report.html.j2").render(
         sections=sections,
         names=names,
         tables=tables,
-        comparison=_comparison(stories, names) if len(stories) > 1 else [],
+        comparison=comparison(stories, names) if len(stories) > 1 else [],
         differences=differences(runs, stories),
         seeds=seeds(runs, stories, names),
+        beside=_beside(stories),
+        compared=_compared(stories),
+        scores=[*dict.fromkeys(score(s.headline.metric).named(s.unit) for s in stories if s.headline)],
         style=Markup("".join((Path(__file__).parent / name).read_text() for name in ("palette.css", "report.css"))),
         version=__version__,
         score=score,
         color=color,
-        dashes=_dashes,
+        dashes=_dash_array,
         is_ink=drawings.is_ink,
     )
     return page.strip() + "\n"
 
 
-def _dashes(look: int) -> str:
+def _dash_array(look: int) -> str:
     return " ".join(f"{d:g}" for d in dashes(look))
 
 
@@ -150,8 +142,8 @@ def _section(run: Run, key: str) -> Section:
     return Section(
         key=key,
         story=story,
-        learning=_learning(story, key),
-        steps=_by_step(story, best, key) if best and len(best.by_step) > 1 else None,
+        learning=learning(story, key),
+        steps=by_step(story, best, key) if best and len(best.by_step) > 1 else None,
         step_rows=drawings.step_rows(best.metric, best.by_step) if best else [],
         drawn=drawn,
         drawings=drawn_tasks,
@@ -167,103 +159,20 @@ def _points(picture: Picture) -> float:
     return min(float(found[1]), 3000.0) if found else 0.0
 
 
-def _learning(story: Story, key: str) -> list[Chart]:
-    """Score and loss against outer steps; where the loss is the score, the norm of the meta-gradient in its stead."""
-    names = dict.fromkeys([story.metric, "loss" if score(story.metric).percent else "grad_norm"])
-    charts: list[Chart] = []
-    for i, name in enumerate(names):
-        found = [(look, label, story.curves.get(f"{label}/{name}")) for look, label in _LABELS]
-        present = [(look, label, series) for look, label, series in found if series]
-        if not present:
-            continue
-        lines = [
-            replace(
-                _line(series, look, marker=look == VALIDATION), solid=True, width=2.2 if look == VALIDATION else 1.3
-            )
-            for look, _, series in present
-        ]
-        heading = _capital(score(name).words)
-        spread = any(series.ci95 and len(series.steps) > 1 for _, _, series in present)
-        charts.append(
-            Chart(
-                line_chart(
-                    f"{key}-learning{i}",
-                    f"{heading} against outer steps of {story.name}: " + "; ".join(_in_words(p, name) for p in present),
-                    lines,
-                    x_label="outer step",
-                    percent=score(name).percent,
-                    reference=story.chance if name == story.metric else None,
-                ),
-                heading,
-                [
-                    (look, "training", "thin") if look == TRAINING else (look, "validation", "dots")
-                    for look, _, _ in present
-                ],
-                "Band: 95% interval over validation tasks." if spread else "",
-            )
-        )
-    return charts
-
-
-_LABELS = ((TRAINING, "train"), (VALIDATION, "validation"))
-
-
-def _in_words(found: tuple[int, str, Series], name: str) -> str:
-    _, label, series = found
-    first, last = (score(name).text(v) for v in (series.values[0], series.values[-1]))
-    return f"{label} from {first} at step {series.steps[0]} to {last} at step {series.steps[-1]}"
-
-
-def _by_step(story: Story, best: Evaluation, key: str) -> Chart:
-    line = Line(
-        [s.step for s in best.by_step],
-        [s.mean for s in best.by_step],
-        VALIDATION,
-        band=[s.ci95 for s in best.by_step],
-        bars=len(best.by_step) <= 12,
-        marker=len(best.by_step) <= 12,
-        width=2.2,
+def _compared(stories: list[Story]) -> str:
+    """What several runs have in common, for a title."""
+    said = [[*dict.fromkeys(part)] for part in zip(*((s.learner, s.tasks) for s in stories), strict=True)]
+    learners, tasks = (
+        " and ".join(filter(None, (", ".join(part[:-1]), part[-1]))) if len(part) < 4 else f"{len(part)} {many}"
+        for part, many in zip(said, ("learners", "kinds of tasks"), strict=True)
     )
-    name = _capital(score(best.metric).words)
-    first = score(best.metric).text(best.by_step[0].mean)
-    svg = line_chart(
-        f"{key}-steps",
-        f"{name} by inner step: {first} before adapting, {score(best.metric).text(best.mean)} after "
-        f"{best.inner_steps} steps",
-        [line],
-        x_label="inner step",
-        percent=score(best.metric).percent,
-        reference=story.test_chance,
-    )
-    return Chart(svg, f"{name} by inner step", [], f"{'Bars' if line.bars else 'Band'}: 95% interval over tasks.")
+    return f"{len(stories)} runs compared: {learners} on {tasks}"
 
 
-def _comparison(stories: list[Story], names: list[str]) -> list[Chart]:
-    """For each metric a chart of validation and one of training, the runs overlaid."""
-    charts: list[Chart] = []
-    for metric in dict.fromkeys(story.metric for story in stories):
-        for kind in ("validation", "train"):
-            found = [(i, s.curves[f"{kind}/{metric}"]) for i, s in enumerate(stories) if f"{kind}/{metric}" in s.curves]
-            if not found:
-                continue
-            heading = f"{'Training' if kind == 'train' else 'Validation'}: {score(metric).words}"
-            svg = line_chart(
-                f"all-{len(charts)}",
-                f"{heading} of {len(found)} runs against outer steps: " + ", ".join(names[i] for i, _ in found),
-                [_line(series, i, marker=kind == "validation") for i, series in found],
-                x_label="outer step",
-                percent=score(metric).percent,
-            )
-            charts.append(Chart(svg, heading, [(i, names[i], "plain") for i, _ in found]))
-    return charts
-
-
-def _line(series: Series, look: int, *, marker: bool) -> Line:
-    return Line(series.steps, series.values, look, band=series.ci95, marker=marker and len(series.steps) <= 30)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _beside(stories: list[Story]) -> list[str]:
+    """What the scores can be held beside, a line for each kind of test tasks."""
+    found = {s.headline.tasks: s.headline.result for s in stories if s.headline and s.headline.result.beside}
+    return [f"For comparison, on {tasks}: {result.beside}." for tasks, result in found.items()]
 
 
 def _distinct_names(runs: Sequence[Run], stories: list[Story]) -> list[str]:

@@ -1,8 +1,4 @@
-"""Runs compared where they can be: task by task on the same test tasks, and over the seeds of one configuration.
-
-Two runs that were tested on the same tasks do well and badly on the same of them, so the interval of their difference
-is narrower than their own two intervals together.
-"""
+"""Runs compared where they can be: task by task on the same test tasks, and over the seeds of one configuration."""
 
 import json
 from collections.abc import Sequence
@@ -13,10 +9,9 @@ import torch
 
 from quickstudy.core.scores import score
 from quickstudy.report.content import Evaluation, Story
-from quickstudy.training.intervals import half_width, mean_and_half_width
+from quickstudy.training.intervals import mean_and_half_width
+from quickstudy.training.paired import gap
 from quickstudy.training.runs import Run
-
-MINUS = "\u2212"
 
 
 @dataclass(frozen=True)
@@ -39,10 +34,13 @@ def differences(runs: Sequence[Run], stories: Sequence[Story]) -> list[str]:
 
     Comparable are evaluations of the same tasks: of one description, seed and number, and of the same classes.
     """
+    first = stories[0].headline
     found: list[str] = []
     for run, story in zip(runs, stories, strict=True):
-        same = _drawn(run, story.headline) == _drawn(runs[0], stories[0].headline)
-        found.append(_difference(stories[0].headline, story.headline) if same and run is not runs[0] else "")
+        best, apart = story.headline, None
+        if best and first and run is not runs[0] and _drawn(run, best) == _drawn(runs[0], first):
+            apart = gap([(first.result, best.result)])
+        found.append(score(best.metric).gap(apart.mean, apart.ci95) if best and apart else "")
     return found
 
 
@@ -61,30 +59,13 @@ def seeds(runs: Sequence[Run], stories: Sequence[Story], names: Sequence[str]) -
     for group in ([*of_seed.values()] for of_seed in groups.values() if len(of_seed) > 1):
         _, story, best = group[0]
         mean, ci95 = mean_and_half_width(torch.tensor([e.mean for _, _, e in group]))
-        told = f"{score(best.metric).text(mean)} {score(best.metric).interval(ci95)}"
-        about = f"{score(best.metric).words} of {story.learner} on {story.tasks}"
-        found.append(Seeds([name for name, _, _ in group], told, about))
+        about = f"{score(best.metric).named(story.unit)} of {story.heading}"
+        found.append(Seeds([name for name, _, _ in group], score(best.metric).told(mean, ci95), about))
     return found
 
 
-def _drawn(run: Run, found: Evaluation | None) -> Any:
-    if found is None:
-        return None
+def _drawn(run: Run, found: Evaluation) -> Any:
+    """What of the tasks the results themselves do not say."""
     classes, tasks, told = (run.config.get(part) or {} for part in ("classes", "tasks", "fingerprint"))
     own = told.get("tasks") if "opaque" in tasks else None  # a person's own may not describe themselves
-    return found.metric, found.tasks, found.n_tasks, found.seed, found.split, classes.get(found.split), own
-
-
-def _difference(first: Evaluation | None, other: Evaluation | None) -> str:
-    if first is None or other is None:
-        return ""
-    ours, theirs = first.result, other.result
-    n, draws = len(ours.scores), ours.draws
-    if not n == len(theirs.scores) == ours.n_tasks or not 2 <= draws <= n:  # those of older versions have none
-        return ""
-    size = -(-n // draws)  # tasks of a draw; the last may have fewer
-    gaps = torch.tensor(theirs.scores, dtype=torch.float64) - torch.tensor(ours.scores, dtype=torch.float64)
-    width = half_width(gaps, [min(size, n - start) for start in range(0, n, size)])
-    mean, known = float(gaps.mean()), score(first.metric)
-    text = f"{100 * mean:+.2f}" if known.percent else f"{mean:+.4f}"
-    return f"{text.replace('-', MINUS)} {known.interval(float(width))}"
+    return found.split, classes.get(found.split), own

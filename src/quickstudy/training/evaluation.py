@@ -26,6 +26,7 @@ from quickstudy.core.model_checks import device_of, precision_told
 from quickstudy.core.options import COUNT, check_options
 from quickstudy.core.parallel import pieces, run_pieces
 from quickstudy.core.purity import sample
+from quickstudy.core.references import Judged, references_of, unit_of
 from quickstudy.core.seeding import fold
 from quickstudy.core.stateless import in_evaluation
 from quickstudy.training import distributed
@@ -119,7 +120,7 @@ def evaluate(
     own = _own(learner, device)
     with Waiting("testing", "task", after=2) if progress is True else nullcontext(progress or None) as advance:
         for group in groups[distributed.rank() :: distributed.world()]:
-            with fits_memory(f"{sum(draw.size for draw in group)} tasks at a time of {_called(tasks)}"):
+            with fits_memory(f"{sum(draw.size for draw in group)} tasks at a time of {called(tasks)}"):
                 batches = [sample(tasks, draw.size, draw.seed) for draw in group]
             metric = own.score_name(batches[0])
             results = _score(own, batches, at, workers, Noise(fold(seed, "noise"), group[0].start))
@@ -130,6 +131,7 @@ def evaluate(
     found = [result for _, result in sorted(everywhere, key=lambda pair: pair[0])]
     values, losses = torch.cat([result.scores for result in found], -1)
     shares = shared_draws(tasks)
+    judged = Judged(metric, learner.trial, learner.self_play)
     half_widths = half_width(values, [draw.size for draw in plan] if shares else None)
     return Result(
         metric=metric,
@@ -140,11 +142,13 @@ def evaluate(
         n_tasks=n_tasks,
         seed=seed,
         bn=learner.bn_mode,
-        tasks=_called(tasks),
+        tasks=called(tasks, self_play=learner.self_play),
         draws=len(plan) if shares else n_tasks,
         shares=shares,
         scores=tuple(values[-1].tolist()),
         confusion=confusion_of(result.taken_for for result in found),
+        unit=unit_of(tasks, judged),
+        references=references_of(tasks, judged),
     )
 
 
@@ -157,7 +161,11 @@ def _own(learner: L, device: torch.device | str | None) -> L:
     return copy.deepcopy(own).to(wanted) if any(p.device != wanted for p in own.parameters()) else own
 
 
-def _called(tasks: TaskDistribution[Any]) -> str:
+def called(tasks: TaskDistribution[Any], *, self_play: bool = False) -> str:
+    """What tasks are, in a line; for who plays itself without the opponents that it does not meet."""
+    alone: Any = getattr(tasks, "describe_self_play", None) if self_play else None
+    if alone is not None:
+        return str(alone())
     return tasks.describe() if isinstance(tasks, Described) else type(tasks).__name__
 
 

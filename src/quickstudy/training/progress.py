@@ -103,7 +103,7 @@ def progress_text(now: Progress, room: int | None = None) -> str:
     spread = now.validation.get("ci95")
     parts = [_metric(name, value) for name, value in now.metrics.items()]
     validated = [
-        f"validation {_metric(name, value)}" + (f" {score(name).interval(spread)}" if spread is not None else "")
+        f"validation {_metric(name, value) if spread is None else f'{name} {score(name).told(value, spread)}'}"
         for name, value in now.validation.items()
         if name not in ("loss", "ci95")
     ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from quickstudy.core.above import above
 from quickstudy.core.errors import RunError, UsageError
+from quickstudy.core.references import Reference
 from quickstudy.core.scores import score as score_of
 from quickstudy.training.confusion import Confusion
 
@@ -35,6 +36,8 @@ class Result:
         shares: what the tasks of one draw have in common, by name.
         scores: of each task after the last inner step, in the order in which they were drawn.
         confusion: which class was taken for which after the last inner step, where classes have names.
+        unit: what the score is counted in, where its name does not say it.
+        references: what it can be held beside: chance, say, or the best possible.
     """
 
     metric: str
@@ -47,6 +50,8 @@ class Result:
     shares: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     confusion: Confusion | None = None
+    unit: str = ""
+    references: tuple[Reference, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -117,6 +122,10 @@ class Result:
                 draws=int(record.get("draws", 0)),
                 shares=tuple(str(name) for name in record.get("shares", ())),
                 scores=tuple(float(value) for value in record.get("scores", ())),
+                unit=str(record.get("unit", "")),
+                references=tuple(
+                    Reference(str(r["name"]), float(r["value"]), float(r["ci95"])) for r in record.get("references", ())
+                ),
                 confusion=None if confusion is None else Confusion({true: {**row} for true, row in confusion.items()}),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -131,8 +140,15 @@ class Result:
 
     def __str__(self) -> str:
         known = score_of(self.metric)
-        value = f"{known.text(self.mean)} {known.interval(self.ci95)}"
+        called = f"{self.metric} {known.told(self.mean, self.ci95)}"
+        unit = self.unit or known.unit
         drawn = f" in {self.draws} draws of {' and '.join(self.shares)}" if self.shares else ""
         return (
-            f"{self.metric} {value} (95% interval, {self.n_tasks} tasks{drawn}; BatchNorm: {self.bn}) on {self.tasks}"
+            f"{called}{unit and f' {unit}'} (95% interval, {self.n_tasks} tasks{drawn}; BatchNorm: {self.bn}) "
+            f"on {self.tasks}{(self.references and '; ') or ''}{self.beside}"
         )
+
+    @property
+    def beside(self) -> str:
+        """The references in a line; empty where there are none."""
+        return ", ".join(f"{each.name} {each.text(self.metric)}" for each in self.references)

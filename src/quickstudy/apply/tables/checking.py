@@ -21,7 +21,10 @@ from quickstudy.apply.tables.labelled import Labelled
 from quickstudy.apply.tables.methods import METHODS, OURS, USUAL, WORDS, method
 from quickstudy.core.errors import UsageError
 from quickstudy.core.options import COUNT, Range, check_options
+from quickstudy.core.scores import score
 from quickstudy.training.intervals import mean_and_half_width
+
+SHARE = score("accuracy")
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class TableCheck:
         if max(s.accuracy for s in (ours, *others)) <= nothing.accuracy + nothing.ci95:
             said = "No method is clearly better than always saying the most frequent class."
         elif best is not None:
-            by = f"by {100 * best.ahead:.1f} ± {100 * best.ahead_ci95:.1f} points"
+            by = f"by {SHARE.gap(best.ahead, best.ahead_ci95).removeprefix('+')} points"
             said = f"{WORDS[best.name].capitalize()} is better here than in-context learning, {by}: method {best.name}."
         elif len(behind) == len(others):
             said = "In-context learning is clearly better here than the other methods."
@@ -96,7 +99,7 @@ class TableCheck:
         return said
 
     def __str__(self) -> str:
-        lines = [f"{WORDS.get(s.name, s.name)}: {100 * s.accuracy:.1f}% ± {100 * s.ci95:.1f}" for s in self.scores]
+        lines = [f"{WORDS.get(s.name, s.name)}: {SHARE.told(s.accuracy, s.ci95)}" for s in self.scores]
         return "\n".join([*lines, self.advice])
 
 

@@ -48,7 +48,7 @@ METHODS: tuple[Method, ...] = ("naive", "lola", "lookahead", "dice")
 
 
 class LOLA(MetaLearner[PlayedByTwo]):
-    """LOLA and naive learners: pairs of agents that learn by playing each other.
+    """LOLA: pairs of agents that learn by playing each other (naive learners, too).
 
     Args:
         in_features: numbers that a player sees each round; a matrix game's 5.
@@ -67,6 +67,8 @@ class LOLA(MetaLearner[PlayedByTwo]):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"games": "return"}
+    self_play: ClassVar[bool] = True
+    titles: ClassVar[Mapping[str, Mapping[str, str]]] = {"method": {"naive": "Naive learners"}}
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ from quickstudy.tasks.games.iterated import GameBatch
 
 
 class MetaAgent(MetaLearner[GameBatch]):
-    """An agent whose start and learning are meta-learned against opponents that learn, too.
+    """Meta-agent: its start and its learning are meta-learned against opponents that learn, too.
 
     Args:
         out_features: logits of a policy, 5.

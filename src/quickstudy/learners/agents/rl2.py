@@ -126,7 +126,7 @@ class RL2(MetaLearner[Environments]):
             raise UsageError(f"discount and gae_lambda must be in [0, 1], got {discount} and {gae_lambda}.")
         self.in_features = in_features
         self.out_features = out_features
-        self.episodes = episodes
+        self.episodes = self.trial = episodes
         self.hidden_size = hidden_size
         self.discount = discount
         self.gae_lambda = gae_lambda

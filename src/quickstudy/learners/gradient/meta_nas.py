@@ -72,6 +72,7 @@ class MetaNAS(SupportQueryLearner):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
+    training_curve: ClassVar[str] = "mixtures of operations, not yet decided"
     temperature: Tensor
 
     def __init__(

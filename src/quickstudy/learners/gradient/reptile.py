@@ -15,7 +15,7 @@ Reference: Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. ar
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,8 @@ class Reptile(SupportQueryLearner):
     Raises:
         UsageError: an option out of its range.
     """
+
+    training_curve: ClassVar[str] = "examples just fitted"
 
     def __init__(
         self,

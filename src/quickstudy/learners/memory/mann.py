@@ -79,6 +79,7 @@ class MANN(SupportQueryLearner):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"classification": "cross_entropy"}
+    training_curve: ClassVar[str] = "whole streams, the first sight of a class too"
     embeds: ClassVar[bool] = True
 
     def __init__(

@@ -34,7 +34,7 @@ from quickstudy.nets.memory.ntm import NTM
 
 
 class NTMLearner(SupportQueryLearner):
-    """Neural Turing machine (or an LSTM): a sequence is read into a memory, then answered from it.
+    """Neural Turing machine: a sequence is read into a memory (or by an LSTM), then answered from it.
 
     Args:
         in_features: channels of a step.
@@ -53,6 +53,7 @@ class NTMLearner(SupportQueryLearner):
     """
 
     learns: ClassVar[Mapping[str, str]] = {"sequence": "bits"}
+    titles: ClassVar[Mapping[str, Mapping[str, str]]] = {"cell": {"lstm": "An LSTM"}}
     loss = "bits"
 
     def __init__(

@@ -8,6 +8,7 @@ Reference: Duan et al.: RL^2: Fast Reinforcement Learning via Slow Reinforcement
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -15,9 +16,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, one_of
-from quickstudy.core.purity import pure
+from quickstudy.core.draws import seeded
+from quickstudy.core.purity import as_if_nothing_was_set, pure
+from quickstudy.core.references import Judged, Reference, sampled
 from quickstudy.core.seeding import generator
 from quickstudy.core.shown import shown, shown_batch
+from quickstudy.tasks.environments.bandit_rules import play_bandits, thompson
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
 
 
@@ -75,7 +79,9 @@ class Bandits:
     """
 
     kind: ClassVar[str] = "environments"
+    called: ClassVar[str] = "bandits"
     default_net: ClassVar[str] = "mlp"
+    per: ClassVar[str] = "pull"
 
     def __init__(self, *, split: str = "train", arms: int = 5) -> None:
         one_of(SPLITS, split=split)
@@ -99,9 +105,24 @@ class Bandits:
         """One line for people."""
         return f"Bandits {self.split}, {self.arms} arms"
 
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """Arms at random; Thompson sampling in the same trials; the best arm, were it known: nothing can do better."""
+        if judged.metric != "return":
+            return ()
+        rules = () if judged.trial is None else (_thompson(self.arms, judged.trial),)
+        best = self.arms / (self.arms + 1)  # the mean of the largest of as many uniform draws
+        return Reference("arms at random", 0.5), *rules, Reference("best arm known", best)
+
     @pure
     def sample(self, tasks: int, seed: int) -> BanditBatch:
         """Draw ``tasks`` bandits; a pure function of its arguments."""
         at_least(1, tasks=tasks)
         chances = torch.rand(tasks, self.arms, generator=generator(seed, "tasks", "bandits", self.split))
         return BanditBatch(seeds_of(tasks, seed, "luck", "bandits", self.split), 1, chances)
+
+
+@cache
+def _thompson(arms: int, pulls: int) -> Reference:
+    batch = Bandits(arms=arms).sample(max(200, min(2000, 200_000 // pulls)), 0)
+    with as_if_nothing_was_set(), seeded(0):
+        return sampled("Thompson sampling", play_bandits(thompson, batch, pulls) / pulls)

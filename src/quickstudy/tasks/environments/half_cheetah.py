@@ -31,6 +31,7 @@ class HalfCheetah:
     """
 
     kind: ClassVar[str] = "environments"
+    called: ClassVar[str] = "HalfCheetah"
     default_net: ClassVar[str] = "mlp"
 
     def __init__(self, *, split: str = "train", goal: str = "direction", horizon: int = 200) -> None:

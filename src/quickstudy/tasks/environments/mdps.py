@@ -9,6 +9,7 @@ Reference: Duan et al.: RL^2: Fast Reinforcement Learning via Slow Reinforcement
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -17,10 +18,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, one_of
-from quickstudy.core.purity import pure
+from quickstudy.core.draws import seeded
+from quickstudy.core.purity import as_if_nothing_was_set, pure
+from quickstudy.core.references import Judged, Reference, sampled
 from quickstudy.core.seeding import generator
 from quickstudy.core.shown import shown, shown_batch
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
+from quickstudy.tasks.environments.mdp_rules import MDP_RULES, play_mdps
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class TabularMDPs:
     """
 
     kind: ClassVar[str] = "environments"
+    called: ClassVar[str] = "tabular Markov decision processes"
     default_net: ClassVar[str] = "mlp"
 
     def __init__(self, *, split: str = "train", states: int = 10, actions: int = 5, horizon: int = 10) -> None:
@@ -111,6 +116,15 @@ class TabularMDPs:
         """One line for people."""
         return f"TabularMDPs {self.split}, {self.states} states, {self.actions} actions, {self.horizon} steps"
 
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """Actions at random; posterior sampling in the same trials; the best plan, were the task known."""
+        if judged.metric != "return":
+            return ()
+        rules = ("task known",) if judged.trial is None else ("posterior sampling", "task known")
+        shape = self.states, self.actions, self.horizon
+        played = (_played(rule, shape, judged.trial or 1) for rule in rules)
+        return Reference("actions at random", float(self.horizon)), *played  # mean rewards are N(1, 1), whatever comes
+
     @pure
     def sample(self, tasks: int, seed: int) -> MDPBatch:
         """Draw ``tasks`` processes; a pure function of its arguments."""
@@ -121,3 +135,11 @@ class TabularMDPs:
         upto = (weights / weights.sum(-1, keepdim=True)).cumsum(-1)
         means = 1 + torch.randn(tasks, self.states, self.actions, generator=rng)
         return MDPBatch(seeds_of(tasks, seed, "luck", "mdps", self.split), self.horizon, upto, means)
+
+
+@cache
+def _played(rule: str, shape: tuple[int, int, int], episodes: int) -> Reference:
+    states, actions, horizon = shape
+    batch = TabularMDPs(states=states, actions=actions, horizon=horizon).sample(max(100, min(400, 4000 // episodes)), 0)
+    with as_if_nothing_was_set(), seeded(0):
+        return sampled(rule, play_mdps(MDP_RULES[rule], batch, episodes) / episodes)

@@ -11,14 +11,17 @@ Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptatio
 (section 5.3).
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.purity import pure
+from quickstudy.core.references import Judged, Reference, sampled
 from quickstudy.core.seeding import generator, uniform
 from quickstudy.core.shown import shown, shown_batch
 from quickstudy.tasks.environments.base import EnvBatch, Luck, seeds_of
@@ -88,6 +91,7 @@ class Navigation:
     """
 
     kind: ClassVar[str] = "environments"
+    called: ClassVar[str] = "2-D navigation"
     default_net: ClassVar[str] = "mlp"
 
     def __init__(
@@ -117,6 +121,26 @@ class Navigation:
         """One line for people."""
         distance = "squared distance" if self.reward == "squared" else "distance"
         return f"Navigation {self.split}, {self.horizon} steps, reward minus the {distance} to the goal"
+
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """Standing still; and straight to the goal, were it known: nothing can do better."""
+        if judged.metric != "return":
+            return ()
+        # The mean over the square of the squared distance to its middle, and of the distance.
+        away = 2 / 3 * self.reach**2 if self.reward == "squared" else self.reach * (math.sqrt(2) + math.asinh(1)) / 3
+        return Reference("standing still", -self.horizon * away), sampled("straight to the goal", self._straight())
+
+    def _straight(self) -> Float[Tensor, " tasks"]:
+        """The return of going to each of 1000 goals as fast as can be."""
+        batch = self.sample(1000, 0)
+        state, place = batch.reset(1, 0)
+        total = torch.zeros(len(batch))
+        for _ in range(self.horizon):
+            state, place, reward, done = batch.step(state, (batch.goals[:, None] - place) / SPEED)
+            total += reward[:, 0]
+            if bool(done.all()):
+                break
+        return total
 
     @pure
     def sample(self, tasks: int, seed: int) -> NavigationBatch:

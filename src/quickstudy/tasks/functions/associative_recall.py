@@ -45,6 +45,7 @@ class AssociativeRecall:
     """
 
     kind: ClassVar[str] = "sequence"
+    called: ClassVar[str] = "associative recall"
 
     def __init__(
         self, *, split: str = "train", bits: int = 6, items: tuple[int, int] = (2, 6), item_length: int = 3

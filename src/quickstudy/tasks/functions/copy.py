@@ -43,6 +43,7 @@ class Copy:
     """
 
     kind: ClassVar[str] = "sequence"
+    called: ClassVar[str] = "copying"
 
     def __init__(self, *, split: str = "train", bits: int = 8, length: tuple[int, int] = (1, 20)) -> None:
         one_of(SPLITS, split=split)

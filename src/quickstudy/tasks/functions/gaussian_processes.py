@@ -15,6 +15,7 @@ Processes. ICLR 2019 (section 4).
 """
 
 import math
+from functools import cache
 from typing import ClassVar, Literal
 
 import torch
@@ -24,7 +25,9 @@ from torch import Tensor
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.errors import UsageError
-from quickstudy.core.purity import pure
+from quickstudy.core.losses import mean_of, task_losses
+from quickstudy.core.purity import as_if_nothing_was_set, pure
+from quickstudy.core.references import Judged, Reference, ignoring, sampled
 from quickstudy.core.seeding import generator, uniform
 from quickstudy.core.shown import shown
 
@@ -56,6 +59,7 @@ class GaussianProcesses:
     """
 
     kind: ClassVar[str] = "regression"
+    called: ClassVar[str] = "draws from a Gaussian process"
     default_net: ClassVar[str] = "mlp"
 
     def __init__(
@@ -114,6 +118,16 @@ class GaussianProcesses:
         """One line for people."""
         shot = f"{self.shot}-shot" if isinstance(self.shot, int) else "{}- to {}-shot".format(*self.shot)
         return f"GaussianProcesses {self.split} ({self.kernel}), {shot}, {self.query} query points"
+
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """The exact posterior, which nothing can beat; and nothing learned."""
+        low, high = self.output_scale
+        known = ignoring(judged, (low**2 + low * high + high**2) / 3 + self.noise**2)
+        if not known:
+            return ()
+        shots = (self.shot, self.shot) if isinstance(self.shot, int) else self.shot
+        process = self.kernel, self.length_scale, self.output_scale, self.period, self.noise, self.x_range
+        return *known, _posterior(judged.metric, shots, *process)
 
     def parameters(self, tasks: int, seed: int) -> tuple[Float[Tensor, " tasks"], Float[Tensor, " tasks"]]:
         """The true (length scale, output scale) of the tasks that ``sample(tasks, seed)`` draws."""
@@ -179,3 +193,30 @@ class GaussianProcesses:
         else:
             shape = torch.exp(-2 * (torch.sin(math.pi * apart / self.period) / length).square())
         return scale.square() * shape
+
+
+@cache
+def _posterior(
+    metric: str,
+    shots: tuple[int, int],
+    kernel: Literal["rbf", "matern52", "periodic"],
+    length_scale: tuple[float, float],
+    output_scale: tuple[float, float],
+    period: float,
+    noise: float,
+    x_range: tuple[float, float],
+) -> Reference:
+    """The exact answer's score on two thousand tasks, as many of each shot."""
+    found: list[Tensor] = []
+    fewest, most = shots
+    each = -(-2000 // (most - fewest + 1))
+    for shot in range(fewest, most + 1):
+        process = {"length_scale": length_scale, "output_scale": output_scale, "period": period, "noise": noise}
+        own = GaussianProcesses(shot=shot, kernel=kernel, x_range=x_range, **process)
+        batch = own.sample(each, seed=shot)
+        with as_if_nothing_was_set():
+            exact = own.exact(batch.support, batch.query.x, seed=shot)
+            answer = exact if metric == "gaussian" else mean_of(exact)
+            found.append(task_losses(metric, answer, batch.query.y))
+    drawn = "" if max(low < high for low, high in (length_scale, output_scale)) == 0 else ", scales known"
+    return sampled(f"exact posterior{drawn}", torch.cat(found))

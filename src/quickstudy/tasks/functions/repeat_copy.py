@@ -54,6 +54,7 @@ class RepeatCopy:
     """
 
     kind: ClassVar[str] = "sequence"
+    called: ClassVar[str] = "repeated copying"
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ Reference: Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptatio
 (section 5.1).
 """
 
+import cmath
 import math
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.purity import pure
+from quickstudy.core.references import Judged, Reference, ignoring
 from quickstudy.core.seeding import generator, uniform
 from quickstudy.core.shown import shown
 
@@ -43,6 +45,7 @@ class Sinusoids:
     """
 
     kind: ClassVar[str] = "regression"
+    called: ClassVar[str] = "sine curves"
     default_net: ClassVar[str] = "mlp"
 
     def __init__(
@@ -90,6 +93,14 @@ class Sinusoids:
         shot = f"{self.shot}-shot" if isinstance(self.shot, int) else "{}- to {}-shot".format(*self.shot)
         return f"Sinusoids {self.split} (amplitude {low:g} to {high:g}), {shot}, {self.query} query points"
 
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """Nothing learned; and no error: two points tell a curve."""
+        low, high = self.amplitude
+        turned = _turn(self.x_range) * _turn(self.phase).conjugate()  # the mean of exp(2i (x - phase))
+        known = ignoring(judged, (low**2 + low * high + high**2) / 3 * (1 - turned.real) / 2)
+        enough = (self.shot if isinstance(self.shot, int) else self.shot[0]) > 1
+        return (*known, Reference("best possible", 0.0)) if judged.metric == "mse" and enough else known
+
     def parameters(self, tasks: int, seed: int) -> tuple[Float[Tensor, " tasks"], Float[Tensor, " tasks"]]:
         """The true (amplitude, phase in radians) of the tasks that ``sample(tasks, seed)`` draws."""
         amplitude, phase, _ = self._draw(tasks, seed)
@@ -120,3 +131,10 @@ class Sinusoids:
             own = generator(seed, "tasks", "sinusoids", "shot", self.split)
             shot = int(torch.randint(shot[0], shot[1] + 1, (), generator=own))
         return amplitude, phase, uniform(rng, (tasks, shot + self.query, 1), *self.x_range)
+
+
+def _turn(ends: tuple[float, float]) -> complex:
+    """The mean of exp(2i u) for u from U[low, high)."""
+    low, high = ends
+    first, last = cmath.exp(2j * low), cmath.exp(2j * high)
+    return first if low == high else (last - first) / (2j * (high - low))

@@ -31,6 +31,7 @@ from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
+from quickstudy.core.references import Judged, Reference, chance
 from quickstudy.core.seeding import generator
 from quickstudy.core.shown import shown
 from quickstudy.tasks.functions._random_tables import columns_of, every_class, hidden_nodes, labels_of, support_first
@@ -65,6 +66,7 @@ class TabularPrior:
     """
 
     kind: ClassVar[str] = "classification"
+    called: ClassVar[str] = "synthetic tables"
     default_net: ClassVar[str] = "mlp"
 
     def __init__(
@@ -113,6 +115,13 @@ class TabularPrior:
             f"synthetic tables {self.split}, {most}{self.way}-way {self.shot}-shot, {self.query} queries per task, "
             f"up to {self.features} columns"
         )
+
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """Guessing: among the way, or among two classes in a quarter of the batches and any number in the others."""
+        if judged.metric != "accuracy":
+            return ()
+        every = chance(*range(2, self.way + 1)).value
+        return (chance(self.way) if self.fixed else Reference("chance", 0.25 / 2 + 0.75 * every),)
 
     @pure
     def sample(self, tasks: int, seed: int) -> TaskBatch:

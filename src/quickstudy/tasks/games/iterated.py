@@ -23,6 +23,7 @@ All but matching pennies, where one gets what the other loses, are symmetric.
 Reference: Foerster et al.: Learning with Opponent-Learning Awareness. AAMAS 2018 (section 4, appendix).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -34,9 +35,11 @@ from torch import Tensor
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure
+from quickstudy.core.references import Judged, Reference, sampled
 from quickstudy.core.seeding import generator
 from quickstudy.core.shown import shown, shown_batch
-from quickstudy.tasks.games.opponents import OPPONENTS, Opponents, draw_opponents
+from quickstudy.tasks.games.named import MOVES, TITLES
+from quickstudy.tasks.games.opponents import CERTAIN, OPPONENTS, Opponents, draw_opponents
 
 Game = Literal["prisoners-dilemma", "matching-pennies", "stag-hunt", "chicken"]
 GAMES: dict[str, list[list[float]]] = {
@@ -146,7 +149,7 @@ def _at(table: Float[Tensor, "*games states 2"], state: Tensor) -> Tensor:
 
 
 class IteratedGames:
-    """Two-player games, repeated: memory-one policies, exact returns, opponents of several kinds.
+    """Two-player games, repeated: memory-one policies, exact returns.
 
     Args:
         split: names the stream of tasks; the distribution is the same in each.
@@ -167,6 +170,7 @@ class IteratedGames:
     """
 
     kind: ClassVar[str] = "games"
+    titles: ClassVar[Mapping[str, Mapping[str, str]]] = {"game": TITLES}
 
     def __init__(
         self,
@@ -211,9 +215,26 @@ class IteratedGames:
 
     def describe(self) -> str:
         """One line for people."""
+        return f"{self.describe_self_play()}; opponents: {', '.join(self.opponents)}"
+
+    def describe_self_play(self) -> str:
+        """The same for who plays itself, and so meets none of the opponents."""
         noise = f", payoffs ± {self.noise:g}" if self.noise else ""
-        met = ", ".join(self.opponents)
-        return f"iterated {self.game} {self.split}, discount {self.discount:g}{noise}; opponents: {met}"
+        return f"iterated {self.game} {self.split}, discount {self.discount:g}{noise}"
+
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """One move for ever: of both players, and against the opponents as they are before they learn."""
+        if judged.metric != "return" or self.game == "matching-pennies":
+            return (Reference("the game's value", 0.0),) if judged.metric == "return" else ()
+        moves = MOVES[self.game]  # noise in the payoffs is 0 on the mean
+        both = (Reference(f"both {move}", GAMES[self.game][i][i]) for i, move in enumerate(moves))
+        if judged.self_play:
+            return (*both,)
+        batch = self.sample(2000, 0)
+        for_ever = (torch.full_like(batch.starts, sign * CERTAIN) for sign in (1, -1))
+        played = (batch.returns(torch.stack([own, batch.opponents.logits], 1))[:, 0] for own in for_ever)
+        names = (f"always {move} (opponents not learning)" for move in moves)
+        return *both, *map(sampled, names, played)
 
     @pure
     def sample(self, tasks: int, seed: int) -> GameBatch:

@@ -50,6 +50,7 @@ class Glyphs:
     """
 
     kind: ClassVar[str] = "classification"
+    called: ClassVar[str] = "drawn characters"
     ink: ClassVar[bool] = True
     """Images are drawings: ink is 1, paper 0."""
 

@@ -59,6 +59,7 @@ class ImageFolder:
     """
 
     kind: ClassVar[str] = "classification"
+    called: ClassVar[str] = "a folder of images"
 
     def __init__(
         self,

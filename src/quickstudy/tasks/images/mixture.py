@@ -17,6 +17,7 @@ from quickstudy.core.batch import Examples, TaskBatch, shared_draws
 from quickstudy.core.checks import SPLITS, at_least, one_of
 from quickstudy.core.errors import UsageError
 from quickstudy.core.purity import pure, sample
+from quickstudy.core.references import Judged, Reference, chance
 from quickstudy.core.seeding import fold, generator
 from quickstudy.core.shown import shown
 
@@ -40,6 +41,7 @@ class Mixture:
     """
 
     kind: ClassVar[str] = "classification"
+    called: ClassVar[str] = "a mixture of data sets"
 
     def __init__(
         self,
@@ -115,6 +117,10 @@ class Mixture:
         return (*(name for name, varies in own.items() if varies), *inner)
 
     __repr__ = shown
+
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """Guessing: every way is as likely."""
+        return (chance(*range(self._ways[0], self._ways[1] + 1)),) if judged.metric == "accuracy" else ()
 
     def describe(self) -> str:
         """One line for people."""

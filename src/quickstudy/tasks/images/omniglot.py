@@ -64,6 +64,7 @@ class Omniglot:
     """
 
     kind: ClassVar[str] = "classification"
+    called: ClassVar[str] = "Omniglot"
     ink: ClassVar[bool] = True
     """Images are drawings: ink is 1, paper 0."""
 

@@ -38,6 +38,7 @@ class SplitFolder(SplitImages):
 
     name: ClassVar[str] = "split-folder"
     title: ClassVar[str] = "SplitFolder"
+    called: ClassVar[str] = "a folder of images"
     usual_size: ClassVar[int] = 84
 
     def __init__(

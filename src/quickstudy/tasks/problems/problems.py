@@ -21,6 +21,7 @@ import torch
 from quickstudy.core.checks import SPLITS, at_least, interval, one_of
 from quickstudy.core.functional import Params
 from quickstudy.core.purity import pure
+from quickstudy.core.references import Judged, Reference
 from quickstudy.core.seeding import fold, generator, uniform
 from quickstudy.core.shown import shown
 from quickstudy.tasks.problems import _data as data_of
@@ -56,6 +57,7 @@ class Problems:
     """
 
     kind: ClassVar[str] = "problems"
+    called: ClassVar[str] = "optimization problems"
     default_net: ClassVar[str] = "mlp"
 
     def __init__(
@@ -106,6 +108,10 @@ class Problems:
     def describe(self) -> str:
         """One line for people."""
         return f"Problems {self.split} ({', '.join(self.families)}; images: {', '.join(self.data)})"
+
+    def references(self, judged: Judged) -> tuple[Reference, ...]:
+        """Losses are relative to that at the start."""
+        return (Reference("no training", 1.0),) if judged.metric == "final_loss" else ()
 
     @pure
     def sample(self, tasks: int, seed: int) -> ProblemBatch:

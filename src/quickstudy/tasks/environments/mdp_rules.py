@@ -5,12 +5,22 @@ All play the trials that RL^2 plays: the same task for several episodes, the sum
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quickstudy.tasks.environments.mdps import MDPBatch
+from quickstudy.tasks.environments.base import Environments
+
+
+class Processes(Environments, Protocol):
+    """A batch of tabular MDPs: cumulative probabilities of what follows, and mean rewards (``mdps.MDPBatch``)."""
+
+    @property
+    def upto(self) -> Tensor: ...
+    @property
+    def means(self) -> Tensor: ...
 
 
 @dataclass
@@ -19,6 +29,10 @@ class Seen:
 
     transitions: Tensor
     rewards: Tensor
+
+
+Rule: TypeAlias = Callable[[Processes, Seen], Tensor]
+"""From the processes and what was seen of them to an action by time and state, ``[horizon, tasks, states]``."""
 
 
 def plan(chances: Tensor, means: Tensor, horizon: int) -> Tensor:
@@ -32,11 +46,12 @@ def plan(chances: Tensor, means: Tensor, horizon: int) -> Tensor:
     return torch.stack(found[::-1])
 
 
-def at_random(batch: MDPBatch, seen: Seen) -> Tensor:
+def at_random(batch: Processes, seen: Seen) -> Tensor:
+    """Any action, in any state at any time."""
     return torch.randint(batch.actions, (batch.horizon, len(batch), batch.observations))
 
 
-def posterior_sampling(batch: MDPBatch, seen: Seen) -> Tensor:
+def posterior_sampling(batch: Processes, seen: Seen) -> Tensor:
     """The plan for a task drawn from what it may be, given the prior that tasks are drawn from (Strens 2000)."""
     chances = torch.distributions.Dirichlet(1 + seen.transitions).sample()
     count = seen.transitions.sum(-1)
@@ -44,20 +59,20 @@ def posterior_sampling(batch: MDPBatch, seen: Seen) -> Tensor:
     return plan(chances, means, batch.horizon)
 
 
-def task_known(batch: MDPBatch, seen: Seen) -> Tensor:
+def task_known(batch: Processes, seen: Seen) -> Tensor:
     """What no learner can do better than."""
     chances = torch.diff(batch.upto, prepend=torch.zeros_like(batch.upto[..., :1]), dim=-1)
     return plan(chances, batch.means, batch.horizon)
 
 
-MDP_RULES: dict[str, Callable[[MDPBatch, Seen], Tensor]] = {
+MDP_RULES: dict[str, Rule] = {
     "random": at_random,
     "posterior sampling": posterior_sampling,
     "task known": task_known,
 }
 
 
-def play_mdps(rule: Callable[[MDPBatch, Seen], Tensor], batch: MDPBatch, episodes: int) -> Tensor:
+def play_mdps(rule: Callable[[Processes, Seen], Tensor], batch: Processes, episodes: int) -> Tensor:
     """The sum of rewards of a trial of every task, all at once, ``[tasks]``; a rule plans each episode at its start."""
     states, actions = batch.observations, batch.actions
     seen = Seen(torch.zeros(len(batch), states, actions, states), torch.zeros(len(batch), states, actions))
