@@ -52,7 +52,7 @@ def test_a_check_says_how_well_it_goes(files, monkeypatch):
     monkeypatch.setattr("quickstudy.apply.tables.methods.METHODS", few)
     done = quickstudy("table", files / "train.csv", "--target", "class", "--views", 1, "--folds", 2)
     assert done.code == 0, done.err
-    assert re.search(r"^in-context learning +100\.0% +0\.0 +\+0\.0", done.out, re.MULTILINE)
+    assert re.search(r"^in-context learning +100\.00% ± 0\.00 +[\d.]", done.out, re.MULTILINE)
     assert "cross-validated on 20 rows in 2 folds, 5 times" in done.out
     words = ["table", files / "train.csv", "--target", "class", "--views", 1, "--folds", 2, "--json"]
     found = json.loads(quickstudy(*words, "--check", "--predict", files / "train.csv").out)
