@@ -35,6 +35,7 @@ class Result:
         shares: what the tasks of one draw have in common, by name.
         scores: of each task after the last inner step, in the order in which they were drawn.
         confusion: which class was taken for which after the last inner step, where classes have names.
+        precision: of the derivatives of inner steps.
     """
 
     metric: str
@@ -47,6 +48,7 @@ class Result:
     shares: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     confusion: Confusion | None = None
+    precision: str = "float32"
 
     @property
     def mean(self) -> float:
@@ -107,6 +109,7 @@ class Result:
                 shares=tuple(str(name) for name in record.get("shares", ())),
                 scores=tuple(float(value) for value in record.get("scores", ())),
                 confusion=None if confusion is None else Confusion({true: {**row} for true, row in confusion.items()}),
+                precision=str(record.get("precision", "float32")),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RunError(f"this is no record of a result: {error!r}.") from error
@@ -122,6 +125,8 @@ class Result:
         known = score_of(self.metric)
         value = f"{known.text(self.mean)} {known.interval(self.ci95)}"
         drawn = f" in {self.draws} draws of {' and '.join(self.shares)}" if self.shares else ""
+        rounded = "" if self.precision == "float32" else f"; {self.precision}"
         return (
-            f"{self.metric} {value} (95% interval, {self.n_tasks} tasks{drawn}; BatchNorm: {self.bn}) on {self.tasks}"
+            f"{self.metric} {value} (95% interval, {self.n_tasks} tasks{drawn}; BatchNorm: {self.bn}{rounded}) on "
+            f"{self.tasks}"
         )
