@@ -1,10 +1,10 @@
 """How far a meta-gradient in 16 bits (``qs.train(precision=)``) is from float32's: its error and its direction.
 
-    python benchmarks/precision.py                # W1 and W2 of docs/speed.md at full size, then every learner
+    python benchmarks/precision.py                # W1 of docs/speed.md at full size, every learner, W2
     python benchmarks/precision.py --only W1      # one of them
 
 The error is the length of the difference over that of float32's meta-gradient. Every learner that runs a network task
-by task is taken as its ``quick`` preset builds it, untrained, on tasks of 5-way 1-shot (``results/precision.csv``).
+by task is taken as its ``demo`` preset builds it, untrained, on tasks of 5-way 1-shot (``results/precision.csv``).
 """
 
 import argparse
@@ -57,7 +57,7 @@ def of_workload(key: str) -> None:
 
 
 def of_learner(name: str) -> None:
-    choice = Choice.of(name, "glyphs", preset="quick")
+    choice = Choice.of(name, "glyphs", preset="demo")
     torch.manual_seed(0)
     options = choice.options({"seed": 0}, way=5, shot=1)
     learner, tasks = choice.build(options)
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", help="workloads (W1, W2) and learners")
     learners = [name for name in registry.LEARNERS.own if usual_tasks(name) == "omniglot"]
-    for name in parser.parse_args().only or ["W1", "W2", "W2-order1", *learners]:
+    for name in parser.parse_args().only or ["W1", *learners, "W2"]:
         (of_workload if name in WORKLOADS else of_learner)(name)
 
 

@@ -68,7 +68,7 @@ def test_zeros_and_nothing_are_scaled_too():
 def maml(low, execution, *, blocks=True, order=2):
     torch.manual_seed(0)
     net = qs.nets.Conv4(filters=4, size=16, out_features=3) if blocks else plain_net()
-    learner = qs.MAML(net, inner_lr=0.01, inner_steps=1, order=order, execution=execution)
+    learner = qs.MAML(net, inner_lr=0.001, inner_steps=1, order=order, execution=execution)
     with computing_in(low):
         return gradient(learner, qs.tasks.Glyphs(way=3, query=2, size=16).sample(2, 0))
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.errors import UsageError
-from quickstudy.core.pad import refuse, tracing
+from quickstudy.core.pad import refuse
 from quickstudy.core.precision import low_dtype
+from quickstudy.core.recording import recording
 from quickstudy.core.stateless import call
 
 Parts = tuple[list[Tensor | None], dict[str, Tensor], dict[str, Tensor]]
@@ -58,7 +59,7 @@ def _compile(
         return call(_Work(module, work), own, (batch,))
 
     try:
-        with tracing():
+        with recording():
             graph = make_fx(straight_line)(tensors, examples)
         function = torch.compile(graph, fullgraph=True, dynamic=False)
         with torch.no_grad():
