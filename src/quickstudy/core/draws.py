@@ -154,7 +154,7 @@ class Piece:
             with self.mode:
                 return work()
         except DrawnInCheckpointError as error:
-            # torch before 2.13 ends a checkpoint that failed when its frame goes, which must be on this thread.
+            # torch 2.9 ends a checkpoint that failed when its frame goes, which must be on this thread.
             traceback.clear_frames(error.__traceback__)
             raise
         finally:

@@ -4,7 +4,7 @@ Two thirds of a gradient's multiply-adds, and eight ninths of those of an inner 
 the products of its derivatives. Under ``computing_in`` those of convolutions and linear layers are of operands rounded
 to bfloat16 or float16; what the layers give, BatchNorm's statistics, losses, inner steps and sums over tasks stay in
 float32. (Rounded outputs change which elements a ReLU and a pooling pick, and BatchNorm of a few images makes much of
-it: ``docs/speed.md`` has the figures.)
+it.)
 
 float16 ends at 6e-8, where many a gradient lies. So each product scales its operands by powers of two to where they
 neither vanish nor overflow: what a gradient scaler does for a whole loss, without its steps that are thrown away.
