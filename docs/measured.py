@@ -55,7 +55,8 @@ def table(rows: list[ResultRow], papers: list[ResultRow]) -> str:
         body.append(cells)
     said = "; ".join(f"{CALLED.get(c, c)}: {value}" for c, value in shared.items() if value)
     tested = sorted({row["n_tasks"] for row in rows}, key=_natural)
-    text = [f"{said}; {' or '.join(tested)} test tasks, ± 95% over tasks.", ""]
+    within = ", ± 95% over tasks" if any(row["ci95"] for row in rows) else ""
+    text = [f"{said}; {' or '.join(tested)} test tasks{within}.", ""]
     text += ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *body)]
     return "\n".join(text) + "\n"
 

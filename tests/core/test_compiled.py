@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import quickstudy as qs
+from quickstudy.core.precision import computing_in
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,6 +34,23 @@ def test_it_is_the_meta_gradient_and_follows_the_weights():
         with torch.no_grad():
             for p in learner.parameters():
                 p.add_(0.1)
+
+
+@pytest.mark.parametrize("low", [None, torch.bfloat16])
+def test_convolution_blocks_are_recorded_whatever_the_signs_of_their_norms(low, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda graph, **how: graph)  # minutes
+    torch.manual_seed(0)
+    net = qs.nets.Conv4(filters=2, size=16, out_features=2)
+    learner = qs.MAML(net, inner_lr=0.01, order=1)
+    tasks = qs.tasks.Glyphs(way=2, query=1, size=16)
+    for seed in (0, 1):  # recorded where all are positive; one has another sign later
+        batch = tasks.sample(1, seed)
+        with computing_in(low):
+            expected, _ = grads(learner, batch)
+            found, _ = grads(learner, batch, compile=True)
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+        with torch.no_grad():
+            net.blocks[1].norm.weight[0] = -0.5
 
 
 def test_what_looks_into_its_data_is_refused():

@@ -16,6 +16,7 @@ from quickstudy.core.entry import summary
 from quickstudy.core.errors import QuickstudyError, RunError, UsageError
 from quickstudy.core.files import write_atomic
 from quickstudy.core.options import check_options
+from quickstudy.core.precision import Precision
 from quickstudy.report import make_pictures
 from quickstudy.training.evaluation import evaluate as score
 from quickstudy.training.runs import Run, holds_run
@@ -34,6 +35,7 @@ class Options:
         device: auto (a GPU if there is one), cpu, cuda, ...
         workers: threads on a CPU (None: as many as torch may use).
         out: a file for the score of each task, as CSV (None: none is written).
+        precision: of the derivatives of inner steps: float32, bf16 or fp16.
         json: print the result as JSON.
     """
 
@@ -45,6 +47,7 @@ class Options:
     device: str = "auto"
     workers: int | None = None
     out: Path | None = None
+    precision: Precision = "float32"
     json: bool = False
 
 
@@ -78,7 +81,7 @@ def evaluate(argv: list[str]) -> None:
     tasks = found.tasks(split=own.split, **changed)
     learner, step = trained_learner(found, own.checkpoint, own.device)
     with threads(own.workers):
-        result = score(learner, tasks, n_tasks=own.n_tasks, seed=own.seed, steps=own.steps)
+        result = score(learner, tasks, n_tasks=own.n_tasks, seed=own.seed, steps=own.steps, precision=own.precision)
     text = dumps(result.to_json(), indent=2, ensure_ascii=False) if own.json else result_text(result)
     say(text)  # first: the folder may be read-only
     if own.out is not None:

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from quickstudy.core._low_products import convolution_backward
 from quickstudy.core.errors import UsageError
-
-_aten = torch.ops.aten
+from quickstudy.core.precision import low_dtype, lowered, raised
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor, sign: Tensor | None, padding: int) -> Tensor:
     """The convolution, channels last, its outputs' signs changed; the bias is left out (its gradient is zero)."""
     filters = weight if sign is None else weight * sign.view(-1, 1, 1, 1)
-    return _Convolution.apply(channels_last(x), filters, bias, padding)  # type: ignore[no-any-return]
+    return _Convolution.apply(channels_last(x), filters, bias, padding, low_dtype())  # type: ignore[no-any-return]
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -30,28 +30,30 @@ def channels_last(x: Tensor) -> Tensor:
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: int, low: torch.dtype | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.padding = padding
+        ctx.padding, ctx.low = padding, low
         return F.conv2d(x, weight, padding=padding)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        dx, dweight = _ConvolutionGradient.apply(grads[0], x, weight, ctx.padding, ctx.needs_input_grad[0])
-        return dx, dweight, weight.new_zeros(len(weight)), None
+        dx, dweight = _ConvolutionGradient.apply(grads[0], x, weight, ctx.padding, ctx.needs_input_grad[0], ctx.low)
+        return dx, dweight, weight.new_zeros(len(weight)), None, None
 
 
 class _ConvolutionGradient(torch.autograd.Function):
     """(dx, dweight) of dy, x and weight: ``dx = convT(dy, weight)``, ``dweight = correlation(x, dy)``."""
 
     @staticmethod
-    def forward(ctx: Any, dy: Tensor, x: Tensor, weight: Tensor, padding: int, with_x: bool) -> Any:
+    def forward(
+        ctx: Any, dy: Tensor, x: Tensor, weight: Tensor, padding: int, with_x: bool, low: torch.dtype | None
+    ) -> Any:
         ctx.set_materialize_grads(False)
-        ctx.padding = padding
+        ctx.padding, ctx.low = padding, low
         dy = channels_last(dy)
         ctx.save_for_backward(dy, x, weight)
-        dx, dweight = _backward(dy, x, weight, padding, with_x, True)
+        dx, dweight = _backward(dy, x, weight, padding, with_x, True, low)
         return (dx if with_x else None), dweight
 
     @staticmethod
@@ -61,22 +63,30 @@ class _ConvolutionGradient(torch.autograd.Function):
         u, v = cotangents  # of dx and dweight
         to_dy = to_x = to_weight = None
         if v is not None:
-            to_dy = F.conv2d(x, v, padding=ctx.padding)
+            to_dy = _convolved(x, v, ctx.padding, ctx.low)
             if ctx.needs_input_grad[1]:
-                to_x, _ = _backward(dy, x, v, ctx.padding, True, False)
+                to_x, _ = _backward(dy, x, v, ctx.padding, True, False, ctx.low)
         if u is not None:
             u = channels_last(u)
-            through = F.conv2d(u, weight, padding=ctx.padding)
+            through = _convolved(u, weight, ctx.padding, ctx.low)
             to_dy = through if to_dy is None else to_dy.add_(through)
             if ctx.needs_input_grad[2]:
-                _, to_weight = _backward(dy, u, weight, ctx.padding, False, True)
-        return to_dy, to_x, to_weight, None, None
+                _, to_weight = _backward(dy, u, weight, ctx.padding, False, True, ctx.low)
+        return to_dy, to_x, to_weight, None, None, None
 
 
-def _backward(dy: Tensor, x: Tensor, weight: Tensor, padding: int, to_x: bool, to_weight: bool) -> Any:
-    one, pad = [1, 1], [padding, padding]
-    mask = [to_x, to_weight, False]
-    return _aten.convolution_backward(dy, x, weight, None, one, pad, one, False, [0, 0], 1, mask)[:2]
+def _convolved(x: Tensor, weight: Tensor, padding: int, low: torch.dtype | None) -> Tensor:
+    if low is None:
+        return F.conv2d(x, weight, padding=padding)
+    (x, of_x), (weight, of_weight) = (lowered(t, low, weight[0].numel()) for t in (x, weight))
+    return raised(F.conv2d(x, weight, padding=padding), of_x, of_weight)
+
+
+def _backward(
+    dy: Tensor, x: Tensor, weight: Tensor, padding: int, to_x: bool, to_weight: bool, low: torch.dtype | None
+) -> Any:
+    how = ([1, 1], [padding, padding], [1, 1], 1)
+    return convolution_backward(low, dy, x, weight, how, to_x, to_weight)
 
 
 def twice_at_most() -> None:

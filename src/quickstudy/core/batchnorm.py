@@ -15,6 +15,7 @@ Layers are told apart by the order in which one forward calls them.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, TypeAlias, get_args, no_type_check
 
 import torch
@@ -24,7 +25,9 @@ from torch.overrides import TorchFunctionMode
 
 from quickstudy.core import fused, twice
 from quickstudy.core._convolution import convolve
+from quickstudy.core._low_products import PRODUCTS
 from quickstudy.core.errors import UsageError
+from quickstudy.core.precision import low_dtype
 
 Mode: TypeAlias = Literal["transductive", "support", "running"]
 Statistics: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
@@ -116,6 +119,8 @@ class BatchNormAs(TorchFunctionMode):
             return self._batch_norm(*args, **(kwargs or {}))
         if func is fused.conv_block:
             return self._conv_block(*args, **(kwargs or {}))
+        if func in PRODUCTS and (low := low_dtype()) is not None:
+            return PRODUCTS[func](low, *args, **(kwargs or {}))
         if func in twice.RECURRENT and twice.wanted():
             with twice.WITHOUT_CUDNN:
                 return func(*args, **(kwargs or {}))
@@ -165,7 +170,9 @@ class BatchNormAs(TorchFunctionMode):
         pool: bool,
     ) -> Tensor:
         if self.running or self.written_out or not fused.takes(x, weight):
-            y = F.conv2d(x, weight, bias, padding=padding)
+            low = low_dtype()
+            convolve_by = F.conv2d if low is None else partial(PRODUCTS[F.conv2d], low)
+            y = convolve_by(x, weight, bias, padding=padding)
             z = F.relu(self._batch_norm(y, running_mean, running_var, norm_weight, norm_bias, eps=eps))
             return F.max_pool2d(z, 2) if pool else z
         self.calls += 1

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from quickstudy.core.batch import Examples, TaskBatch
 from quickstudy.core.errors import UsageError
-from quickstudy.core.pad import refuse, tracing
+from quickstudy.core.pad import refuse
+from quickstudy.core.precision import low_dtype
+from quickstudy.core.recording import recording
 from quickstudy.core.stateless import call
 
 Parts = tuple[list[Tensor | None], dict[str, Tensor], dict[str, Tensor]]
@@ -38,7 +40,7 @@ def run_compiled(work: Work, module: nn.Module, batch: Any) -> Parts:
     examples = [batch.support.x, batch.support.y, batch.query.x, batch.query.y]
     tensors = {name: t.detach() for name, t in (*module.named_parameters(), *module.named_buffers())}
     trainable = frozenset(name for name, p in module.named_parameters() if p.requires_grad)
-    key = (*((t.shape, t.dtype, t.device) for t in examples), module.training, trainable)
+    key = (*((t.shape, t.dtype, t.device) for t in examples), module.training, trainable, low_dtype())
     known = _functions.setdefault(module, {})
     if key not in known:
         known[key] = _compile(work, module, trainable, tensors, examples)
@@ -57,7 +59,7 @@ def _compile(
         return call(_Work(module, work), own, (batch,))
 
     try:
-        with tracing():
+        with recording():
             graph = make_fx(straight_line)(tensors, examples)
         function = torch.compile(graph, fullgraph=True, dynamic=False)
         with torch.no_grad():

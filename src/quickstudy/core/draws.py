@@ -8,6 +8,7 @@ draws what a default generator of that seed would give. Noise of a learner's own
 
 import hashlib
 import threading
+import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,6 +153,10 @@ class Piece:
                 return work()
             with self.mode:
                 return work()
+        except DrawnInCheckpointError as error:
+            # torch 2.9 ends a checkpoint that failed when its frame goes, which must be on this thread.
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
             _here.piece = before
 

@@ -96,6 +96,11 @@ class TaskModel:
         return batchnorm.describe(self.bn, self.model)
 
     @property
+    def runs_tasks(self) -> bool:
+        """Whether the model's own way for a batch of tasks is taken (``RunsTasks``)."""
+        return self._runs_tasks
+
+    @property
     def tasks_at_once(self) -> int | None:
         """The pieces in which a batch runs best: task by task on threads (it stays in cache), else all at once."""
         if self.execution == "loop" or self._runs_tasks:

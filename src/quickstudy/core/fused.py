@@ -34,6 +34,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from quickstudy.core._convolution import channels_last, twice_at_most
 from quickstudy.core.by_hand import under_autocast
+from quickstudy.core.recording import is_recorded
 
 _aten = torch.ops.aten
 
@@ -71,9 +72,10 @@ def takes(x: Tensor, weight: Tensor) -> bool:
 
 
 def signs(norm_weight: Tensor) -> Tensor | None:
-    """Of BatchNorm's weight, ``[out]``: -1 or 1; None where all are known to be positive (only a CPU is asked)."""
+    """Of BatchNorm's weight, ``[out]``: -1 or 1; None where all are known to be positive (only a CPU is asked,
+    and not while its work is recorded)."""
     negative = norm_weight.detach() < 0
-    if norm_weight.device.type == "cpu" and not bool(negative.any()):
+    if norm_weight.device.type == "cpu" and not is_recorded() and not bool(negative.any()):
         return None
     return torch.where(negative, -1.0, 1.0).to(norm_weight.dtype)
 

@@ -10,9 +10,7 @@ A learner either gives each task what it would give it alone, or refuses padding
 ([[0, 1, -1], [1, 0, 2]], [2, 3])
 """
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +20,7 @@ from torch import Tensor
 from quickstudy.core.batch import Examples
 from quickstudy.core.batchnorm import counts_padding
 from quickstudy.core.errors import UsageError
+from quickstudy.core.recording import is_recorded
 
 
 def pad(tasks: Sequence[Examples]) -> Examples:
@@ -55,7 +54,7 @@ def present(y: Shaped[Tensor, "tasks n ..."]) -> Bool[Tensor, "tasks n"]:
 
 def padded(y: Shaped[Tensor, "tasks n ..."]) -> bool:
     """Whether there is padding among the examples: a look at the data (none where it has no values to look at)."""
-    if y.is_meta or _tracing.get():
+    if y.is_meta or is_recorded():
         return False
     return not bool(present(y).all())
 
@@ -80,19 +79,6 @@ def refuse_counted(y: Shaped[Tensor, "tasks n ..."], bn_mode: str, who: str) -> 
     if counts_padding(bn_mode):
         refuse(y, f"{who}: BatchNorm ({bn_mode}) counts all examples in its statistics (bn='running' would not)")
     return True
-
-
-@contextmanager
-def tracing() -> Generator[None]:
-    """While a computation is recorded, no value can be looked at: ``padded`` says no. Look before."""
-    token = _tracing.set(True)
-    try:
-        yield
-    finally:
-        _tracing.reset(token)
-
-
-_tracing = ContextVar("tracing", default=False)
 
 
 def _lengthened(rows: Tensor, n: int, value: float) -> Tensor:

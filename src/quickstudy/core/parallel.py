@@ -23,6 +23,7 @@ from torch import nn
 
 from quickstudy.core import draws
 from quickstudy.core.batch import Batch
+from quickstudy.core.precision import computing_in, low_dtype
 from quickstudy.core.stateless import with_tensors
 
 B = TypeVar("B", bound=Batch)
@@ -172,7 +173,8 @@ def _on_pool(work: Callable[[T], R], items: Iterable[T], workers: int, *, ahead:
 
 
 def _modes_of_caller() -> Callable[[], Any]:
-    """A context that gives another thread this one's autocast, grad mode and default device."""
+    """A context that gives another thread this one's autocast and precision, grad mode and default device."""
+    low = low_dtype()
     autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
     grad, inference, device = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_device()
 
@@ -183,6 +185,7 @@ def _modes_of_caller() -> Callable[[], Any]:
             stack.enter_context(torch.set_grad_enabled(grad))
             enabled, dtype = autocast  # its cache of weights is one for all threads: what is in it would depend on them
             stack.enter_context(torch.autocast("cpu", dtype=dtype, enabled=enabled, cache_enabled=False))
+            stack.enter_context(computing_in(low))
             if device.type != "cpu":
                 stack.enter_context(device)
             yield

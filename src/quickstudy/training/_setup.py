@@ -36,7 +36,7 @@ RANGES: Mapping[str, Range] = {
 }
 RECORDED = (
     *("steps", "meta_batch", "meta_lr", "optimizer", "schedule", "clip", "validate_every", "validation_tasks"),
-    *("patience", "log_every", "checkpoint_every", "keep", "seed", "compile"),
+    *("patience", "log_every", "checkpoint_every", "keep", "seed", "compile", "precision"),
 )
 """The options of ``train`` that a run writes down, and that have to be the same when it goes on."""
 
@@ -114,6 +114,7 @@ def open_run(out: str | Path | None, config: dict[str, Any], resume: bool, start
             "steps": max(training["steps"], more),
             "log_every": now["training"]["log_every"],
         }
+        then["training"].setdefault("precision", "float32")  # runs of before there was another
     check_same(then, now, str(out))
     found = _other_code_or_data(run.config, now)
     if found:

@@ -30,6 +30,7 @@ from quickstudy.core.references import Judged, references_of, unit_of
 from quickstudy.core.seeding import fold
 from quickstudy.core.stateless import in_evaluation
 from quickstudy.training import distributed
+from quickstudy.training._precision import Precision, in_precision
 from quickstudy.training.confusion import confusion_of, counted
 from quickstudy.training.intervals import half_width
 from quickstudy.training.progress import Advance, Waiting
@@ -83,6 +84,7 @@ def evaluate(
     at: Collection[int] | None = None,
     device: torch.device | str | None = None,
     workers: int | None = None,
+    precision: Precision = "float32",
     progress: bool | Advance | None = True,
 ) -> Result:
     """Adapt to ``n_tasks`` tasks and score what comes of it (solvers, on the query examples).
@@ -96,6 +98,7 @@ def evaluate(
         at: the inner steps after which to score (None: ``steps_to_score``); the last is always scored.
         device: where to run (None: where the learner is).
         workers: threads on a CPU (None: as many as torch may use).
+        precision: of the derivatives of inner steps, as in ``train``, whatever the training had.
         progress: show how far it is, once it has taken two seconds; or a function that is called with how many tasks
             are done, and how many there are.
 
@@ -123,7 +126,8 @@ def evaluate(
             with fits_memory(f"{sum(draw.size for draw in group)} tasks at a time of {called(tasks)}"):
                 batches = [sample(tasks, draw.size, draw.seed) for draw in group]
             metric = own.score_name(batches[0])
-            results = _score(own, batches, at, workers, Noise(fold(seed, "noise"), group[0].start))
+            with in_precision(own, precision, device_of(own)):
+                results = _score(own, batches, at, workers, Noise(fold(seed, "noise"), group[0].start))
             scored += [(draw.start, result) for draw, result in zip(group, results, strict=True)]
             if advance is not None and distributed.rank() == 0:
                 advance(group[-1].start + group[-1].size, n_tasks)
@@ -149,6 +153,7 @@ def evaluate(
         confusion=confusion_of(result.taken_for for result in found),
         unit=unit_of(tasks, judged),
         references=references_of(tasks, judged),
+        precision=precision,
     )
 
 

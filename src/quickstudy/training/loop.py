@@ -25,6 +25,7 @@ from quickstudy.core.seeding import fold
 from quickstudy.training import distributed
 from quickstudy.training._board import Board
 from quickstudy.training._guard import Before, diverged
+from quickstudy.training._precision import Precision, in_precision
 from quickstudy.training._setup import RECORDED as RECORDED
 from quickstudy.training._setup import State, check, configuration, open_run, restore, threads_of
 from quickstudy.training.evaluation import BLOCK, evaluate
@@ -59,6 +60,7 @@ def train(
     device: str = "auto",
     workers: int | None = None,
     compile: bool = False,
+    precision: Precision = "float32",
     tensorboard: bool = False,
     progress: bool | Callable[[Progress], None] | None = True,
     notes: dict[str, Any] | None = None,
@@ -91,6 +93,8 @@ def train(
         workers: threads on a CPU (None: as many as torch may use).
         compile: compile the meta-gradient at the first outer step (some ten seconds, and a C++ compiler is needed on a
             CPU); pays for long runs of small networks.
+        precision: ``float32``; or ``bf16`` or ``fp16``, in which the products in the derivatives of convolutions and
+            linear layers are computed, and nothing else (``docs/speed.md`` says for which learners that is enough).
         tensorboard: write the metrics for TensorBoard too, into ``out`` (needs the ``tensorboard`` extra).
         progress: show how far it is and how good, in a terminal, a notebook or a log; or a function that is called
             after every outer step.
@@ -132,6 +136,7 @@ def train(
 
     first = distributed.rank() == 0
     with contextlib.ExitStack() as held:
+        held.enter_context(in_precision(learner, precision, where))
         held.enter_context(locked(Path(out) if first and out is not None else None))
         if overwrite and first and out is not None:
             remove_run(Path(out))

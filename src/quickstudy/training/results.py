@@ -38,6 +38,7 @@ class Result:
         confusion: which class was taken for which after the last inner step, where classes have names.
         unit: what the score is counted in, where its name does not say it.
         references: what it can be held beside: chance, say, or the best possible.
+        precision: of the derivatives of inner steps.
     """
 
     metric: str
@@ -52,6 +53,7 @@ class Result:
     confusion: Confusion | None = None
     unit: str = ""
     references: tuple[Reference, ...] = ()
+    precision: str = "float32"
 
     @property
     def mean(self) -> float:
@@ -127,6 +129,7 @@ class Result:
                     Reference(str(r["name"]), float(r["value"]), float(r["ci95"])) for r in record.get("references", ())
                 ),
                 confusion=None if confusion is None else Confusion({true: {**row} for true, row in confusion.items()}),
+                precision=str(record.get("precision", "float32")),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RunError(f"this is no record of a result: {error!r}.") from error
@@ -143,8 +146,9 @@ class Result:
         called = f"{self.metric} {known.told(self.mean, self.ci95)}"
         unit = self.unit or known.unit
         drawn = f" in {self.draws} draws of {' and '.join(self.shares)}" if self.shares else ""
+        rounded = "" if self.precision == "float32" else f"; {self.precision}"
         return (
-            f"{called}{unit and f' {unit}'} (95% interval, {self.n_tasks} tasks{drawn}; BatchNorm: {self.bn}) "
+            f"{called}{unit and f' {unit}'} (95% interval, {self.n_tasks} tasks{drawn}; BatchNorm: {self.bn}{rounded}) "
             f"on {self.tasks}{(self.references and '; ') or ''}{self.beside}"
         )
 
