@@ -277,9 +277,7 @@ def train(given: argparse.Namespace) -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
         if (step + 1) % given.every == 0 or step + 1 == given.steps:
-            print(
-                f"step {step + 1}: loss {np.mean(losses[-given.every :]):.4f}, {time.process_time() - started:.0f} CPU s"
-            )
+            print(f"step {step + 1}: {np.mean(losses[-given.every :]):.4f}, {time.process_time() - started:.0f} CPU s")
             for name, (accuracy, nats, plain) in validate(head, given).items():
                 print(f"  {name:34} {accuracy:.2f} {nats:.4f}   {' '.join(f'{p:.2f}' for p in plain)}", flush=True)
             given.out.mkdir(parents=True, exist_ok=True)
