@@ -21,7 +21,7 @@ import quickstudy as qs
 from classify import DOMAINS, QUERY, SEEN, WAY, draw
 from classify_data import load
 from quickstudy.apply.background import Background, Component
-from quickstudy.apply.heads.candidates import PLAIN
+from quickstudy.apply.heads.candidates import PLAIN, Candidate
 from quickstudy.apply.heads.span import Span
 from quickstudy.apply.heads.transform import Centre, Spec, Transform
 from quickstudy.encoders.encoder import encoder
@@ -44,12 +44,12 @@ UNEVEN = (15, 12, 9, 6, 3)
 GAIN = "points_above_length_1"
 
 
-def right(name: str, spec: Spec, known: Component | None, task: tuple[Any, Any, Any, Any]) -> float:
-    """Accuracy of a head on transformed features."""
+def right(head: Candidate, spec: Spec, known: Component | None, task: tuple[Any, Any, Any, Any]) -> float:
+    """Accuracy of a head on transformed features, in percent."""
     sx, sy, qx, qy = task
     rows, weight = torch.from_numpy(sx), torch.ones(len(sx), dtype=torch.float64)
     transform = Transform(spec, sx.shape[1], known).fit(rows, weight)
-    weights, biases = Span.of(transform, rows).fit(PLAIN[name], sy, weight)
+    weights, biases = Span.of(transform, rows).fit(head, sy, weight)
     return 100 * float(((transform(torch.from_numpy(qx)) @ weights.T + biases).argmax(1).numpy() == qy).mean())
 
 
@@ -64,7 +64,7 @@ def measure(domain: str, shots: int, background: Background | None, given: argpa
             told = known if called in KNOWS else None
             if called not in KNOWS or told is not None:
                 for head in HEADS:
-                    found[head, called].append(right(head, spec, told, task))
+                    found[head, called].append(right(PLAIN[head], spec, told, task))
         few = qs.EmbeddingClassifier(background=background).fit(sx, sy)
         together = qs.EmbeddingClassifier(background=background, transductive=True).fit(sx, sy)
         some = np.concatenate([np.flatnonzero(qy == c)[:count] for c, count in enumerate(UNEVEN)])

@@ -1,20 +1,8 @@
 """Train a head that reads labelled features of any encoder and answers, over tasks of many classes; and measure it.
 
-    python benchmarks/in_context_head.py --features DIR --out DIR [--steps 6000] [--data DATA]     # train; goes on
+    python benchmarks/in_context_head.py --features DIR --out DIR [--data DATA]     # train; goes on where it was
     python benchmarks/in_context_head.py --features DIR --out DIR --test 600                       # rows into results/
-
-What it reads is the matrix of products of the labelled features, so that the encoder's width and the directions of its
-features do not matter, and any number of classes and rows will do. Every pair of a row i and a class c has a code:
-
-    h_ic   <-  h_ic + MLP( h_ic, sum_j G_ij h_jc / n, sum_j softmax_j(t G_ij) h_jc, mean of h_jc over the rows j of c,
-                           mean of h_ic over the classes c, h_iy of the row's own class y )
-    W      =   sum_i a_ic z_i,    a_ic = sum_k exp(s_k) a_ic(head k) + linear(h_ic)
-
-so it starts as a mixture of centroids and ridge regressions of three penalties (k), and learns the mixture (s, from the
-mean of all codes) and what is to be added. Renaming classes renames the answers and the order of rows does not matter,
-as in ``quickstudy.learners.in_context``; what comes out is a linear map, as of the plain heads. (Fifty et al.:
-Context-aware meta-learning, CAML. ICLR 2024; von Oswald et al.: Transformers learn in-context by gradient descent. ICML
-2023.)
+    python benchmarks/in_context_head.py --table
 
 Trained over training classes of CIFAR-FS, characters of Omniglot's background set and training intents of CLINC150;
 each batch of tasks has a way of 2 to 20, 1 to 20 shots, classes at random or alike, some of the columns, noise, and
@@ -27,8 +15,10 @@ is better on the validation classes by more than the interval.
 
 import argparse
 import functools
+import json
 import os
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,86 +28,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from classify import DOMAINS, QUERY, SEEN, WAY, draw, plain
 from classify_data import load
+from classify_parts import right
 from quickstudy.apply.background import Background, Component
-from quickstudy.apply.heads.candidates import CENTRED, SHRUNK
+from quickstudy.apply.heads.candidates import CENTRED, PLAIN, SHRUNK, Candidate
 from quickstudy.apply.heads.transform import GUESSED, Transform
+from quickstudy.core.files import write_atomic
+from quickstudy.core.sealed import open_tensors, sealed_tensors
+from quickstudy.encoders.encoder import encoder
+from quickstudy.training.intervals import mean_and_half_width
+from results import RESULTS, add_result_row, own_command, read_result_rows
+from rows import show
 
-PENALTIES = (0.1, 0.3, 1.0)
-START = (5.0, 2.0, 4.0, 6.0)  # what the centroids and the ridge regressions are multiplied by before training
+GAIN = "points_above_best_plain"
 TRAINED_ON = {"cifar-fs train": 0.45, "omniglot train": 0.3, "clinc150 train": 0.25}
-
-
-class InContextHead(nn.Module):
-    """Products of labelled rows ``[b, n, n]`` and their classes ``[b, n, c]`` to dual weights and biases.
-
-    Args:
-        width: of the codes.
-        depth: how often they are updated.
-    """
-
-    def __init__(self, width: int = 32, depth: int = 3) -> None:
-        super().__init__()
-        self.read = nn.Linear(4 + len(PENALTIES), width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
-        self.layers = nn.ModuleList(
-            nn.Sequential(nn.Linear(7 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for _ in range(depth)
-        )
-        self.sharp = nn.Parameter(torch.tensor([[3.0, 10.0]] * depth))
-        self.end = nn.LayerNorm(width)
-        self.mix, self.add, self.bias = nn.Linear(width, 1 + len(PENALTIES)), nn.Linear(width, 1), nn.Linear(width, 1)
-        for layer in (self.mix, self.add, self.bias):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, g: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        n, c = y.shape[1:]
-        duals, biases, held_out = plain_heads(g, y)
-        counts = y.sum(1, keepdim=True)  # [b, 1, c]
-        about = torch.stack([y, held_out[0], *held_out[1:], (counts / 5).log().expand_as(y),
-                             torch.full_like(y, np.log(c / 5))], -1)  # fmt: skip
-        h = self.read(about)
-        own = y / counts
-        off = g - torch.diag_embed(g.diagonal(dim1=1, dim2=2))
-        for norm, layer, sharp in zip(self.norms, self.layers, self.sharp, strict=True):
-            u = norm(h)
-            flat = u.flatten(2)
-            near = [(torch.softmax(t * off, 2) @ flat).view_as(u) for t in sharp]
-            linear = (off @ flat).view_as(u) * (5 * c / n)
-            of_class = torch.einsum("bnc,bncd->bcd", own, u).unsqueeze(1).expand_as(u)
-            of_row = u.mean(2, keepdim=True).expand_as(u)
-            right = torch.einsum("bnc,bncd->bnd", y, u).unsqueeze(2).expand_as(u)
-            h = h + layer(torch.cat([u, linear, *near, of_class, of_row, right], 3))
-        h = self.end(h)
-        of_class = torch.einsum("bnc,bncd->bcd", own, h)
-        parts = self.mix(of_class.mean(1)).exp() * h.new_tensor(START)  # [b, k]
-        dual = torch.einsum("bk,kbnc->bnc", parts, duals) + self.add(h).squeeze(3) * (10 * c / n)
-        return dual, torch.einsum("bk,kbc->bc", parts, biases) + self.bias(of_class).squeeze(2)
-
-
-def plain_heads(g: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Dual weights ``[k, b, n, c]`` and biases ``[k, b, c]`` of the heads, and scores of rows held out one by one."""
-    n = y.shape[1]
-    counts = y.sum(1, keepdim=True)
-    means = y / counts
-    lengths = torch.einsum("bnc,bnm,bmc->bc", means, g, means).clamp(min=1e-6).sqrt().unsqueeze(1)
-    duals, biases = [means / lengths], [torch.zeros_like(lengths[:, 0])]
-    without = y * (counts > 1)  # a row is taken out of its own class, where the class has others
-    left = (g @ y - without * g.diagonal(dim1=1, dim2=2).unsqueeze(2)) / (counts - without)
-    held_out = [left / lengths]
-    weight = 1 / (y @ counts.mT)  # [b, n, 1]: classes weigh evenly
-    weight = weight * n / weight.sum(1, keepdim=True)
-    mean = weight / n
-    centred = g - (g @ mean) - (g @ mean).mT + mean.mT @ g @ mean
-    asked = y - mean.mT @ y
-    for penalty in PENALTIES:
-        inverse = torch.linalg.inv(centred + penalty * torch.diag_embed(1 / weight.squeeze(2)))
-        dual = inverse @ asked
-        held_out.append(asked - dual / inverse.diagonal(dim1=1, dim2=2).unsqueeze(2))
-        dual = dual - mean * dual.sum(1, keepdim=True)  # of rows that are not centred
-        duals.append(dual)
-        biases.append((mean.mT @ y - mean.mT @ g @ dual).squeeze(1))
-    return torch.stack(duals), torch.stack(biases), held_out
 
 
 @dataclass(frozen=True)
@@ -209,8 +134,6 @@ def loss_of(head: InContextHead, g: Tensor, y: Tensor, k: Tensor, asked: Tensor)
 @functools.cache
 def validation(features: Path, data: Path, tasks: int = 100) -> dict[str, list[tuple[Any, ...]]]:
     """Fixed tasks of validation classes, with the package's background and without."""
-    from quickstudy.encoders.encoder import encoder
-
     background = Background.of_encoder(encoder("efficientnet-lite0"))
     assert background is not None
     found = {}
@@ -253,6 +176,75 @@ def validate(head: InContextHead, given: argparse.Namespace) -> dict[str, tuple[
     return found
 
 
+def as_candidate(head: InContextHead) -> Candidate:
+    """The head as the plain ones are: rows and classes to the weights and biases of the classes' scores."""
+
+    def fit(x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
+        z = torch.from_numpy(np.ascontiguousarray(x)).float()
+        with torch.no_grad():
+            dual, bias = head((z @ z.T)[None], F.one_hot(torch.from_numpy(y)).float()[None])
+        return (dual[0].T @ z).double().numpy(), bias[0].double().numpy()
+
+    return Candidate(fit, CENTRED, 1.0)
+
+
+def test(given: argparse.Namespace) -> None:
+    """The trained head beside the plain ones, in the tasks of ``classify.py``."""
+    tensors, told = open_tensors(given.out / FILE, or_older=False)
+    head = InContextHead(**json.loads(told["options"])).eval()
+    head.load_state_dict(tensors)
+    candidate = as_candidate(head)
+    background = Background.of_encoder(encoder("efficientnet-lite0"))
+    for shots in given.shots:
+        gains = []
+        for domain in DOMAINS:
+            x, y, names = load(domain, given.features, given.data)
+            x, y = (part[y != names.index("out of scope")] if "out of scope" in names else part for part in (x, y))
+            found: dict[str, list[float]] = defaultdict(list)
+            for number in range(given.test):
+                task = sx, sy, qx, qy = draw(x, y, shots, QUERY, number, WAY)
+                for name in PLAIN:
+                    found[name].append(100 * float((plain(name, sx, sy, qx).argmax(1) == qy).mean()))
+                found["in-context"].append(right(candidate, CENTRED, None, task))
+                if background is not None and domain != "clinc150":
+                    found["shrunk"].append(right(candidate, SHRUNK, background.nearest(sx, sy), task))
+            best = max(PLAIN, key=lambda name: np.mean(found[name]))
+            add(domain, shots, "accuracy_percent", found[best], {"best": "plain"}, given)
+            for name, told in (("in-context", {}), ("shrunk", {"background": "package"})):
+                if name in found:
+                    add(domain, shots, "accuracy_percent", found[name], told, given)
+                    add(domain, shots, GAIN, np.subtract(found[name], found[best]).tolist(), told, given)
+            gains.append(mean_and_half_width(torch.tensor(np.subtract(found["in-context"], found[best]).tolist())))
+            print(f"{domain} {WAY}w{shots}s: {gains[-1][0]:+.2f} ± {gains[-1][1]:.2f}", flush=True)
+        mean, half = np.mean([g[0] for g in gains]), np.sqrt(np.sum([g[1] ** 2 for g in gains])) / len(gains)
+        add("mean of 5", shots, GAIN, (float(mean), float(half)), {}, given)
+
+
+def add(domain: str, shots: int, metric: str, found: Any, told: dict[str, str], given: argparse.Namespace) -> None:
+    mean, half = found if isinstance(found, tuple) else mean_and_half_width(torch.tensor(found))
+    add_result_row(
+        "classify", learner="in-context", tasks=domain, setting=f"{WAY}w{shots}s", metric=metric, mean=mean, ci95=half,
+        n_tasks=given.test, seed=0, options=told, results=given.results,
+    )  # fmt: skip
+
+
+def print_table(results: Path) -> None:
+    rows = [row for row in read_result_rows(results / "classify.csv") if row["learner"] == "in-context"]
+    by = {(r["tasks"], r["setting"], r["options"], r["metric"]): r for r in rows}
+    lines = [["tasks", "", "best plain head", "in-context", "above it", "on shrunk features", "above it"]]
+    accuracy = "accuracy_percent"
+    columns = (("best=plain", accuracy), ("", accuracy), ("", GAIN),
+               ("background=package", accuracy), ("background=package", GAIN))  # fmt: skip
+    for domain in (*DOMAINS, "mean of 5"):
+        for setting in ("5w1s", "5w5s"):
+            if (domain, setting, "", GAIN) in by:
+                found = [by.get((domain, setting, *column)) for column in columns]
+                cells = ["" if r is None else f"{float(r['mean']):.1f} ± {float(r['ci95']):.1f}" for r in found]
+                tasks = by[domain, setting, "", GAIN]["n_tasks"]
+                lines.append([SEEN.get(domain, domain), f"{setting}, {tasks} tasks", *cells])
+    show(lines)
+
+
 def train(given: argparse.Namespace) -> None:
     torch.manual_seed(0)
     head = InContextHead(given.width, given.depth)
@@ -282,6 +274,10 @@ def train(given: argparse.Namespace) -> None:
                 print(f"  {name:34} {accuracy:.2f} {nats:.4f}   {' '.join(f'{p:.2f}' for p in plain)}", flush=True)
             given.out.mkdir(parents=True, exist_ok=True)
             torch.save({"head": head.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, kept)
+    about = {"options": json.dumps({"width": given.width, "depth": given.depth}), "trained on": json.dumps(TRAINED_ON)}
+    content = sealed_tensors(head.state_dict(), {**about, "command": own_command()})
+    write_atomic(given.out / FILE, content, anywhere=True)
+    print(f"{FILE}: {len(content) / 1e6:.2f} MB")
 
 
 def main() -> None:
@@ -289,14 +285,23 @@ def main() -> None:
     parser.add_argument("--features", type=Path, default=Path("runs/classify/features"))
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("QUICKSTUDY_DATA", "../shared/data")))
     parser.add_argument("--out", type=Path, default=Path("runs/classify/in-context-head"))
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--every", type=int, default=500)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--depth", type=int, default=3)
+    parser.add_argument("--test", type=int, default=0, help="tasks to test on, of each domain")
+    parser.add_argument("--shots", type=int, nargs="+", default=[1, 5])
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    train(given)
+    if given.test:
+        test(given)
+    elif not given.table:
+        train(given)
+    if given.test or given.table:
+        print_table(given.results)
 
 
 if __name__ == "__main__":
