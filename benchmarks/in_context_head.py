@@ -33,6 +33,7 @@ from classify_data import load
 from classify_parts import right
 from quickstudy.apply.background import Background, Component
 from quickstudy.apply.heads.candidates import CENTRED, PLAIN, SHRUNK, Candidate
+from quickstudy.apply.heads.in_context import FILE, InContextHead, plain_heads
 from quickstudy.apply.heads.transform import GUESSED, Transform
 from quickstudy.core.files import write_atomic
 from quickstudy.core.sealed import open_tensors, sealed_tensors
