@@ -41,8 +41,9 @@ class EmbeddingClassifier(ClassifierMixin, OpenSet, BaseEstimator):
     Args:
         head: ``auto``, several heads weighed by cross-validation on the rows of ``fit`` alone (with one example a
             class, where nothing can be held out, as they did best on other data); or a plain one, on features of
-            length 1: ``centroid``, ``ridge``, ``logistic``, ``svm``.
-        background: what is known of the encoder's features from other data (see ``Background``), for ``auto``.
+            length 1: ``centroid``, ``ridge``, ``logistic``, ``svm``; or ``in-context``, trained on other classes.
+        background: what is known of the encoder's features from other data (see ``Background``), for ``auto`` and
+            ``in-context``.
         reject: the share of rows of known classes that may be called unknown, in (0, 1), such as 0.05: ``predict``
             then says ``unknown`` where the unknown score is above ``threshold_`` (None: it never does).
         unknown: what ``predict`` calls them (None: ``"unknown"`` where classes are texts, -1 where they are numbers).

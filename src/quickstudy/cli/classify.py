@@ -53,7 +53,7 @@ def classify(
         few: a folder with a folder of pictures for each class.
         new: folders of pictures to classify, or pictures.
         encoder: efficientnet-lite0, timm:NAME, open-clip:NAME, hf:NAME, run:RUN or pixels.
-        head: auto (chosen on your few pictures alone), or one of centroid, ridge, logistic, svm.
+        head: auto (chosen on your few pictures alone), or one of centroid, ridge, logistic, svm, in-context.
         reject: share of pictures of known classes that may be called unknown (0: none is ever called unknown).
         transductive: let the new pictures help to classify each other; they must be of all classes about equally.
         augment: learn from mirrored and cropped views, too; not for what a mirror changes, such as letters.

@@ -84,7 +84,7 @@ def ensemble(
             spans[spec] = Span.of(transform.fit(rows, w), rows)
         return spans[spec]
 
-    near = NEAR if known is not None else LENGTH if LENGTH in {c.spec for c in among} else STANDARD
+    near = NEAR if known is not None else STANDARD if among[0].spec == STANDARD else LENGTH
     to_mean = Candidate(centroid, near, 1.0)
     apart = _apart(span(near).transformed(w, fold >= -1), y, even)
     usual = 1.0 if near == STANDARD else max(apart, 1e-3) / USUAL[known is not None]
