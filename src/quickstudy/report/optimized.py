@@ -30,7 +30,7 @@ def optimized_page(rows: Sequence[Row], *, steps: int, seeds: int) -> str:
         f"Relative loss against steps of {len(rows)} optimizers on {rows[0].family}; at the end {best}",
         [Line(row.at, row.curve, i) for i, row in enumerate(rows)],
         x_label="step",
-        reference=1.0,
+        references=[1.0],
     )
     return environment.get_template("optimized.html.j2").render(
         rows=rows,

@@ -211,8 +211,15 @@ def _posterior(
     fewest, most = shots
     each = -(-2000 // (most - fewest + 1))
     for shot in range(fewest, most + 1):
-        process = {"length_scale": length_scale, "output_scale": output_scale, "period": period, "noise": noise}
-        own = GaussianProcesses(shot=shot, kernel=kernel, x_range=x_range, **process)
+        own = GaussianProcesses(
+            shot=shot,
+            kernel=kernel,
+            length_scale=length_scale,
+            output_scale=output_scale,
+            period=period,
+            noise=noise,
+            x_range=x_range,
+        )
         batch = own.sample(each, seed=shot)
         with as_if_nothing_was_set():
             exact = own.exact(batch.support, batch.query.x, seed=shot)
