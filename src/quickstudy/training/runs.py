@@ -236,7 +236,7 @@ class Run:
             tasks: unseen ones, ``qs.tasks.Glyphs(split="test")`` say.
             checkpoint: the outer step of the weights (None: the best).
             split: what the result is called in the report (None: as the tasks call it, else ``test``).
-            options: of ``evaluate``: n_tasks, seed, steps, device, workers, progress.
+            options: of ``evaluate``: n_tasks, seed, steps, device, workers, precision, progress.
 
         Raises:
             UsageError: as ``evaluate`` and ``learner``.
