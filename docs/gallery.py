@@ -21,7 +21,7 @@ from typing import Any
 DOCS = Path(__file__).resolve().parent
 EXAMPLES, KEPT = DOCS.parent / "examples", DOCS / "gallery"
 GIVEN = {
-    "cells": "--search-steps 8 --steps 8 --test-tasks 50",
+    "cells": "--search-steps 2 --steps 2 --test-tasks 10",
     "intents": "--intents 10 --most 100",
     "lora_text": "--steps 100 --test-tasks 100",
     "navigation": "--iterations 5 --test-tasks 20",
@@ -118,7 +118,7 @@ PICTURES: dict[str, Callable[[Found, str], Any]] = {
     "sinusoids": waves,
     "navigation": drawn("maml", "test"),
     "prisoners": drawn("agent", "opponents"),
-    "cells": drawn("search", "train"),
+    "cells": drawn("search", "training"),
     "lora_text": bars,
     "intents": bars,
 }

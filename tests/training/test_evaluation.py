@@ -263,7 +263,7 @@ def test_the_result_in_words_and_in_json():
 
 
 def test_scores_as_csv():
-    result = qs.evaluate(qs.ProtoNet(qs.nets.Flat()), glyphs(), n_tasks=4)
+    result = qs.evaluate(qs.ProtoNet(qs.nets.Flat(in_features=256)), glyphs(), n_tasks=4)
     head, *rows = result.to_csv().splitlines()
     assert head == "task,accuracy"
     assert [row.split(",")[0] for row in rows] == ["0", "1", "2", "3"]
