@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
 
 LOADS = re.compile(
     r"<(?:script|img|iframe|source|video|audio|embed)\b[^>]*\bsrc=[\"']?(?:https?:)?//[^\"'\s>]+"
@@ -22,6 +23,7 @@ def loaded(html: str) -> list[str]:
     return LOADS.findall(html)
 
 
+@event_priority(-200)  # the offline plugin, which writes the index, is at -100
 def on_post_build(config: Any) -> None:
     """MkDocs: all pages, when they are written; and the index that a page opened as a file searches."""
     site = Path(config["site_dir"])

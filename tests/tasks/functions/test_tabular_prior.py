@@ -44,6 +44,10 @@ def test_shapes_and_ranges(batches):
     assert min(columns) >= 2
 
 
+def test_as_few_columns_as_may_be():
+    assert qs.tasks.TabularPrior(features=2, way=5).sample(20, 0).support.x.shape[2] == 2
+
+
 def test_fixed():
     batch = qs.tasks.TabularPrior(way=4, shot=3, query=5, features=6, fixed=True).sample(5, 0)
     assert batch.support.x.shape == (5, 12, 6)

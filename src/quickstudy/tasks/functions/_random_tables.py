@@ -73,6 +73,7 @@ def columns_of(
     tasks, rows, n = nodes.shape
     most = min(features, n - 1)
     used = torch.exp(math.log(3) + torch.rand(tasks, generator=rng) * (math.log(most + 1) - math.log(3))).long()
+    used = used.clamp(max=most)
     # The nodes of some layers are likelier than others.
     liking = torch.rand(tasks, n, generator=rng) + torch.rand(tasks, 1 + LAYERS, generator=rng).repeat_interleave(
         torch.tensor([CAUSES] + [WIDTH] * LAYERS), 1
