@@ -122,7 +122,9 @@ def test_equations_are_mathematics():
     for page, text in pages.items():
         filled = equations.fill(text)
         assert filled.count("<math") == text.count("```math"), page
-        assert not re.search(r"<m[in]>(?:&(?:amp;)?|\\\w*)<", filled), f"{page}: something that latex2mathml does not know"
+        assert not re.search(r"<m[in]>(?:&(?:amp;)?|\\\w*)<", filled), (
+            f"{page}: something that latex2mathml does not know"
+        )
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_whatever_the_tasks_have_can_be_changed(waves, tmp_path, monkeypatch):
         ("--n-tasks", "1000"),
         ("--workers", "None"),
     ):
-        assert re.search(rf"{option} .*\(default: {default}\)", helped.out), option
+        assert re.search(rf"(?s){option} (?:(?!--).)*\(default: {default}\)", helped.out), option
     assert "--split" in quickstudy("evaluate", "--help").out
     before = quickstudy("evaluate", run, "--n-tasks", 4, "--json")
     other = quickstudy("evaluate", run, "--n-tasks", 4, "--json", "--amplitude", 9, 9)

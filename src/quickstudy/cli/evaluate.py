@@ -46,7 +46,7 @@ class Options:
     checkpoint: str = "best"
     device: str = "auto"
     workers: int | None = None
-    out: Path | None = None
+    out: str | None = None
     precision: Precision = "float32"
     json: bool = False
 
@@ -85,7 +85,7 @@ def evaluate(argv: list[str]) -> None:
     text = dumps(result.to_json(), indent=2, ensure_ascii=False) if own.json else result_text(result)
     say(text)  # first: the folder may be read-only
     if own.out is not None:
-        write_atomic(own.out, result.to_csv().encode(), anywhere=True)
+        write_atomic(Path(own.out), result.to_csv().encode(), anywhere=True)
         tell(f"written: {own.out}")
     try:
         found.add_result({**result.to_json(), "split": own.split, "checkpoint": step})
