@@ -244,6 +244,6 @@ def test_classify(tmp_path):
     assert sum("chosen=" in row for row in rows) == 2
 
 
-@pytest.mark.parametrize("script", ["classify.py", "classify_parts.py", "in_context_head.py"])
+@pytest.mark.parametrize("script", ["classify.py", "classify_parts.py", "classify_finetune.py", "in_context_head.py"])
 def test_the_page_on_heads_has_the_tables_of_the_rows(script):
     assert run(BENCHMARKS / script, "--table") in (PROJECT / "docs" / "heads.md").read_text()
