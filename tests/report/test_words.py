@@ -51,3 +51,5 @@ def test_who_plays_itself_meets_no_opponents(tmp_path):
 def test_curves_that_are_not_what_a_test_gives_are_marked(tmp_path):
     assert "training: examples just fitted" in page_of(tmp_path, "reptile")
     assert "training: " not in page_of(tmp_path, "maml")
+    both = [qs.Run.open(tmp_path / name) for name in ("maml", "reptile")]
+    assert "reptile: examples just fitted" in write_report(both, tmp_path / "both.html").read_text()

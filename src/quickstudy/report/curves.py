@@ -133,7 +133,8 @@ def comparison(stories: list[Story], names: list[str]) -> list[Chart]:
                 percent=score(metric).percent,
                 references=[each.value for each in beside],
             )
-            keys = [(i, names[i], "plain") for i, _ in found]
+            what = [stories[i].training_curve if kind == "train" else "" for i, _ in found]
+            keys = [(i, ": ".join(filter(None, (names[i], w))), "plain") for (i, _), w in zip(found, what, strict=True)]
             charts.append(Chart(svg, heading, keys, _note("", beside, metric)))
     return charts
 
