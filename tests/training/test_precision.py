@@ -57,6 +57,15 @@ def test_a_test_says_its_precision():
     assert qs.evaluate(learner(), TASKS, n_tasks=4).precision == "float32"
 
 
+def test_a_test_without_inner_steps_has_nothing_to_round():
+    with pytest.raises(qs.UsageError, match="ProtoNet takes none here; leave out precision"):
+        qs.evaluate(
+            qs.ProtoNet(qs.nets.Conv4(out_features=None, filters=2, size=16)), TASKS, n_tasks=2, precision="bf16"
+        )
+    with pytest.raises(qs.UsageError, match="takes none here"):
+        qs.evaluate(learner(), TASKS, n_tasks=2, steps=0, precision="bf16")
+
+
 class Complex(nn.Module):
     def __init__(self):
         super().__init__()

@@ -113,6 +113,11 @@ def evaluate(
     if steps is not None and taken is None:
         raise UsageError(f"{type(learner).__name__} adapts in one go; leave out steps.")
     last = (taken or 0) if steps is None else steps
+    if precision != "float32" and not last:
+        raise UsageError(
+            f"precision={precision!r} rounds the derivatives of inner steps, and {type(learner).__name__} takes none "
+            f"here; leave out precision."
+        )
     at = sorted({last, *(k for k in (steps_to_score(last) if at is None else at) if 0 <= k <= last)})
     at_once = max(1, BLOCK // plan[0].size)  # small draws side by side on the threads
     groups = [plan[i : i + at_once] for i in range(0, len(plan), at_once)]

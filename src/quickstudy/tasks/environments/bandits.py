@@ -106,7 +106,7 @@ class Bandits:
         return f"Bandits {self.split}, {self.arms} arms"
 
     def references(self, judged: Judged) -> tuple[Reference, ...]:
-        """Arms at random; Thompson sampling in the same trials; the best arm, were it known: nothing can do better."""
+        """Arms at random; Thompson sampling in trials as long; the best arm, were it known: nothing can do better."""
         if judged.metric != "return":
             return ()
         rules = () if judged.trial is None else (_thompson(self.arms, judged.trial),)

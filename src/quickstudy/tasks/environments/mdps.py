@@ -117,7 +117,7 @@ class TabularMDPs:
         return f"TabularMDPs {self.split}, {self.states} states, {self.actions} actions, {self.horizon} steps"
 
     def references(self, judged: Judged) -> tuple[Reference, ...]:
-        """Actions at random; posterior sampling in the same trials; the best plan, were the task known."""
+        """Actions at random; posterior sampling in trials as long; the best plan, were the task known."""
         if judged.metric != "return":
             return ()
         rules = ("task known",) if judged.trial is None else ("posterior sampling", "task known")
